@@ -1,0 +1,235 @@
+"""Every setting, read from the environment and checked once, in one place.
+
+`load(environ)` gives the mapping that Flask's config is made from. A value that cannot be used stops the start with a
+sentence that names it. Nothing else in the product reads the environment.
+"""
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import time
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+import click
+from sqlalchemy.engine import make_url
+from tzlocal import get_localzone_name
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+REFRESHES = ("hourly", "every-4-hours", "daily", "never")
+
+
+class SettingsError(click.ClickException):
+    """A setting that cannot be used; the message is a sentence that names it."""
+
+
+def load(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The checked settings by name, with Flask's own that follow from them.
+
+    Raises SettingsError at the first value that cannot be used.
+    """
+    settings = {name: _read(environ, name, default, parse) for name, (default, parse) in SETTINGS.items()}
+    settings["BASE_URL"] = settings["BASE_URL"] or f"http://127.0.0.1:{settings['PORT']}"
+    _check_together(settings)
+    return settings | _follow_from(settings)
+
+
+def _read(environ: Mapping[str, str], name: str, default: str, parse: Callable[[str], Any]) -> Any:
+    text = environ.get(name, "").strip() or default
+    try:
+        return parse(text)
+    except ValueError as error:
+        secret = "@" in text or any(word in name for word in ("KEY", "PASSWORD", "SECRET", "AUTHORIZATION"))
+        shown = "" if secret else f" (it is “{text}”)"
+        raise SettingsError(f"{name} {error}{shown}.") from None
+
+
+def _check_together(settings: dict[str, Any]) -> None:
+    wanted = ("SPECTRUM_URL", "SPECTRUM_COMPANY_CODE", "SPECTRUM_AUTHORIZATION_ID")
+    missing = [name for name in wanted if not settings[name]]
+    if 0 < len(missing) < len(wanted):
+        raise SettingsError(f"{' and '.join(missing)} must be set too, because another Spectrum setting is.")
+    if bool(settings["SPECTRUM_CLIENT_ID"]) != bool(settings["SPECTRUM_CLIENT_SECRET"]):
+        raise SettingsError("SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must both be set, or neither of them.")
+    if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
+        raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
+
+
+def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
+    base = urlsplit(settings["BASE_URL"])
+    https = base.scheme == "https"
+    return {
+        "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
+        "SERVER_NAME": base.netloc,
+        "TRUSTED_HOSTS": [base.hostname],
+        "PREFERRED_URL_SCHEME": base.scheme,
+        "MAIL_DEFAULT_SENDER": settings["MAIL_DEFAULT_SENDER"] or f"countersign@{base.hostname}",
+        "SESSION_COOKIE_NAME": f"countersign-{base.port}" if base.port else "countersign",
+        "SESSION_COOKIE_SECURE": https,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch is still good; the session bounds it
+        "WTF_CSRF_SSL_STRICT": False,  # the guard in access.py looks at Origin and Sec-Fetch-Site instead
+        "MAX_CONTENT_LENGTH": 32 * 1024 * 1024,
+    }
+
+
+def _secret_key(text: str) -> str:
+    if len(text) < 16:
+        raise ValueError("must be set to a random text of 16 characters or more, and kept secret")
+    return text
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _at_most(length: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if len(text) > length:
+            raise ValueError(f"is {len(text)} characters long; Spectrum takes {length}")
+        return text
+
+    return parse
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    try:
+        make_url(text)
+    except ValueError:
+        raise ValueError("must be a whole address, such as postgresql://name@server:5432/countersign") from None
+    return re.sub("^postgresql://", "postgresql+psycopg://", text)
+
+
+def _base_url(text: str) -> str:
+    meaning = "the address under which people open Countersign, such as https://countersign.example.com"
+    return _web_address(text, meaning) if text else ""
+
+
+def _spectrum_url(text: str) -> str:
+    return _web_address(text, "Spectrum's address, such as https://spectrum.example.com:8482") if text else ""
+
+
+def _web_address(text: str, meaning: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of the brackets or the port
+        whole = False
+    if not whole or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"must be {meaning}, without a path")
+    return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[\w.:\[\]-]*", text):
+        raise ValueError("must be the name or the number of a host, without http://")
+    return text
+
+
+def _sender(text: str) -> str:
+    if text and not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
+        raise ValueError("must be an email address, such as countersign@example.com")
+    return text
+
+
+def _timezone(text: str) -> ZoneInfo:
+    if text not in available_timezones():
+        raise ValueError("must be an IANA time zone, such as America/Los_Angeles")
+    return ZoneInfo(text)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "yes", "1", "false", "no", "0"):
+        raise ValueError("must be yes or no")
+    return text.lower() in ("true", "yes", "1")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds <= 3600:
+        raise ValueError("must be a number of seconds above 0 and up to 3600")
+    return seconds
+
+
+def _time_of_day(text: str) -> time:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError("must be a time of day, such as 07:00")
+    return time.fromisoformat(text)
+
+
+def _days(text: str) -> frozenset[int]:
+    names = [name.strip().lower() for name in text.split(",")]
+    if any(name not in DAYS for name in names):
+        raise ValueError(f"must be days out of {','.join(DAYS)}, with commas between")
+    return frozenset(DAYS.index(name) for name in names)
+
+
+def _certificates(text: str) -> str:
+    if text:
+        try:
+            Path(text).open("rb").close()
+            ssl.create_default_context(cafile=text)
+        except ssl.SSLError:
+            raise ValueError("must be a file of certificates, in PEM") from None
+        except OSError as error:
+            raise ValueError(f"must be a file that can be read: {error.strerror}") from None
+    return text
+
+
+# name: (default, what reads it); the defaults are texts, so that they pass the same reading
+SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "SECRET_KEY": ("", _secret_key),
+    "DATABASE_URL": ("sqlite:///countersign.db", _database_url),
+    "PORT": ("8000", _whole(1, 65535)),  # ahead of BASE_URL, which `make run` makes from it
+    "BASE_URL": ("", _base_url),
+    "TIMEZONE": (get_localzone_name() or "UTC", _timezone),
+    "SPECTRUM_URL": ("", _spectrum_url),
+    "SPECTRUM_COMPANY_CODE": ("", _at_most(3)),
+    "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
+    "SPECTRUM_CLIENT_ID": ("", _text),
+    "SPECTRUM_CLIENT_SECRET": ("", _text),
+    "SPECTRUM_CA_FILE": ("", _certificates),
+    "SPECTRUM_CONNECT_TIMEOUT": ("5", _seconds),
+    "SPECTRUM_READ_TIMEOUT": ("60", _seconds),
+    "SPECTRUM_DEADLINE": ("120", _seconds),
+    "SPECTRUM_REFRESH": ("daily", _one_of(*REFRESHES)),
+    "EXPORT_CHECK_SECONDS": ("30", _seconds),
+    "MAIL_SERVER": ("", _host),
+    "MAIL_PORT": ("25", _whole(1, 65535)),
+    "MAIL_USERNAME": ("", _text),
+    "MAIL_PASSWORD": ("", _text),
+    "MAIL_USE_TLS": ("false", _flag),
+    "MAIL_USE_SSL": ("false", _flag),
+    "MAIL_DEFAULT_SENDER": ("", _sender),
+    "DIGEST_TIME": ("07:00", _time_of_day),
+    "DIGEST_DAYS": (",".join(DAYS), _days),
+    "HOST": ("127.0.0.1", _host),
+    "RUN_SCHEDULER": ("yes", _flag),
+    "FOUR_EYES": ("no", _flag),
+}
