@@ -1,0 +1,55 @@
+"""How migrations run: with the app's own engine, and on SQLite without foreign keys, which are checked at the end.
+
+SQLite alters a table by making it anew; with foreign keys on, dropping the old one would fail.
+"""
+
+from alembic import context
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+
+from cli import unusable
+
+db = current_app.extensions["migrate"].db
+
+
+def render_item(kind, item, autogen_context):
+    """Write our own column types as what the database sees."""
+    if kind == "type" and type(item).__module__ == "tables.base":
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
+def run() -> None:
+    with db.engine.connect() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        if sqlite:
+            _foreign_keys(connection, "OFF")
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_as_batch=True,
+            render_item=render_item,
+            compare_type=False,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        if sqlite:
+            _check_foreign_keys(connection)
+            _foreign_keys(connection, "ON")
+
+
+def _foreign_keys(connection, state) -> None:
+    """The pragma does nothing inside a transaction, so it goes to the driver itself."""
+    connection.connection.driver_connection.execute(f"PRAGMA foreign_keys={state}")
+
+
+def _check_foreign_keys(connection) -> None:
+    broken = connection.connection.driver_connection.execute("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise RuntimeError(f"The migration left references to rows that are not there: {broken[:5]}")
+
+
+try:
+    run()
+except OperationalError as error:
+    raise unusable(error) from None

@@ -1,0 +1,477 @@
+"""The rules: projects and their exports. With the tables of `tables/` it is all that the product keeps.
+
+Every change of a project's status goes through one private door, `Project._move`, which asks `MOVES`, writes the
+event and sets the status in one transaction. Nothing here talks to Spectrum or SMTP; what is to go out is a row with a
+due time.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import JSON, ForeignKey, Index, String, select, text
+from sqlalchemy import event as sa_event
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+
+from erp.fields import Line, job_key, to_project
+from extensions import Base, db
+from tables.base import Leased, LeaseLost, Moment, Refused, Setting, plain_enum, utcnow
+from tables.history import Event
+from tables.jobs import Job
+from tables.moves import EDITABLE, MOVES, UNDER_WAY, Move, Status
+from tables.outbox import Delivery, DigestDay, Errand, MailOutcome
+from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Attempt, Level, Person
+
+__all__ = [
+    "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "LINKS", "MOVES", "ON_SERVER", "OTHER_EYES",
+    "PASSWORD_LENGTH", "UNDER_WAY", "Attempt", "Delivery", "DigestDay", "Errand", "Event", "Export", "Job", "LeaseLost",
+    "Level", "MailOutcome", "Move", "Person", "Project", "Refused", "Setting", "Status", "as_text", "changed", "utcnow",
+]  # fmt: skip
+
+# A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
+INFORMATION: dict[str, tuple[str, int]] = {
+    "name": ("Project Name", 120),
+    "number": ("Project Number", 30),
+    "description": ("Project Description", 2000),
+    "address_1": ("Address", 80),
+    "address_2": ("Address 2", 80),
+    "city": ("City", 60),
+    "state": ("State", 30),
+    "zip": ("ZIP", 20),
+    "phone": ("Phone", 30),
+    "start_date": ("Estimated Start Date", 10),
+    "completion_date": ("Estimated Completion Date", 10),
+}
+
+
+OTHER_EYES = "You sent this project, so another accounting approver must accept it."
+
+
+class Project(Base):
+    __tablename__ = "project"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(30))
+    number_key: Mapped[str] = mapped_column(String(60), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    description: Mapped[str] = mapped_column(default="")
+    address_1: Mapped[str] = mapped_column(String(80), default="")
+    address_2: Mapped[str] = mapped_column(String(80), default="")
+    city: Mapped[str] = mapped_column(String(60), default="")
+    state: Mapped[str] = mapped_column(String(30), default="")
+    zip: Mapped[str] = mapped_column(String(20), default="")
+    phone: Mapped[str] = mapped_column(String(30), default="")
+    start_date: Mapped[date | None]
+    completion_date: Mapped[date | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    status: Mapped[Status] = mapped_column(plain_enum(Status), default=Status.NOT_SENT, index=True)
+    version: Mapped[int] = mapped_column()
+    note: Mapped[str] = mapped_column(default="")  # goes with Send
+    created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    sent_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    spectrum_job_id: Mapped[str | None] = mapped_column(String(10))  # held from acceptance or linking on
+    job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
+    company_code: Mapped[str | None] = mapped_column(String(3))  # the Spectrum company of that job
+    presumed_job_key: Mapped[str | None] = mapped_column(String(30), index=True)  # the job that it is already, it seems
+    search_text: Mapped[str] = mapped_column(default="")
+
+    created_by: Mapped[Person | None] = relationship(foreign_keys=[created_by_id])
+    sent_by: Mapped[Person | None] = relationship(foreign_keys=[sent_by_id])
+    export: Mapped["Export | None"] = relationship(
+        primaryjoin="and_(Export.project_id == Project.id, Export.current)", viewonly=True
+    )
+    job: Mapped["Job | None"] = relationship(primaryjoin="foreign(Project.job_key) == Job.key", viewonly=True)
+    events: Mapped[list["Event"]] = relationship(back_populates="project", order_by="Event.id.desc()")
+
+    __mapper_args__ = {"version_id_col": version}
+
+    @validates("number")
+    def _fold_number(self, _key: str, number: str) -> str:
+        self.number_key = job_key(number)
+        return number
+
+    @property
+    def last_rejection(self) -> "Event | None":
+        return self._last(Move.REJECT)
+
+    @property
+    def sent_changes(self) -> list[list[str]]:
+        """What was changed between the last two times it was sent, as [label, before, after]."""
+        last = self._last(Move.SEND)
+        return last.details["changes"] if last else []
+
+    # what may be done now; templates and the guard ask the same table
+
+    def allows(self, move: Move) -> bool:
+        return self.status in MOVES[move][0] and not self._obstacle(move)
+
+    def _obstacle(self, move: Move) -> str:
+        """What stands against a move that the status would allow, as a sentence; "" where nothing does."""
+        if not self.active and move in (Move.SEND, Move.ACCEPT, Move.RETRY):
+            return "The project is inactive. Tick Active Project? and press Update first."
+        if move is Move.TAKE_BACK and self.export is not None and self.export.sent_at:
+            return "It can no longer be taken back: it was sent to Spectrum already."
+        if move in (Move.RETRY, Move.REJECT) and self.other_job:
+            return f"Spectrum has another job {self.spectrum_job_id}. Press Link to it instead, or Not ours, first."
+        if move is Move.UNLINK and self.in_motion:
+            return "Countersign is still at work on its job in Spectrum. Try again in a minute."
+        return ""
+
+    @property
+    def other_job(self) -> dict[str, str] | None:
+        """The job that Spectrum has under this project's number, until an approver says whose it is."""
+        return self.export.found if self.status is Status.FAILED and self.export else None
+
+    @property
+    def job_instead(self) -> str | None:
+        """The job that it should rather be linked to than exported: another of its number, or the one that it seems."""
+        if self.status is Status.READY:
+            return self.presumed_job_key
+        return self.spectrum_job_id if self.other_job else None
+
+    @property
+    def editable(self) -> bool:
+        return self.status in EDITABLE
+
+    @property
+    def information(self) -> dict[str, Any]:
+        """What a person typed about the project, by column; dates as dates."""
+        return {column: getattr(self, column) for column in INFORMATION}
+
+    @property
+    def title(self) -> str:
+        return f"{self.number} {self.name}"
+
+    # what a project manager does
+
+    @classmethod
+    def create(cls, by: Person | None, information: Mapping[str, Any]) -> "Project":
+        project = cls(created_by=by, status=Status.NOT_SENT, active=True, **information)
+        db.session.add(project)
+        project._note_down("created", by)
+        return project
+
+    def edit(self, by: Person, information: Mapping[str, Any]) -> None:
+        """Take over what was typed, as an event where anything changed."""
+        if not self.editable:
+            raise Refused(f"The information is locked while the project is {self.status}.")
+        changes = changed(self.information, information)
+        if changes:
+            for column, value in information.items():
+                setattr(self, column, value)
+            self._note_down("edited", by, changes=changes)
+
+    def set_active(self, by: Person, active: bool) -> None:
+        """Switch Active; a project that waits for accounting is retrieved first, so that nothing inactive waits."""
+        if active == self.active:
+            return
+        if self.status in UNDER_WAY:
+            raise Refused("A project can not be switched on or off while it is being exported.")
+        if not active and self.status is Status.READY:
+            self.retrieve(by)
+        self.active = active
+        self._note_down("activated" if active else "deactivated", by)
+
+    def send(self, by: Person, note: str = "") -> None:
+        last = self._last(Move.SEND)
+        self._move(
+            Move.SEND,
+            by,
+            note,
+            information=as_text(self.information),
+            changes=changed(last.details["information"], as_text(self.information)) if last else [],
+        )
+        self.sent_by, self.sent_at, self.note = by, utcnow(), note
+
+    def retrieve(self, by: Person) -> None:
+        self._move(Move.RETRIEVE, by)
+
+    # what an accounting approver does
+
+    def needs_other_eyes(self, person: Person) -> bool:
+        """Whether FOUR_EYES is set and this person sent it, so that somebody else must accept it."""
+        return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person.id
+
+    def reject(self, by: Person, comment: str) -> None:
+        event = self._move(Move.REJECT, by, comment)
+        self._let_go_of_job()
+        for person in {person.id: person for person in (self.sent_by, self.created_by) if person}.values():
+            Delivery.queue("rejection", event, person)
+
+    def accept(self, by: Person, lines: Sequence[Line], template: "Job", company_code: str) -> "Export":
+        """Freeze what Spectrum will receive, hold the job number, and leave the rest to the timetable.
+
+        Used for a retry too. Raises IntegrityError at the flush where another project holds that number.
+        """
+        if self.needs_other_eyes(by):
+            raise Refused(OTHER_EYES)
+        self._move(Move.RETRY if self.status is Status.FAILED else Move.ACCEPT, by, template=template.number)
+        self._retire_export()
+        values = {line.element: line.value for line in lines}
+        self._hold_job(values["Job_Number"], company_code)
+        export = Export(
+            project=self,
+            accepted_by=by,
+            template_number=template.number,
+            copy_phases=bool(template.copy_phases),
+            request=[[line.element, line.value, line.source] for line in lines],
+            due_at=utcnow(),
+        )
+        db.session.add(export)
+        db.session.flush()
+        db.session.expire(self, ["export"])
+        return export
+
+    def take_back(self, by: Person) -> None:
+        export = self._export_held()
+        self._move(Move.TAKE_BACK, by)
+        if export:
+            export.finish()
+        self._retire_export()
+        self._let_go_of_job()
+
+    # jobs that exist already
+
+    @classmethod
+    def from_job(cls, by: Person, job: "Job", company_code: str) -> "Project":
+        """A project made from a job, and linked to it. Raises IntegrityError where its number or job is taken."""
+        project = cls.create(by, to_project(job.row))
+        project.link(by, job, company_code)
+        return project
+
+    def link(self, by: Person, job: "Job", company_code: str) -> None:
+        """Join it to a job that exists; nothing is written to Spectrum.
+
+        Raises IntegrityError, at the flush at the latest, where another project holds that job.
+        """
+        event = self._move(Move.LINK, by, job=job.number)
+        self._retire_export()
+        self._hold_job(job.number, company_code)
+        if self.sent_by:
+            Delivery.queue("export", event, self.sent_by)
+
+    def unlink(self, by: Person, comment: str) -> None:
+        """Undo a link that was wrong; the job stays in Spectrum."""
+        self._move(Move.UNLINK, by, comment, job=self.spectrum_job_id)
+        self._retire_export()
+        self._let_go_of_job()
+        self.presumed_job_key = None
+
+    def disown(self, by: Person, comment: str) -> None:
+        """Say that the job found under its number is not this project's; the number is let go."""
+        if not self.other_job or self.export is None:
+            raise Refused("There is no other job to tell it apart from.")
+        self._note_down("told apart from another job", by, comment, job=self.spectrum_job_id)
+        self.export.found = None
+        self._let_go_of_job()
+
+    # how an export went on
+
+    def created(self, move: Move = Move.CREATED, by: Person | None = None, comment: str = "") -> None:
+        event = self._move(move, by, comment, job=self.spectrum_job_id)
+        if self.sent_by:
+            Delivery.queue("export", event, self.sent_by)
+
+    def fail(self, cause: str, keep_job: bool = False, by: Person | None = None, comment: str = "") -> None:
+        self._move(Move.FAIL, by, comment or cause)
+        if not keep_job:
+            self._let_go_of_job()
+
+    def lose_track(self, cause: str) -> None:
+        self._move(Move.LOSE_TRACK, None, cause)
+
+    @property
+    def can_be_settled(self) -> bool:
+        """Whether a person may end the Checking, because looking twice did not."""
+        return self.status is Status.CHECKING and self.export is not None and self.export.looks >= 2
+
+    def settle(self, by: Person, exists: bool, comment: str = "") -> None:
+        """A person says whether the job is in Spectrum; the comment says how they know that it is not."""
+        export = self._export_held()
+        if export is None or not self.can_be_settled:
+            raise Refused("Countersign still looks for it in Spectrum itself.")
+        if export.lease_until and export.lease_until > utcnow():
+            raise Refused("Countersign is asking Spectrum at this moment. Try again in a few seconds.")
+        if exists:
+            export.created_at = utcnow()
+            self.created(Move.FOUND, by)
+        else:
+            self.fail(export.cause, by=by, comment=comment)
+        export.finish()
+
+    @property
+    def in_motion(self) -> bool:
+        """Whether what a page shows of it will change by itself."""
+        return self.status in UNDER_WAY or (self.export is not None and self.export.due_at is not None)
+
+    def copy_remaining_phases(self, by: Person) -> None:
+        """Have the timetable copy the template's phases that the job does not have yet."""
+        if self.status is not Status.SYNCED or self.export is None or not self.export.phases_left:
+            raise Refused("There are no phases left to copy.")
+        self._note_down("asked to copy remaining phases", by)
+        self.export.due_at, self.export.finished_at, self.export.remarks = utcnow(), None, []
+
+    # the private doors
+
+    def _move(self, move: Move, by: Person | None, comment: str = "", **details: Any) -> "Event":
+        if not self.allows(move):
+            raise Refused(self.why_not(move))
+        to = MOVES[move][1]
+        event = self._note_down(str(move), by, comment, to, **details)
+        self.status = to
+        return event
+
+    def _note_down(
+        self, action: str, by: Person | None, comment: str = "", to: Status | None = None, **details: Any
+    ) -> "Event":
+        event = Event(
+            project=self,
+            person=by,
+            action=action,
+            from_status=self.status,
+            to_status=to or self.status,
+            comment=comment,
+            details=details,
+        )
+        db.session.add(event)
+        return event
+
+    def why_not(self, move: Move) -> str:
+        """Why a move is not allowed now, as a sentence."""
+        obstacle = self._obstacle(move) if self.status in MOVES[move][0] else ""
+        return obstacle or f"The project is {self.status} now, so it can not be {move}."
+
+    def _last(self, move: Move) -> "Event | None":
+        latest = select(Event).where(Event.project_id == self.id, Event.action == str(move)).order_by(Event.id.desc())
+        return db.session.scalar(latest.limit(1))
+
+    def _hold_job(self, number: str, company_code: str) -> None:
+        self.spectrum_job_id, self.job_key, self.company_code = number, job_key(number), company_code
+
+    def _export_held(self) -> "Export | None":
+        """The export as it is now, locked: its worker writes to it at any moment."""
+        if self.export:
+            db.session.refresh(self.export, with_for_update=True)
+        return self.export
+
+    def _retire_export(self) -> None:
+        """The export so far is history: what holds from now on is another acceptance, or a link."""
+        if self.export:
+            self.export.current = False
+            db.session.flush()
+            db.session.expire(self, ["export"])
+
+    def _let_go_of_job(self) -> None:
+        self.spectrum_job_id = self.job_key = self.company_code = None
+
+
+@sa_event.listens_for(Project, "before_insert")
+@sa_event.listens_for(Project, "before_update")
+def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
+    """What the search field looks through: number, name, place, sender and Spectrum Job ID, case folded."""
+    sender = project.sent_by.name if project.sent_by else ""
+    parts = (
+        project.number,
+        project.name,
+        project.address_1,
+        project.city,
+        project.state,
+        project.spectrum_job_id,
+        sender,
+    )
+    project.search_text = " ".join(part for part in parts if part).casefold()
+
+
+def as_text(information: Mapping[str, Any]) -> dict[str, str]:
+    return {column: "" if value is None else str(value) for column, value in information.items()}
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
+    """What differs between two informations, as [label, before, after]."""
+    before, after = as_text(old), as_text(new)
+    return [
+        [INFORMATION[column][0], before[column], after[column]] for column in after if before[column] != after[column]
+    ]
+
+
+# --- exports --------------------------------------------------------------------------------------------------------
+
+
+class Export(Leased, Base):
+    """One acceptance's way to Spectrum: facts only. What it means is the project's status."""
+
+    __tablename__ = "export"
+    __table_args__ = (
+        Index(
+            "uq_export_current",
+            "project_id",
+            unique=True,
+            sqlite_where=text("current"),
+            postgresql_where=text("current"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    current: Mapped[bool] = mapped_column(default=True)  # the project's latest; the database allows one
+    accepted_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    accepted_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    template_number: Mapped[str] = mapped_column(String(10))
+    request: Mapped[list[list[str]]] = mapped_column(JSON)  # frozen: [element, value, source] in wire order
+    step: Mapped[str] = mapped_column(String(40), default="")
+    sent_at: Mapped[datetime | None] = mapped_column(Moment)  # committed before AddJob is called
+    created_at: Mapped[datetime | None] = mapped_column(Moment)  # AddJob was answered "created", or it was found
+    copy_phases: Mapped[bool] = mapped_column(default=False)
+    phases_done: Mapped[int] = mapped_column(default=0)
+    phases_total: Mapped[int] = mapped_column(default=0)
+    looks: Mapped[int] = mapped_column(default=0)  # how often it was looked for in Spectrum and not found
+    resent: Mapped[bool] = mapped_column(default=False)
+    cause: Mapped[str] = mapped_column(default="")
+    messages: Mapped[list[list[str]]] = mapped_column(JSON, default=list)  # Spectrum's [element, text]
+    remarks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    found: Mapped[dict[str, str] | None] = mapped_column(JSON)  # another job of that number, as Spectrum lists it
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    project: Mapped[Project] = relationship()
+    accepted_by: Mapped[Person] = relationship()
+
+    @classmethod
+    def lock_above(cls, row_id: int) -> None:
+        """Whoever decides about a project locks it before its export; so does a worker."""
+        above = select(cls.project_id).where(cls.id == row_id).scalar_subquery()
+        db.session.execute(select(Project.id).where(Project.id == above).with_for_update())
+
+    @classmethod
+    def template_last_used(cls, by: Person) -> str:
+        """The number of the job template that this approver used last; "" where there is none."""
+        used = select(cls.template_number).where(cls.accepted_by_id == by.id).order_by(cls.id.desc())
+        return db.session.scalar(used.limit(1)) or ""
+
+    @classmethod
+    def pause(cls, patient: bool = False) -> timedelta:
+        """Between two looks; ten times as long where many looks did not help."""
+        return timedelta(seconds=current_app.config["EXPORT_CHECK_SECONDS"]) * (10 if patient else 1)
+
+    @classmethod
+    def longest_pause(cls) -> timedelta:
+        return max(cls.pause(patient=True), timedelta(hours=1))
+
+    @property
+    def state(self) -> str:
+        return f"{self.project.status}: {self.step or super().state}"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What AddJob receives, by element."""
+        return {element: value for element, value, _source in self.request}
+
+    @property
+    def phases_left(self) -> bool:
+        return self.copy_phases and (not self.phases_total or self.phases_done < self.phases_total)
+
+    def finish(self) -> None:
+        self.done()
+        self.step, self.finished_at = "", utcnow()

@@ -1,0 +1,1 @@
+"""The tables that the rules of models.py stand on, a file each. Everybody else takes them from `models`."""

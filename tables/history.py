@@ -1,0 +1,46 @@
+"""What happened: one line each, never changed. The database itself refuses anything else."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Optional
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from extensions import Base
+from tables.base import Moment, plain_enum, utcnow
+from tables.moves import Status
+
+if TYPE_CHECKING:
+    from models import Project
+    from tables.people import Person
+
+
+class Event(Base):
+    """One line of history: who, when, from, to, comment. Never changed, never deleted."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        CheckConstraint(
+            "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
+        ),
+        Index(None, "action", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, default=utcnow, index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)  # whom it is about
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
+    action: Mapped[str] = mapped_column(String(40))
+    from_status: Mapped[Status | None] = mapped_column(plain_enum(Status))
+    to_status: Mapped[Status | None] = mapped_column(plain_enum(Status))
+    comment: Mapped[str] = mapped_column(default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+    project: Mapped[Optional["Project"]] = relationship(back_populates="events")
+    person: Mapped[Optional["Person"]] = relationship(foreign_keys=[person_id])
+    subject: Mapped[Optional["Person"]] = relationship(foreign_keys=[subject_id], back_populates="events")
+
+    @property
+    def who(self) -> str:
+        return self.person.name if self.person else "Countersign"

@@ -1,0 +1,93 @@
+"""Spectrum's jobs as it last listed them, and what accounting decided about them here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, String, and_, exists, or_, select
+from sqlalchemy.orm import Mapped, aliased, mapped_column
+
+from erp.fields import job_key
+from extensions import Base, db
+from tables.base import Moment, utcnow
+
+
+class Job(Base):
+    """A job as Spectrum last listed it, and what accounting decided about it here."""
+
+    __tablename__ = "job"
+
+    # texts as Spectrum gives them, of any length: one odd row must not keep the whole list out
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    number: Mapped[str] = mapped_column()
+    name: Mapped[str] = mapped_column(default="")
+    status_code: Mapped[str] = mapped_column(default="A")
+    customer_code: Mapped[str] = mapped_column(default="")
+    division: Mapped[str] = mapped_column(default="")
+    cost_center: Mapped[str] = mapped_column(default="")
+    row: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # the whole row as Spectrum gave it
+    first_seen_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    listed: Mapped[bool] = mapped_column(default=False)  # a refresh has seen it; only such a job can be gone
+    gone_at: Mapped[datetime | None] = mapped_column(Moment)  # Spectrum no longer lists it
+    archived: Mapped[bool] = mapped_column(default=False)
+    is_template: Mapped[bool] = mapped_column(default=False)  # offered in Select a Job Template
+    taxable: Mapped[str] = mapped_column(String(1), default="")  # of a template: "Y" or "N" remembered, "" asks
+    copy_phases: Mapped[bool] = mapped_column(default=False)  # of a template: its phases go to the new job
+    fixed: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # of a template: other AddJob values by element
+
+    @property
+    def title(self) -> str:
+        return f"{self.number} {self.name}"
+
+    @property
+    def status_word(self) -> str:
+        return {"A": "active", "I": "inactive", "C": "complete"}.get(self.status_code, self.status_code)
+
+    @classmethod
+    def by_number(cls, number: str) -> "Job | None":
+        return db.session.scalar(select(cls).where(cls.key == job_key(number)))
+
+    @classmethod
+    def keep(cls, row: Mapping[str, str]) -> "Job":
+        """Take over a job as Spectrum lists it (GetJobMain, or what AddJob was sent)."""
+        job = cls.by_number(row["Job_Number"]) or cls()
+        for column, value in cls.columns(row).items():
+            setattr(job, column, value)
+        db.session.add(job)
+        return job
+
+    @staticmethod
+    def columns(row: Mapping[str, str]) -> dict[str, Any]:
+        """What is kept of a job that Spectrum lists, by column."""
+        return {
+            "key": job_key(row["Job_Number"]),
+            "number": row["Job_Number"],
+            "name": row.get("Job_Description", ""),
+            "status_code": row.get("Status_Code") or "A",
+            "customer_code": row.get("Customer_Code", ""),
+            "division": row.get("Division", ""),
+            "cost_center": row.get("Cost_Center", ""),
+            "row": dict(row),
+            "gone_at": None,
+        }
+
+    @property
+    def missing(self) -> str:
+        """Why a project can no longer count on this job, as a sentence; "" while it is open."""
+        if self.gone_at:
+            return f"Spectrum does not list job {self.number} any more."
+        return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
+
+    @classmethod
+    def offered(cls) -> Any:
+        """The condition that a job may be chosen as a job template: a marked one, or while none is, an active one."""
+        marked = aliased(cls)
+        while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
+        return and_(cls.gone_at.is_(None), or_(and_(cls.is_template, cls.status_code != "C"), while_none_is))
+
+    @classmethod
+    def templates(cls, first: str) -> Sequence["Job"]:
+        """The jobs offered in Select a Job Template: the one of the number `first`, then by number."""
+        offered = select(cls).where(cls.offered()).order_by(cls.key != job_key(first), cls.number)
+        return db.session.scalars(offered).all()

@@ -1,0 +1,133 @@
+"""What goes out and what was asked for: mails to people, and errands for the timetable."""
+
+import enum
+from datetime import date, datetime, timedelta
+from email.utils import make_msgid, parseaddr
+from typing import TYPE_CHECKING, Optional
+
+from flask import current_app
+from sqlalchemy import ForeignKey, String, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from extensions import Base, db
+from tables.base import Leased, Moment, Refused, plain_enum, utcnow
+from tables.history import Event
+
+if TYPE_CHECKING:
+    from tables.people import Person
+
+
+class DigestDay(Base):
+    """A local date whose daily summary is dealt with: inserted with its deliveries, none where nothing waited."""
+
+    __tablename__ = "digest_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+
+
+class MailOutcome(enum.StrEnum):
+    SENT = "Sent"
+    UNKNOWN = "Unknown"
+    REFUSED = "Not delivered"
+    SKIPPED = "Not needed"
+
+
+def _message_id() -> str:
+    sender = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])[1]
+    return make_msgid(domain=sender.rpartition("@")[2])
+
+
+class Delivery(Leased, Base):
+    """One mail to one person; its key makes it one of a kind."""
+
+    __tablename__ = "delivery"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
+    day: Mapped[date | None] = mapped_column(index=True)  # a digest's
+    created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)  # its Date, in every repeat
+    message_id: Mapped[str] = mapped_column(String(300), default=_message_id)
+    address: Mapped[str] = mapped_column(String(254), default="")  # where it went, or was last tried
+    tries: Mapped[int] = mapped_column(default=0)
+    failing_since: Mapped[datetime | None] = mapped_column(Moment)
+    again_at: Mapped[datetime | None] = mapped_column(Moment)  # somebody pressed Send again
+    handing_over_at: Mapped[datetime | None] = mapped_column(Moment)  # committed before the message text goes out
+    sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    outcome: Mapped[MailOutcome | None] = mapped_column(plain_enum(MailOutcome), index=True)  # None: still to go
+    error: Mapped[str] = mapped_column(default="")
+
+    person: Mapped["Person"] = relationship()
+    event: Mapped[Event | None] = relationship()
+
+    @classmethod
+    def longest_pause(cls) -> timedelta:
+        return timedelta(hours=1)
+
+    @classmethod
+    def queue(cls, kind: str, event: Event, person: "Person") -> None:
+        """A mail about an event, in the transaction of the event itself."""
+        db.session.flush()  # the key names the event
+        db.session.add(
+            cls(key=f"{kind}:{event.id}:{person.id}", kind=kind, event=event, person=person, due_at=utcnow())
+        )
+
+    @classmethod
+    def queue_digest(cls, day: date, person: "Person") -> None:
+        """That day's summary for a person, in the transaction that inserts the day."""
+        db.session.add(cls(key=f"digest:{day}:{person.id}", kind="digest", day=day, person=person, due_at=utcnow()))
+
+    @classmethod
+    def queue_alarm(cls, day: date, person: "Person") -> None:
+        """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
+        db.session.add(cls(key=f"alarm:{day}:{person.id}", kind="alarm", person=person, due_at=utcnow()))
+
+    @property
+    def state(self) -> str:
+        """What became of it, in a word or two."""
+        return self.outcome or ("Being sent" if self.token else "Waiting")
+
+    @property
+    def can_go_again(self) -> bool:
+        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
+
+    def end(self, outcome: MailOutcome, error: str = "") -> None:
+        self.done()
+        self.outcome, self.error = outcome, error
+
+    def send_again(self) -> None:
+        """Because somebody who may asked for it; it is never done by itself."""
+        if not self.can_go_again:
+            raise Refused(f"This mail is {self.state} now, so nothing was sent again.")
+        self.outcome = self.handing_over_at = self.failing_since = None
+        self.tries, self.error, self.again_at, self.due_at = 0, "", utcnow(), utcnow()
+
+
+class Errand(Leased, Base):
+    """Something a click asked the timetable to do, and its answer."""
+
+    __tablename__ = "errand"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    asked_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    subject: Mapped[str] = mapped_column(String(254), default="")
+    succeeded: Mapped[bool | None]
+    answer: Mapped[str] = mapped_column(default="")
+
+    asked_by: Mapped[Optional["Person"]] = relationship()
+
+    @classmethod
+    def last(cls, kind: str) -> "Errand | None":
+        return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
+
+    @classmethod
+    def ask(cls, kind: str, by: "Person", subject: str = "") -> None:
+        """Have the timetable do it now; once is enough while one waits."""
+        waiting = cls.last(kind)
+        if waiting is None or waiting.due_at is None:
+            db.session.add(cls(kind=kind, asked_by=by, subject=subject, due_at=utcnow()))
