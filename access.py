@@ -1,0 +1,150 @@
+"""Who may do what: the label that every route carries, and the one guard that reads it.
+
+A route without a label is closed to everybody.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Response, abort, current_app, request
+from flask_login import current_user
+from sqlalchemy import select
+from werkzeug.exceptions import Forbidden
+
+from extensions import SAFE_METHODS, db, login_manager
+from models import Level, Person, Project
+
+TOOLS = {"erp": "ERP Integrations", "projects": "Projects", "directory": "Company Directory"}
+PRIVILEGE = "Can Push to Accounting"
+LARGEST_ID = 2**31 - 1  # what a database's integer holds
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a person needs for a route: a level per tool, perhaps the privilege."""
+
+    erp: Level = Level.NONE
+    projects: Level = Level.NONE
+    directory: Level = Level.NONE
+    push: bool = False
+    public: bool = False
+    or_sender: bool = False  # whoever sent the project may see it all the same
+
+    def hidden_from(self, person: Person) -> bool:
+        """The tool is not there for this person at all."""
+        return any(getattr(person, tool) is Level.NONE for tool in TOOLS if getattr(self, tool) is not Level.NONE)
+
+    def missing(self, person: Person) -> list[str]:
+        """What this person lacks, in words; empty for who may."""
+        lacks = [
+            f"{name} {needed.label}{'' if needed is Level.ADMIN else ' or more'}"
+            for tool, name in TOOLS.items()
+            if not getattr(person, tool) >= (needed := getattr(self, tool))
+        ]
+        return lacks + [f"the privilege {PRIVILEGE}"] * (self.push and not person.can_push)
+
+
+APPROVER = Rule(erp=Level.STANDARD, push=True)
+ERP_ADMIN = Rule(erp=Level.ADMIN)
+PROJECT_ADMIN = Rule(projects=Level.ADMIN)
+
+
+def requires(rule: Rule) -> Callable[[View], View]:
+    """Label a view with what it needs."""
+
+    def label(view: View) -> View:
+        view.access_rule = rule  # type: ignore[attr-defined]  # a function carries its label
+        return view
+
+    return label
+
+
+public = requires(Rule(public=True))
+signed_in = requires(Rule())
+
+
+def may(rule: Rule) -> bool:
+    """Whether the person signed in may do what the rule guards."""
+    return not rule.missing(current_user)
+
+
+def refusal(person: Person, rule: Rule) -> str:
+    """What is missing, and who can grant it."""
+    return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.can_push)}"
+
+
+def who_can_grant(privilege: bool) -> str:
+    """Who can raise a level, or grant the privilege, as a sentence."""
+    helpers = select(Person.name).where(Person.directory_admins()).order_by(Person.name)
+    names = db.session.scalars(helpers.where(Person.can_push) if privilege else helpers).all()
+    return f"{' or '.join(names) or 'Whoever runs the server, with flask users,'} can grant it."
+
+
+def log_refusal(reason: str) -> None:
+    """For whoever runs the server: the address's pattern and the person's number, never what was typed or signed."""
+    who = current_user.id if current_user.is_authenticated else "nobody signed in"
+    where = request.url_rule or "no such address"
+    current_app.logger.warning(
+        "refused %s %s to %s from %s: %s", request.method, where, who, request.remote_addr, reason
+    )
+
+
+def guard() -> Any:
+    """Before every request: our own address, our own pages, and the label of the route."""
+    _refuse_other_hosts()
+    _refuse_other_sites()
+    if request.endpoint is None:
+        return None  # no such address, which Flask says by itself
+    if any(isinstance(value, int) and value > LARGEST_ID for value in (request.view_args or {}).values()):
+        abort(404)
+    rule: Rule | None = getattr(current_app.view_functions[request.endpoint], "access_rule", None)
+    if rule is None:
+        raise Forbidden("This page is closed: it does not say who may open it.")
+    if rule.public:
+        return None
+    if not current_user.is_authenticated:
+        return login_manager.unauthorized()
+    return None if rule.or_sender and _is_sender() else _check(rule)
+
+
+def _check(rule: Rule) -> None:
+    if rule.hidden_from(current_user):
+        log_refusal("the tool is not there for this person")
+        abort(404)
+    if rule.missing(current_user):
+        raise Forbidden(refusal(current_user, rule))
+
+
+def _is_sender() -> bool:
+    project = db.session.get(Project, (request.view_args or {}).get("project_id"))
+    return project is not None and project.sent_by_id == current_user.id
+
+
+def _refuse_other_hosts() -> None:
+    """The Host header is ours, with our port. The answer is plain text, because no page has its links now."""
+    base = urlsplit(current_app.config["BASE_URL"])
+    if _place(f"{base.scheme}://{request.headers.get('Host', '')}") != _place(base.geturl()):
+        log_refusal("another host")
+        abort(Response(f"Countersign answers at {base.geturl()} only.\n", 400, mimetype="text/plain"))
+
+
+def _refuse_other_sites() -> None:
+    """An unsafe request comes from one of our own pages. On plain HTTP browsers send no Sec-Fetch-Site."""
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    ours = origin is None or _place(origin) == _place(current_app.config["BASE_URL"])
+    if site not in (None, "same-origin") or not ours:
+        raise Forbidden("This came from another site, so nothing was done. Open Countersign itself and try again.")
+
+
+def _place(address: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port of an address, however it is written; None where it is none."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None

@@ -1,0 +1,159 @@
+"""The application factory: settings, extensions, the guard, blueprints, commands. It starts no background work."""
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError, generate_csrf
+from markupsafe import Markup
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import access
+import cli
+import config
+import logs
+import models
+import readiness
+import wording
+from blueprints import approvals, approvers, auth, health, history, linking, mails, settings, together
+from blueprints import erp as erp_tool
+from blueprints.admin import directory, projects
+from blueprints.admin import transfer as transfer_pages
+from erp import fields
+from extensions import csrf, db, login_manager, mail, migrate
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+ROOMS = (
+    *(auth, projects, transfer_pages, directory, approvals, approvers, linking),
+    *(erp_tool, together, history, settings, mails, health),
+)
+
+
+TROUBLE = {
+    "is full": "The disk of the server is full.",
+    "no space left": "The disk of the server is full.",
+    "readonly": "The database can only be read, not written to.",
+    "read-only": "The database can only be read, not written to.",
+    "locked": "The database was busy for too long.",
+    "lock timeout": "The database was busy for too long.",
+}
+app_log = logging.getLogger(__name__)
+
+
+def create_app(environ: Mapping[str, str] | None = None, instance_path: str | None = None) -> Flask:
+    """The app with the settings of `environ` (the process's environment where none is given).
+
+    Raises config.SettingsError where a setting can not be used.
+    """
+    app = Flask(__name__, instance_path=instance_path)
+    app.config.update(config.load(os.environ if environ is None else environ))
+    Path(app.instance_path).mkdir(exist_ok=True)
+    if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+    app.before_request(logs.begin_request)
+    app.before_request(access.guard)  # ahead of the CSRF check, so that a refusal says the real reason
+    app.view_functions["static"] = access.public(app.view_functions["static"])
+    _bind_extensions(app)
+    for room in ROOMS:
+        app.register_blueprint(room.blueprint)
+    cli.register(app)
+    _bind_templates(app)
+    app.register_error_handler(HTTPException, _error_page)
+    for trouble in (OperationalError, InternalError):  # others are mistakes of ours
+        app.register_error_handler(trouble, _database_trouble)
+    app.after_request(_add_headers)
+    app.after_request(logs.end_request)
+    app.logger.setLevel(logging.INFO)
+    return app
+
+
+def _bind_extensions(app: Flask) -> None:
+    db.init_app(app)
+    migrate.init_app(app, db)
+    mail.init_app(app)
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    login_manager.user_loader(models.Person.of_session)
+    login_manager.unauthorized_handler(_to_login)
+
+
+def _bind_templates(app: Flask) -> None:
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters |= {
+        "ago": wording.ago,
+        "exact": wording.exact,
+        "plural": wording.plural,
+        "weekday": wording.weekday,
+        "moment": lambda text: datetime.fromisoformat(text) if text else None,
+        "combined": lambda some, more: {**some, **more},
+        "sources": lambda move: models.MOVES[move][0],
+    }
+    app.jinja_env.globals |= {
+        "may": access.may,
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
+        "access": access,
+        "Level": models.Level,
+        "Move": models.Move,
+        "other_eyes": models.OTHER_EYES,
+        "information": {column: label for column, (label, _) in models.INFORMATION.items()},
+        "labels": fields.LABELS,
+        "readiness": readiness,
+        "price_methods": fields.PRICE_METHODS,
+        "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},
+    }
+
+
+def _to_login() -> Any:
+    """To the sign-in and back to where one was going; inside a page it stays as it is, with what was typed."""
+    if request.headers.get("HX-Request") == "true":
+        return Response(status=401)
+    there = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("auth.login", next=there))
+
+
+def _error_page(error: HTTPException) -> Any:
+    if error.response is not None or (error.code or 500) < 400:
+        return error
+    db.session.rollback()
+    text = error.description if isinstance(error, Forbidden | CSRFError) or error.code in (400, 409) else None
+    if isinstance(error, CSRFError):
+        text = "This page was open too long or came from elsewhere, so nothing was done. Go back, reload and try again."
+    if error.code in (400, 403):
+        access.log_refusal(text or "")
+    if isinstance(error, CSRFError) and request.headers.get("HX-Request") == "true":
+        return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": generate_csrf()})
+    return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
+
+
+def _database_trouble(error: DBAPIError) -> Any:
+    """A page that needs no database, and says in a sentence what keeps it from working."""
+    app_log.error("the database did not do its work", exc_info=error)
+    db.session.rollback()
+    said = str(error.orig).lower()
+    why = next((why for words, why in TROUBLE.items() if words in said), "The database can not be reached.")
+    text = f"{why} What you did last was not saved. Try again in a minute; if it stays, tell whoever runs Countersign."
+    page = current_app.jinja_env.get_template("error_database.html")  # not render_template, which asks who is signed in
+    return page.render(text=text), 503
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    return response

@@ -1,0 +1,1 @@
+"""The Admin tools: projects (General Project Information) and the Company Directory."""

@@ -1,0 +1,129 @@
+"""The Company Directory: who is there, what each person may do, and who changed that.
+
+People are disabled, never deleted: history keeps their names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select, true
+from sqlalchemy.exc import IntegrityError
+
+from access import TOOLS, Rule, log_refusal, requires
+from extensions import db
+from models import Level, Person
+
+blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
+VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
+SHOWN = {
+    "active": ("Active", Person.active),
+    "approvers": ("Accounting Approvers", Person.approvers()),
+    "disabled": ("Disabled", ~Person.active),
+    "all": ("All", true()),
+}
+
+
+@blueprint.get("")
+@requires(VIEWER)
+def index() -> Any:
+    shown = request.args.get("show", "")
+    shown = shown if shown in SHOWN else "active"
+    words = request.args.get("q", "").casefold().split()
+    everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]).order_by(Person.name, Person.id))
+    found = [each for each in everybody if all(word in f"{each.name} {each.email}".casefold() for word in words)]
+    return render_template("directory.html", people=found, shown=shown, filters=SHOWN, keeper=KEEPER)
+
+
+@blueprint.get("/new")
+@requires(KEEPER)
+def new() -> Any:
+    return _page(None)
+
+
+@blueprint.post("")
+@requires(KEEPER)
+def add() -> Any:
+    wanted, errors = read_person(request.form)
+    errors = Person.problems(current_user, wanted) | errors
+    if errors:
+        return _refuse(None, wanted, errors)
+    person = Person.add(current_user, wanted)
+    person.mail_link("invitation", current_user)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return add()  # somebody took the email meanwhile: read again, with that said at the field
+    flash(f"{person.name} was added. A mail with a link to set a password is on its way to {person.email}.")
+    return redirect(url_for(".person", person_id=person.id), 303)
+
+
+@blueprint.get("/<int:person_id>")
+@requires(VIEWER)
+def person(person_id: int) -> Any:
+    return _page(db.session.get(Person, person_id) or abort(404))
+
+
+@blueprint.post("/<int:person_id>")
+@requires(KEEPER)
+def save(person_id: int) -> Any:
+    found = Person.hold(person_id) or abort(404)
+    if request.form.get("version") != str(found.version):
+        return _page(found, 409, conflict=_how_it_is(found))
+    wanted, errors = read_person(request.form)
+    errors = Person.problems(current_user, wanted, found) | errors
+    if errors:
+        return _refuse(found, wanted, errors)
+    found.change(current_user, wanted)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return save(person_id)
+    flash(f"{found.name} was saved.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+@blueprint.post("/<int:person_id>/invite")
+@requires(KEEPER)
+def invite(person_id: int) -> Any:
+    """Mail the link again to somebody who has not set a password yet."""
+    found = db.session.get(Person, person_id) or abort(404)
+    if found.password_hash or not found.active:
+        return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
+    mailed = found.mail_link("invitation", current_user)
+    db.session.commit()
+    flash(f"The invitation is on its way to {found.email}{'' if mailed else ' already'}.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the form says of a person, by column, and the levels that it names but that do not exist."""
+    wanted: dict[str, Any] = {column: form.get(column, "").strip() for column in ("name", "email")}
+    wanted |= {column: column in form for column in ("can_push", "subscribed", "active")}
+    errors = {}
+    for tool in TOOLS:
+        try:
+            wanted[tool] = Level(form.get(tool))
+        except ValueError:
+            errors[tool] = f"Choose one of {', '.join(level.label for level in Level)}."
+    wanted["email"] = wanted["email"].casefold()
+    return wanted, errors
+
+
+def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]) -> Any:
+    log_refusal(" ".join(errors.values()))
+    db.session.rollback()
+    return _page(found, 422, wanted=wanted, errors=errors)
+
+
+def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
+    """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
+    return render_template("person.html", **({"person": found, "keeper": KEEPER, "errors": {}} | context)), status
+
+
+def _how_it_is(found: Person) -> str:
+    who = next((event.who for event in found.events if event.action == "changed"), "Somebody")
+    return f"{who} changed {found.name} while you had this page open. Nothing that you entered was applied."

@@ -1,0 +1,82 @@
+"""For those who watch the server: is the process there, and does it do its work?"""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, current_app
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from access import public
+from extensions import db
+from models import Delivery, Export, Setting, utcnow
+
+blueprint = Blueprint("health", __name__)
+STALE = timedelta(minutes=3)
+
+
+@blueprint.get("/healthz")
+@public
+def healthz() -> Any:
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@public
+def readyz() -> Any:
+    """200 only while database and scheduler do their work; what else it reports does not change that."""
+    report: dict[str, str | None] = {"database": _database(), "scheduler": _scheduler()}
+    ready = all(state == "ok" for state in report.values())
+    if report["database"] == "ok":
+        report |= {"mail": _mail(), "spectrum": _spectrum()} | _moments()
+    return report, 200 if ready else 503
+
+
+def _database() -> str:
+    """Whether it can be written to: a change is begun, and taken back."""
+    try:
+        with db.engine.connect() as connection:
+            connection.execute(update(Setting).where(Setting.name == "timetable").values(name="timetable"))
+            connection.rollback()
+    except SQLAlchemyError as error:
+        db.session.rollback()
+        return "can only be read" if "read" in str(error) and "only" in str(error) else "not reachable"
+    return "ok"
+
+
+def _spectrum() -> str:
+    """How the last contact ended; only whoever may open the settings reads the cause."""
+    if not current_app.config["SPECTRUM_URL"]:
+        return "not set up"
+    contact = Setting.read(Setting.CONTACT, {})
+    return "no contact yet" if not contact else "ok" if contact["connected"] else "not connected"
+
+
+def _moments() -> dict[str, str | None]:
+    """When things last happened, and since when the oldest export that is due waits; in UTC."""
+    beat, now = db.session.get(Setting, "timetable"), utcnow()
+    moments = {
+        "last_tick": beat and beat.at,
+        "last_mail": db.session.scalar(select(func.max(Delivery.sent_at))),
+        "oldest_due_export": db.session.scalar(select(func.min(Export.due_at)).where(Export.time_has_come(now))),
+    }
+    contact = Setting.read(Setting.CONTACT, {}).get("at")
+    return {"last_contact_with_spectrum": contact} | {name: at and at.isoformat() for name, at in moments.items()}
+
+
+def _mail() -> str:
+    """How the last mail fared; only whoever may open the mail page reads the cause."""
+    if not current_app.config["MAIL_SERVER"]:
+        return "not set up"
+    trouble = Setting.read(Setting.MAIL)
+    return ("held" if trouble["held"] else "no answer") if trouble else "ok"
+
+
+def _scheduler() -> str:
+    if not current_app.config["RUN_SCHEDULER"]:
+        return "ok"
+    try:
+        beat = db.session.get(Setting, "timetable")
+    except SQLAlchemyError:
+        return "unknown"
+    return "ok" if beat and abs(utcnow() - beat.at) < STALE else "no heartbeat"

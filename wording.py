@@ -1,0 +1,59 @@
+"""How times, ages and counts are said, on screen and in mails alike."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from flask import current_app
+from markupsafe import Markup
+
+from models import utcnow
+
+STEPS = (("day", 86400), ("hour", 3600), ("minute", 60))
+OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait before its age stands out
+
+
+def local(moment: datetime) -> datetime:
+    """The moment on the company's clock."""
+    return moment.astimezone(current_app.config["TIMEZONE"])
+
+
+def exact(moment: datetime) -> str:
+    """Such as “Mon 9 Mar 2026, 7:05 AM PDT”."""
+    here = local(moment)
+    return f"{here:%a} {here.day} {here:%b %Y}, {here.hour % 12 or 12}:{here:%M %p %Z}"
+
+
+def age(span: timedelta) -> str:
+    """A span in its largest unit: “3 days”, “1 hour”, “less than a minute”."""
+    for unit, seconds in STEPS:
+        count = int(span.total_seconds() // seconds)
+        if count >= 1:
+            return plural(count, unit)
+    return "less than a minute"
+
+
+def since(moment: datetime) -> str:
+    """How long ago a moment is, as plain text."""
+    return age(utcnow() - moment)
+
+
+def weekday(day: date) -> str:
+    """Such as “Mon 9 Mar 2026”."""
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
+def ago(moment: datetime | None, waits: bool = False) -> Markup:
+    """An age in words, with the exact time on hover; of what `waits`, marked once it is old."""
+    if moment is None:
+        return Markup("never")
+    return Markup('<time datetime="{}" title="{}"{}>{} ago</time>').format(
+        moment.astimezone(UTC).isoformat(timespec="seconds"), exact(moment), _mark(moment, waits), since(moment)
+    )
+
+
+def _mark(moment: datetime, waits: bool) -> Markup:
+    waited = utcnow() - moment if waits else timedelta()
+    return Markup(' class="older"') if waited >= OLDER else Markup(' class="old"') if waited >= OLD else Markup("")
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
