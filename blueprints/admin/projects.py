@@ -1,0 +1,147 @@
+"""The project's Admin tool: its information, and sending it to accounting and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+import worklist
+from access import PROJECT_ADMIN, Rule, requires
+from erp.fields import job_key
+from extensions import db
+from information import check_information
+from models import INFORMATION, Level, Move, Project, Refused
+
+blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
+VIEWER = Rule(projects=Level.READ_ONLY)
+NOTE_LENGTH = 2000
+
+
+@blueprint.get("")
+@requires(VIEWER)
+def index() -> Any:
+    return render_template("projects.html", page=worklist.all_projects(worklist.Query.of(request.args)))
+
+
+@blueprint.get("/new")
+@requires(PROJECT_ADMIN)
+def new() -> Any:
+    return render_template("project_new.html", typed=dict.fromkeys(INFORMATION, ""), errors={})
+
+
+@blueprint.post("")
+@requires(PROJECT_ADMIN)
+def create() -> Any:
+    typed, information, errors = read_information(request.form, None)
+    if errors:
+        return render_template("project_new.html", typed=typed, errors=errors), 422
+    try:
+        project = Project.create(current_user, information)
+        db.session.commit()
+    except IntegrityError:  # somebody else took the number since it was checked
+        db.session.rollback()
+        return render_template("project_new.html", typed=typed, errors=_number_taken(typed["number"], None)), 422
+    flash(f"{project.title} was created.")
+    return redirect(url_for(".general", project_id=project.id), 303)
+
+
+@blueprint.get("/<int:project_id>")
+@requires(VIEWER)
+def general(project_id: int) -> Any:
+    return _page(_project(project_id))
+
+
+@blueprint.post("/<int:project_id>")
+@requires(PROJECT_ADMIN)
+def update(project_id: int) -> Any:
+    return _saved(project_id, "Saved.")
+
+
+@blueprint.post("/<int:project_id>/send")
+@requires(PROJECT_ADMIN)
+def send(project_id: int) -> Any:
+    return _saved(project_id, "Sent to accounting. The information is locked until accounting has decided.", Move.SEND)
+
+
+@blueprint.post("/<int:project_id>/retrieve")
+@requires(PROJECT_ADMIN)
+def retrieve(project_id: int) -> Any:
+    project = _current(project_id)
+    project.retrieve(current_user)
+    db.session.commit()
+    flash(f"{project.title} was retrieved. It can be edited again.")
+    return redirect(url_for(".general", project_id=project.id), 303)
+
+
+@blueprint.errorhandler(Refused)
+def refused(refusal: Refused) -> Any:
+    """The project is not what the form showed: what happened, and the project as it really is."""
+    db.session.rollback()
+    assert request.view_args is not None
+    return _page(_project(request.view_args["project_id"]), 409, conflict=str(refusal))
+
+
+def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
+    """Save what is typed, then do what the button says; nothing of either where something is wrong."""
+    project = _current(project_id)
+    typed, information, errors = read_information(request.form, project)
+    note = request.form.get("note", "").strip()
+    if move is Move.SEND and "active" not in request.form:
+        errors["active"] = "An inactive project is not sent. Tick Active Project? first."
+    if len(note) > NOTE_LENGTH:
+        errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
+    if errors:
+        return _page(project, 422, errors=errors, note=note, **({"typed": typed} if typed else {}))
+    try:
+        if project.editable:
+            project.edit(current_user, information)
+        project.set_active(current_user, "active" in request.form)
+        if move is Move.SEND:
+            project.send(current_user, note)
+        db.session.commit()
+    except IntegrityError:  # somebody else took the number since it was checked
+        db.session.rollback()
+        errors = _number_taken(typed["number"], project_id)
+        return _page(_project(project_id), 422, errors=errors, note=note, typed=typed)
+    flash(sentence)
+    return redirect(url_for(".general", project_id=project_id), 303)
+
+
+def read_information(
+    form: Mapping[str, str], project: Project | None
+) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    """What was typed, the same as values, and what is wrong with it by column."""
+    if project and not project.editable:
+        return {}, project.information, {}
+    typed = {column: form.get(column, "").strip() for column in INFORMATION}
+    values, errors = check_information(typed)
+    return typed, values, errors | _number_taken(typed["number"], project.id if project else None)
+
+
+def _number_taken(number: str, project_id: int | None) -> dict[str, str]:
+    same = select(Project.id).where(Project.number_key == job_key(number), Project.id != (project_id or 0))
+    taken = db.session.scalar(same) is not None
+    return {"number": f"Another project has the number {number} already."} if taken else {}
+
+
+def _project(project_id: int) -> Project:
+    return db.session.get(Project, project_id) or abort(404)
+
+
+def _current(project_id: int) -> Project:
+    project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
+    if request.form.get("version") != str(project.version):
+        last = project.events[0]
+        raise Refused(
+            f"{last.who} changed this project while you had it open; it is {project.status} now. "
+            "Nothing that you entered was applied."
+        )
+    return project
+
+
+def _page(project: Project, status: int = 200, **context: Any) -> Any:
+    typed = {column: "" if value is None else value for column, value in project.information.items()}
+    return render_template("project.html", **({"project": project, "typed": typed, "errors": {}} | context)), status

@@ -1,0 +1,140 @@
+"""The mail page: what was sent to whom when, what is stuck and why; and the way out of the daily summary."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy.orm import joinedload
+
+import worklist
+from access import ERP_ADMIN, public, requires
+from extensions import csrf, db
+from models import EMAIL, Delivery, Errand, Event, MailOutcome, Person, Refused, utcnow
+
+blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
+KINDS = {
+    "digest": "Daily summary",
+    "rejection": "Rejection notice",
+    "export": "Export notice",
+    "invitation": "Invitation",
+    "reset": "Password link",
+    "alarm": "Alarm",
+}
+REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones
+NOT_AN_ADDRESS = "Enter an email address, such as dana@example.com."
+
+
+@blueprint.get("")
+@requires(ERP_ADMIN)
+def index() -> Any:
+    return _page(current_user.email)
+
+
+@blueprint.get("/<int:delivery_id>")
+@requires(ERP_ADMIN)
+def row(delivery_id: int) -> Any:
+    """The row as it is now, for a page that watches a mail being sent again."""
+    return _row(_delivery(delivery_id))
+
+
+@blueprint.post("/<int:delivery_id>/again")
+@requires(ERP_ADMIN)
+def send_again(delivery_id: int) -> Any:
+    delivery = db.session.get(Delivery, delivery_id, with_for_update=True) or abort(404)
+    try:
+        delivery.send_again()
+    except Refused as refusal:
+        return _answer(delivery, str(refusal), 409)
+    db.session.commit()
+    return _answer(delivery, f"The mail to {delivery.person.name} is being sent again.")
+
+
+@blueprint.post("/test")
+@requires(ERP_ADMIN)
+def test() -> Any:
+    """Ask the timetable for a test mail; the page shows what came of it."""
+    address = request.form.get("address", "").strip()
+    if not EMAIL.fullmatch(address) or len(address) > 254:
+        return _page(address, 422, error=NOT_AN_ADDRESS)
+    Errand.ask("test mail", current_user, address)
+    db.session.commit()
+    return redirect(url_for(".index"), 303)
+
+
+@blueprint.get("/test")
+@requires(ERP_ADMIN)
+def tested() -> Any:
+    """What came of the last test mail."""
+    return render_template("_mail_test.html", tested=Errand.last("test mail"))
+
+
+@blueprint.get("/unsubscribe/<token>")
+@public
+def unsubscribe(token: str) -> Any:
+    """The page behind the link. Mail scanners open it too, so it changes nothing."""
+    return _unsubscribe_page(token)
+
+
+@blueprint.post("/unsubscribe/<token>")
+@public
+def keep_unsubscribed(token: str) -> Any:
+    """One click in a mail program (RFC 8058), without sign-in; the signed token can do nothing else."""
+    person = Person.of_unsubscribe_token(token)
+    if person:
+        person.change(person, {"subscribed": False})
+        db.session.commit()
+    return _unsubscribe_page(token)
+
+
+csrf.exempt(keep_unsubscribed)
+
+
+def _unsubscribe_page(token: str) -> Any:
+    person = Person.of_unsubscribe_token(token)
+    return render_template("unsubscribe.html", person=person), 200 if person else 404
+
+
+def _page(address: str, status: int = 200, error: str = "") -> Any:
+    shown: dict[str, Any] = {"address": address, "error": error, "tested": Errand.last("test mail"), "kinds": KINDS}
+    shown |= {"stuck": _stuck(), "page": _others(), "server": current_app.config["MAIL_SERVER"]}
+    return render_template("mails.html", **shown), status
+
+
+def _is_stuck() -> Any:
+    """The condition that somebody should look at a delivery."""
+    given_up = and_(Delivery.outcome == MailOutcome.REFUSED, Delivery.created_at > utcnow() - REMEMBERED)
+    in_trouble = and_(Delivery.outcome.is_(None), Delivery.error != "")
+    return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)
+
+
+def _listed() -> Any:
+    people = joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project)
+    return select(Delivery).options(*people).order_by(Delivery.id.desc())
+
+
+def _stuck() -> list[Delivery]:
+    return list(db.session.scalars(_listed().where(_is_stuck()).limit(worklist.PER_PAGE)))
+
+
+def _others() -> worklist.Page:
+    query, others = worklist.Query.of(request.args), not_(_is_stuck())
+    total = db.session.scalar(select(func.count()).select_from(Delivery).where(others)) or 0
+    rows = _listed().where(others).limit(worklist.PER_PAGE).offset((query.page - 1) * worklist.PER_PAGE)
+    return worklist.Page(list(db.session.scalars(rows)), total, query)
+
+
+def _delivery(delivery_id: int) -> Delivery:
+    return db.session.get(Delivery, delivery_id) or abort(404)
+
+
+def _row(delivery: Delivery, **more: Any) -> str:
+    return render_template("_delivery.html", delivery=delivery, kinds=KINDS, **more)
+
+
+def _answer(delivery: Delivery, sentence: str, status: int = 200) -> Any:
+    if request.headers.get("HX-Request") == "true":
+        return _row(delivery, conflict=sentence if status == 409 else ""), status
+    flash(sentence)
+    return redirect(url_for(".index"), 303)

@@ -1,0 +1,41 @@
+"""Doing one thing to many rows: each in a transaction of its own, and how it is told when some of them fail."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import flash, redirect, render_template
+from sqlalchemy.exc import IntegrityError
+
+from extensions import db
+from models import Refused
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it went with one of them."""
+
+    sentence: str
+    worked: bool
+
+
+def attempt(title: str, act: Callable[[], str], taken: Callable[[], str]) -> Result:
+    """Do it, so that a refusal spoils nothing for the others; `taken` says why the database refused."""
+    try:
+        sentence = act()
+        db.session.commit()
+    except Refused as refusal:
+        db.session.rollback()
+        return Result(f"{title}: {refusal}", worked=False)
+    except IntegrityError:  # somebody else was first
+        db.session.rollback()
+        return Result(f"{title}: {taken()}", worked=False)
+    return Result(sentence, worked=True)
+
+
+def told(results: Sequence[Result], sentence: str, back: str) -> Any:
+    """Back to the list with a sentence; where something failed, a page with a line for each."""
+    if not all(result.worked for result in results):
+        return render_template("results.html", results=results, back=back), 409
+    flash(sentence)
+    return redirect(back, 303)

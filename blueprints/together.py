@@ -1,0 +1,109 @@
+"""Deciding about many waiting projects at once: one comment for all, or one job template and a number for each."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
+
+import acceptance
+import numbering
+from acceptance import Acceptance
+from access import APPROVER, LARGEST_ID, requires
+from blueprints.answering import get_project
+from blueprints.results import Result, attempt, told
+from extensions import db
+from models import Export, Job, Project, Refused, Status
+from wording import plural
+
+blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
+
+
+@blueprint.get("/accept")
+@requires(APPROVER)
+def accept_form() -> Any:
+    projects = [project for project in _ticked() if project.status is Status.READY]
+    return _accept_page(acceptance.begin_many(projects)) if projects else _none_ticked()
+
+
+@blueprint.post("/accept")
+@requires(APPROVER)
+def accept() -> Any:
+    """Export what the table holds; a row that is wrong keeps all of them here, one that was changed only itself."""
+    forms = acceptance.read_many(_ticked(), request.form)
+    if not forms:
+        return _none_ticked()
+    if "show" in request.form:  # another template was chosen: its values first
+        return _accept_page(forms)
+    waiting = [form for form in forms if form.project.status is Status.READY]
+    if not acceptance.check_many(waiting):
+        return _accept_page(forms), 422
+    results = [_decided(form.project.id, partial(_accept, form)) for form in forms]
+    return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. They are under Exporting.")
+
+
+@blueprint.get("/reject")
+@requires(APPROVER)
+def reject_form() -> Any:
+    projects = [project for project in _ticked() if project.status is Status.READY]
+    return render_template("together_reject.html", projects=projects) if projects else _none_ticked()
+
+
+@blueprint.post("/reject")
+@requires(APPROVER)
+def reject() -> Any:
+    projects, comment = _ticked(), request.form.get("comment", "").strip()
+    if not comment:
+        error = "Enter a comment. It tells the senders what to correct."
+        return render_template("together_reject.html", projects=projects, error=error), 422
+
+    def with_comment(project: Project) -> str:
+        project.reject(current_user, comment)
+        return f"{project.title} was rejected."
+
+    results = [_decided(project_id, with_comment) for project_id in [project.id for project in projects]]
+    return _told(results, f"{plural(len(results), 'project')} rejected. The senders are told by mail.")
+
+
+def _accept(form: Acceptance, project: Project) -> str:
+    assert form.template is not None  # the form was checked
+    project.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
+    return f"{project.title} is being exported as job {project.spectrum_job_id}."
+
+
+def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
+    """The decision about one project, as long as it is still what the form showed."""
+
+    def as_shown() -> str:
+        project = db.session.get(Project, project_id, with_for_update=True, populate_existing=True)
+        if project is None or request.form.get(f"version-{project_id}") != str(project.version):
+            raise Refused(f"It was changed meanwhile and is {project.status if project else 'gone'} now.")
+        return decide(project)
+
+    def taken() -> str:
+        number = request.form.get(f"job_number-{project_id}", "")
+        return numbering.look_up(number, get_project(project_id)).sentence
+
+    return attempt(get_project(project_id).title, as_shown, taken)
+
+
+def _ticked() -> list[Project]:
+    """The ticked projects, those that wait longest first."""
+    ids = [int(each) for each in request.values.getlist("project") if each.isdecimal() and int(each) <= LARGEST_ID]
+    return list(db.session.scalars(select(Project).where(Project.id.in_(ids)).order_by(Project.sent_at, Project.id)))
+
+
+def _accept_page(forms: list[Acceptance]) -> str:
+    templates = Job.templates(Export.template_last_used(current_user))
+    return render_template("together_accept.html", forms=forms, templates=templates)
+
+
+def _none_ticked() -> Any:
+    flash("Select the projects first.")
+    return redirect(url_for("erp.jobs"))
+
+
+def _told(results: list[Result], sentence: str) -> Any:
+    return told(results, sentence, url_for("erp.jobs"))

@@ -1,0 +1,37 @@
+"""A project's information as it is typed, or stands in a file: what its values are, and what is wrong with them."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from models import INFORMATION
+
+DATES = ("start_date", "completion_date")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The texts by column as values, dates as dates, and what is wrong with each, as a sentence by column."""
+    errors = {column: problem for column in INFORMATION if (problem := _problem(column, typed[column]))}
+    values: dict[str, Any] = dict(typed)
+    for column in DATES:
+        try:
+            values[column] = date.fromisoformat(typed[column]) if typed[column] else None
+        except ValueError:
+            errors[column] = f"{INFORMATION[column][0]} must be a date, such as 2026-03-09."
+    start, end = (None if errors else values[column] for column in DATES)
+    if start and end and end < start:
+        errors["completion_date"] = "The completion date is before the start date."
+    return values, errors
+
+
+def _problem(column: str, text: str) -> str:
+    label, limit = INFORMATION[column]
+    if column in ("name", "number") and not text:
+        return f"Enter the {label}."
+    if len(text) > limit and column not in DATES:
+        return f"{label} is {len(text)} characters long; it can hold {limit}."
+    if _INVISIBLE.search(re.sub(r"[\r\n\t]", "", text) if column == "description" else text):
+        return f"{label} holds a line break or an invisible character; type it again."
+    return ""

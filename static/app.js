@@ -1,0 +1,118 @@
+// What htmx leaves to us: saying aloud what happened, where the focus goes, one post for one click, and counting
+// characters. Every page works without it.
+"use strict";
+
+const FIELD = "input:not([type=hidden]), select, textarea";
+const INVALID = ":is(input, select, textarea)[aria-invalid=true]";
+const UNREACHABLE = "Countersign did not answer, so nothing was changed. Try again in a moment.";
+const SIGNED_OUT = "Your sign-in has ended. What you typed is still here: sign in in another tab, then press the button again.";
+const SIGNED_IN = "You are signed in again, and nothing was changed yet. Press the button once more.";
+
+// --- saying what happened ---
+
+function announce(sentence) {
+  const announcer = document.getElementById("announcer");
+  if (announcer.textContent === sentence) return;  // a poll that fails each second says so once
+  const line = document.createElement("p");
+  line.textContent = sentence;
+  announcer.replaceChildren(line);
+  announcer.classList.add("toast");
+}
+
+document.addEventListener("announce", (event) => announce(event.detail.sentence));
+document.addEventListener("htmx:error", () => announce(UNREACHABLE));
+document.addEventListener("htmx:response:error", ({ detail: { ctx: { response } } }) => {
+  const token = response.headers.get("Fresh-Token");
+  if (response.status >= 500) announce(UNREACHABLE);
+  if (response.status === 401) announce(SIGNED_OUT);
+  if (token) {  // somebody signed in again elsewhere: the forms of this page are theirs now
+    document.querySelectorAll("[name=csrf_token]").forEach((input) => (input.value = token));
+    announce(SIGNED_IN);
+  }
+});
+document.addEventListener("click", () => {
+  const announcer = document.getElementById("announcer");
+  if (announcer.classList.contains("toast")) announcer.replaceChildren();
+});
+
+// --- where the focus goes ---
+
+const stops = (element) => [...element.querySelectorAll("a, button")];
+
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+  ctx.leaving = ctx.target.contains(document.activeElement);
+  ctx.stop = stops(ctx.target).indexOf(document.activeElement);
+});
+
+document.addEventListener("htmx:after:swap", (event) => {
+  const { ctx } = event.detail;
+  const target = event.target;  // what came instead, where the asker itself was replaced
+  target.querySelectorAll("[data-limit]").forEach(count);
+  const asked = ["submit", "click"].includes(ctx.sourceEvent?.type);
+  const invalid = asked && target.querySelector(INVALID);
+  if (invalid) invalid.focus();
+  else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
+});
+
+// A panel's first field; in a row that refreshed itself the place where one was; else its first button, or its link.
+function landing(target, stop) {
+  const panel = target.querySelector(".decision form, .many");
+  return panel?.querySelector(FIELD) ?? stops(target)[stop] ?? target.querySelector("button") ?? target.querySelector("a");
+}
+
+document.addEventListener("DOMContentLoaded", () => document.querySelector(INVALID)?.focus());
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  const here = document.activeElement;
+  const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
+  panel?.querySelector("[data-cancel]")?.click();
+});
+
+// --- the address of what is shown, after a search while typing ---
+
+document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement.matches(".search")) history.replaceState(null, "", ctx.response.raw.url);
+});
+
+// --- one post for one click ---
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.getAttribute("method") !== "post") return;
+  if (form.ariaBusy) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+  form.ariaBusy = "true";
+}, true);
+
+document.addEventListener("htmx:finally:request", (event) => (event.target.ariaBusy = null));
+window.addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => (form.ariaBusy = null)));
+
+// What refreshes itself holds still while it is pressed: a button that is replaced under the finger is never clicked.
+document.addEventListener("htmx:before:request", (event) => {
+  if (event.target.matches("[hx-trigger^=every]:active")) event.preventDefault();
+});
+
+// --- counting characters ---
+
+function count(input) {
+  const id = `${input.id}-limit`;
+  const length = [...input.value].length;
+  const counter = document.getElementById(id) ?? beside(input, id);
+  counter.textContent = length ? `${length} of ${input.dataset.limit}` : "";
+  counter.classList.toggle("over", length > input.dataset.limit);
+}
+
+function beside(input, id) {
+  const counter = document.createElement("span");
+  counter.id = id;
+  counter.className = "limit";
+  input.before(counter);
+  input.setAttribute("aria-describedby", [input.getAttribute("aria-describedby"), id].filter(Boolean).join(" "));
+  return counter;
+}
+
+document.addEventListener("input", (event) => event.target.matches("[data-limit]") && count(event.target));
+document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-limit]").forEach(count));

@@ -1,0 +1,260 @@
+"""What people see: no accessibility violation in any state, in both schemes, at any width; dense lists; valid HTML."""
+
+import gzip
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import Live, create_app
+from markup import Markup
+from playwright.sync_api import Page, expect
+
+import demo
+from extensions import db, writing
+from models import INFORMATION, Person, Project
+
+ROOT = Path(__file__).resolve().parent.parent
+AXE = (ROOT / "tests/vendor/axe-4.14.1.min.js").read_text("utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
+WIDTHS = (320, 768, 1280)
+APPROVER, MANAGER, DIRECTORY_ADMIN = "dana.whitfield", "kari.iversen", "ingrid.solberg"
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds now, a line per element."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    found = page.evaluate("tags => axe.run({runOnly: tags}).then(result => result.violations)", RULES)
+    return [f"{rule['id']}: {node['html'][:160]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+
+
+def overflow(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+# --- every state, opened the way a person gets there ------------------------------------------------------------------
+
+
+def _listed(page: Page, url: str, filter_: str, button: str = "") -> None:
+    page.goto(f"{url}/erp/jobs?filter={filter_}")
+    if button:
+        page.get_by_role("button", name=re.compile(f"^{button}")).first.click()
+
+
+def _accept(page: Page, url: str) -> None:
+    _listed(page, url, "ready-to-export", "Accept")
+    page.get_by_label("Select a Job Template").select_option("T-COMM")
+    expect(page.get_by_label("Customer")).to_have_value("CASCREST")
+
+
+def _accept_with_errors(page: Page, url: str) -> None:
+    _accept(page, url)
+    page.get_by_label("Spectrum Job ID").fill("far too long for Spectrum")
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.get_by_role("alert")).not_to_have_count(0)
+
+
+def _reject(page: Page, url: str) -> None:
+    _listed(page, url, "ready-to-export", "Reject")
+    page.get_by_label("Enter a Comment").wait_for()
+
+
+def _keys(page: Page, url: str) -> None:
+    _listed(page, url, "ready-to-export")
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+
+
+def _figures(page: Page, url: str) -> None:
+    _listed(page, url, "ready-to-export")
+    page.get_by_text("Figures at a glance", exact=True).click()
+
+
+def _many(page: Page, url: str, decision: str) -> None:
+    page.goto(f"{url}/erp/jobs?tick=all")
+    page.get_by_role("button", name=f"{decision} Selected").click()
+    page.get_by_role("heading", name=re.compile(f"{decision} [0-9]+ projects")).wait_for()
+
+
+def _many_with_errors(page: Page, url: str) -> None:
+    _many(page, url, "Accept")
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("alert").first.wait_for()
+
+
+def _row_opened(page: Page, url: str, filter_: str) -> None:
+    _listed(page, url, filter_)
+    page.locator("tbody th a").first.click()
+    page.get_by_role("heading", name="History").wait_for()
+
+
+def _project(page: Page, url: str, status: str) -> None:
+    page.goto(f"{url}/admin/projects")
+    page.get_by_role("row").filter(has=page.get_by_text(status, exact=True)).first.get_by_role("link").click()
+    page.get_by_role("heading", name="General Project Information").wait_for()
+
+
+def _new_project_with_errors(page: Page, url: str) -> None:
+    page.goto(f"{url}/admin/projects/new")
+    page.get_by_role("button", name="Create Project").click()
+    page.get_by_role("alert").first.wait_for()
+
+
+def _login_with_error(page: Page, url: str) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Email").fill("somebody@example.com")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").wait_for()
+
+
+STATES: dict[str, tuple[str, Callable[[Page, str], object]]] = {
+    "the list": (APPROVER, lambda page, url: _listed(page, url, "ready-to-export")),
+    "an open accept panel": (APPROVER, _accept),
+    "an accept panel with errors": (APPROVER, _accept_with_errors),
+    "an open reject panel": (APPROVER, _reject),
+    "exports under way": (APPROVER, lambda page, url: _listed(page, url, "exporting")),
+    "failed exports": (APPROVER, lambda page, url: _listed(page, url, "failed-to-export")),
+    "Spectrum's jobs": (APPROVER, lambda page, url: _listed(page, url, "ready-to-import")),
+    "an empty list": (APPROVER, lambda page, url: _listed(page, url, "archived")),
+    "a search without a hit": (APPROVER, lambda page, url: page.goto(f"{url}/erp/jobs?q=nowhere")),
+    "approval of a waiting project": (APPROVER, lambda page, url: _row_opened(page, url, "ready-to-export")),
+    "approval of a synced project": (APPROVER, lambda page, url: _row_opened(page, url, "synced")),
+    "approval of a failed project": (APPROVER, lambda page, url: _row_opened(page, url, "failed-to-export")),
+    "rows ticked": (APPROVER, lambda page, url: page.goto(f"{url}/erp/jobs?tick=all")),
+    "the keyboard sheet": (APPROVER, _keys),
+    "the figures at a glance": (APPROVER, _figures),
+    "accepting many": (APPROVER, lambda page, url: _many(page, url, "Accept")),
+    "accepting many, with errors": (APPROVER, _many_with_errors),
+    "rejecting many": (APPROVER, lambda page, url: _many(page, url, "Reject")),
+    "the history": (APPROVER, lambda page, url: page.goto(f"{url}/erp/history")),
+    "a history without events": (APPROVER, lambda page, url: page.goto(f"{url}/erp/history?from=2040-01-01")),
+    "settings": (APPROVER, lambda page, url: page.goto(f"{url}/erp/settings")),
+    "approvers": (APPROVER, lambda page, url: page.goto(f"{url}/erp/approvers")),
+    "mails": (APPROVER, lambda page, url: page.goto(f"{url}/erp/mails")),
+    "an open link panel": (APPROVER, lambda page, url: _listed(page, url, "ready-to-export", "Link")),
+    "a person": (DIRECTORY_ADMIN, lambda page, url: page.goto(f"{url}/admin/directory/1")),
+    "an import": (MANAGER, lambda page, url: page.goto(f"{url}/admin/projects/import")),
+    "the projects": (MANAGER, lambda page, url: page.goto(f"{url}/admin/projects")),
+    "an editable project": (MANAGER, lambda page, url: _project(page, url, "Not Sent")),
+    "a locked project": (MANAGER, lambda page, url: _project(page, url, "Ready to Export")),
+    "a rejected project": (MANAGER, lambda page, url: _project(page, url, "Rejected")),
+    "a new project with errors": (MANAGER, _new_project_with_errors),
+    "the directory": (DIRECTORY_ADMIN, lambda page, url: page.goto(f"{url}/admin/directory")),
+    "one's own page": (MANAGER, lambda page, url: page.goto(f"{url}/me")),
+    "nothing here": (MANAGER, lambda page, url: page.goto(f"{url}/nowhere")),
+    "not yours to open": (APPROVER, lambda page, url: page.goto(f"{url}/admin/projects/new")),
+    "a sign-in that failed": (MANAGER, _login_with_error),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_has_no_violation_in_light_and_dark_at_any_width(live: Live, page: Page, state: str) -> None:
+    who, open_state = STATES[state]
+    open_state(live.sign_in(page, who), live.url)
+    found = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 720})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of two words
+            found |= {f"{width} {scheme}": lines for lines in [violations(page)] if lines}
+        assert overflow(page) <= 0, f"{state} scrolls sideways at {width} px"
+    assert not found
+
+
+# --- dense, small, valid ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowded(live: Live) -> Iterator[Live]:
+    """The demo with fifty projects that wait."""
+    app = create_app(live.environ)
+    with app.app_context():
+        with writing():
+            manager = Person.by_email(demo.address("Kari Iversen"))
+            assert manager
+            for number in range(50):
+                named = {"number": f"27-{number:03}", "name": f"Warehouse Reroof Section {number}"}
+                place = {"city": "Bonney Lake", "state": "WA"}
+                Project.create(manager, dict.fromkeys(INFORMATION, "") | DATES | named | place).send(manager)
+        db.session.remove()
+        db.engine.dispose()
+    yield live
+
+
+DATES = {"start_date": None, "completion_date": None}
+
+
+def test_the_list_shows_thirteen_whole_rows_at_1280_by_720(crowded: Live, page: Page) -> None:
+    crowded.sign_in(page).goto(f"{crowded.url}/erp/jobs")
+    rows = page.locator("#found tbody tr")
+    bottoms = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().bottom)")
+    assert len([bottom for bottom in bottoms if bottom <= 720]) >= 13
+
+
+@contextmanager
+def client(live: Live, who: str) -> Iterator[httpx.Client]:
+    """Somebody signed in, without a browser."""
+    with httpx.Client(base_url=live.url) as session:
+        token = re.search(r'name="csrf_token" value="([^"]+)"', session.get("/login").text)
+        assert token
+        form = {"csrf_token": token[1], "email": f"{who}@halvorsen.example", "password": demo.PASSWORD}
+        assert session.post("/login", data=form).status_code == 303
+        yield session
+
+
+def test_fifty_rows_are_small_on_the_wire(crowded: Live) -> None:
+    with client(crowded, APPROVER) as session:
+        text = session.get("/erp/jobs").text
+    assert text.count('<tr id="project-') == 50
+    assert len(gzip.compress(text.encode())) <= 6_000
+
+
+def test_the_style_sheet_stays_small() -> None:
+    assert (ROOT / "static/app.css").stat().st_size <= 15_000
+
+
+PAGES = {
+    APPROVER: (
+        "/erp/jobs",
+        "/erp/jobs?filter=ready-to-import",
+        "/erp/jobs?filter=exporting",
+        "/erp/jobs?filter=failed-to-export",
+        "/erp/jobs?filter=synced",
+        "/erp/jobs?q=nowhere",
+        "/erp/together/accept?project=15&project=16&project=17&project=18",
+        "/erp/together/reject?project=15&project=16&project=17&project=18",
+        "/erp/history",
+        "/erp/settings",
+        "/erp/mails",
+        "/admin/projects",
+        "/admin/projects/new",
+        "/me",
+        "/nowhere",
+    ),
+    MANAGER: ("/admin/projects", "/admin/projects/new", "/erp/jobs"),
+    DIRECTORY_ADMIN: ("/admin/directory",),
+}
+
+
+@pytest.mark.parametrize("who", PAGES)
+def test_every_page_is_valid_html(live: Live, who: str) -> None:
+    with client(live, who) as session:
+        paths = {*PAGES[who]}
+        for path in PAGES[who]:
+            paths |= set(re.findall(r'href="(/(?:approvals|admin)/[^"#?]+)"', session.get(path).text))
+        faults = {path: Markup(session.get(path).text).faults for path in sorted(paths)}
+    assert not {path: lines for path, lines in faults.items() if lines}
+
+
+def test_every_row_that_an_action_returns_is_valid_html(live: Live) -> None:
+    with client(live, APPROVER) as session:
+        faults = {}
+        for project_id in range(1, 41):
+            for part in ("row", "accept", "reject"):
+                headers = {"HX-Request": "true", "HX-Target": f"tr#project-{project_id}"}
+                answer = session.get(f"/approvals/{project_id}/{part}", headers=headers)
+                faults[f"{project_id} {part}"] = Markup(f"<table><tbody>{answer.text}</tbody></table>").faults
+    assert not {part: lines for part, lines in faults.items() if lines}

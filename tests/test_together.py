@@ -1,0 +1,122 @@
+"""Many at once: reject with one comment, accept with one template; each row its own version and its own transaction."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from conftest import Browser
+from flask import Flask
+
+from extensions import db
+from models import Delivery, Job, Person, Project, Setting, Status
+
+
+@pytest.fixture
+def waiting(make_project: Callable[..., Project], cast: dict[str, Person]) -> list[Project]:
+    """Three projects that wait."""
+    projects = [make_project(number=f"26-{count:03}", name=f"Depot {count}") for count in (1, 2, 3)]
+    for project in projects:
+        project.send(cast["manager"])
+    db.session.commit()
+    return projects
+
+
+def chosen(projects: list[Project]) -> str:
+    return "&".join(f"project={project.id}" for project in projects)
+
+
+def form_of(projects: list[Project], **more: str) -> dict[str, object]:
+    """What the page of these projects posts back."""
+    versions = {f"version-{project.id}": project.version for project in projects}
+    return {"project": [project.id for project in projects], **versions, **more}
+
+
+def accepting(projects: list[Project], **more: str) -> dict[str, object]:
+    shared = {"template": "T-COMM", "template_shown": "T-COMM", "taxable": "Y", "customer": "CASCREST"}
+    shared |= {"division": "1", "cost_center": "TACOMA", "price_type": "F"}
+    own = {f"job_number-{project.id}": project.number for project in projects}
+    own |= {f"job_name-{project.id}": project.name for project in projects}
+    return form_of(projects, **shared, **own) | more
+
+
+def statuses(projects: list[Project]) -> list[Status]:
+    return [db.session.get(Project, project.id).status for project in projects]  # type: ignore[union-attr]
+
+
+def test_many_are_rejected_with_one_comment_and_their_senders_are_told(
+    app: Flask, waiting: list[Project], browser: Callable[[str], Browser]
+) -> None:
+    approver = browser("approver")
+    assert approver.get(f"/erp/together/reject?{chosen(waiting)}").text.count('name="version-') == 3
+    answer = approver.post("/erp/together/reject", form_of(waiting, comment="The addresses are missing."))
+    assert answer.status_code == 303
+    assert "3 projects rejected" in approver.get("/erp/jobs").text
+    assert statuses(waiting) == [Status.REJECTED] * 3
+    assert db.session.query(Delivery).filter_by(kind="rejection").count() == 3
+
+
+def test_rejecting_many_needs_a_comment(waiting: list[Project], browser: Callable[[str], Browser]) -> None:
+    answer = browser("approver").post("/erp/together/reject", form_of(waiting, comment=" "))
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert statuses(waiting) == [Status.READY] * 3
+
+
+def test_a_row_that_changed_meanwhile_fails_alone_and_says_so(
+    waiting: list[Project], browser: Callable[[str], Browser], cast: dict[str, Person]
+) -> None:
+    form = form_of(waiting, comment="The addresses are missing.")
+    waiting[1].retrieve(cast["manager"])
+    db.session.commit()
+    answer = browser("approver").post("/erp/together/reject", form)
+    assert answer.status_code == 409
+    assert "26-002 Depot 2: It was changed meanwhile and is Retrieved now." in answer.text
+    assert "26-001 Depot 1 was rejected." in answer.text
+    assert statuses(waiting) == [Status.REJECTED, Status.RETRIEVED, Status.REJECTED]
+
+
+def test_many_are_accepted_with_one_template_and_a_number_each(
+    waiting: list[Project], browser: Callable[[str], Browser], template: Job
+) -> None:
+    answer = browser("approver").post("/erp/together/accept", accepting(waiting))
+    assert answer.status_code == 303, answer.text
+    assert statuses(waiting) == [Status.EXPORTING] * 3
+    assert [project.spectrum_job_id for project in waiting] == ["26-001", "26-002", "26-003"]
+
+
+def test_the_table_suggests_a_number_of_its_own_for_each_project(
+    make_project: Callable[..., Project], cast: dict[str, Person], browser: Callable[[str], Browser], template: Job
+) -> None:
+    Setting.write(Setting.PATTERN, "J-###")
+    projects = [make_project(number=f"Bid {count}", name=f"Depot {count}") for count in (1, 2)]
+    for project in projects:
+        project.send(cast["manager"])
+    db.session.commit()
+    page = browser("approver").get(f"/erp/together/accept?{chosen(projects)}").text
+    assert re.findall(r'name="job_number-\d+" value="([^"]*)"', page) == ["J-001", "J-002"]
+
+
+def test_two_rows_that_ask_for_one_number_stop_the_export_and_keep_what_was_typed(
+    waiting: list[Project], browser: Callable[[str], Browser], template: Job
+) -> None:
+    same = {f"job_number-{project.id}": "26-900" for project in waiting[:2]}
+    answer = browser("approver").post("/erp/together/accept", accepting(waiting, **same))
+    assert answer.status_code == 422
+    assert answer.text.count("Another row has this number too.") == 2
+    assert statuses(waiting) == [Status.READY] * 3
+
+
+def test_a_chosen_template_brings_its_values_to_all(
+    waiting: list[Project], browser: Callable[[str], Browser], template: Job
+) -> None:
+    form = accepting(waiting, show="yes", template_shown="", customer="", cost_center="")
+    answer = browser("approver").post("/erp/together/accept", form)
+    assert 'value="CASCREST"' in answer.text
+    assert statuses(waiting) == [Status.READY] * 3
+
+
+def test_nothing_ticked_leads_back_to_the_list(app: Flask, browser: Callable[[str], Browser]) -> None:
+    approver = browser("approver")
+    for decision in ("accept", "reject"):
+        assert approver.get(f"/erp/together/{decision}").status_code == 302
+    assert "Select the projects first." in approver.get("/erp/jobs").text
