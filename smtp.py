@@ -1,0 +1,143 @@
+"""The SMTP conversation: certificates checked, no answer waited for longer than 20 seconds, and what each answer means.
+
+A mail goes in two halves, so that whoever sends it can write down in between that the text is about to go out.
+"""
+
+import enum
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import current_app
+from flask_mail import Message
+
+TIMEOUT = 20  # seconds that the mail server has for each answer
+NEEDS_SIGN_IN = (530, 534, 535, 538)
+
+
+class Trouble(enum.Enum):
+    LATER = "not this mail, not now"
+    NO_ANSWER = "no mail at all, not now"
+    HELD = "no mail at all, until somebody mends it"
+    REFUSED = "never this mail to this person"
+    UNKNOWN = "perhaps it went"
+
+
+class MailError(Exception):
+    """Why a mail did not go, as a sentence, and what kind of trouble that is."""
+
+    def __init__(self, trouble: Trouble, cause: str) -> None:
+        super().__init__(cause)
+        self.trouble, self.cause = trouble, cause
+
+
+def server() -> str:
+    """The mail server as people know it: `host:port`."""
+    return f"{current_app.config['MAIL_SERVER']}:{current_app.config['MAIL_PORT']}"
+
+
+def sender() -> str:
+    """The address that mails come from."""
+    return parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])[1]
+
+
+@contextmanager
+def connection() -> Iterator[smtplib.SMTP]:
+    """Signed in to the mail server, its certificate checked; how the goodbye goes does not matter. Raises MailError."""
+    with _before_the_text():
+        line = _open()
+    try:
+        yield line
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            line.quit()
+        line.close()
+
+
+def _open() -> smtplib.SMTP:
+    settings, context = current_app.config, ssl.create_default_context()
+    our_name = urlsplit(settings["BASE_URL"]).hostname
+    where: dict[str, Any] = {"host": settings["MAIL_SERVER"], "port": settings["MAIL_PORT"]}
+    where |= {"local_hostname": our_name, "timeout": TIMEOUT}
+    line = smtplib.SMTP_SSL(**where, context=context) if settings["MAIL_USE_SSL"] else smtplib.SMTP(**where)
+    try:
+        line.ehlo_or_helo_if_needed()
+        if settings["MAIL_USE_TLS"]:
+            line.starttls(context=context)
+            line.ehlo_or_helo_if_needed()
+        if settings["MAIL_USERNAME"]:
+            line.login(settings["MAIL_USERNAME"], settings["MAIL_PASSWORD"])
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def offer(line: smtplib.SMTP, message: Message) -> None:
+    """MAIL and RCPT: say who sends to whom. Nothing has gone out yet. Raises MailError."""
+    with _before_the_text():
+        _expect(2, line.mail(sender()), Trouble.HELD, "the sender")
+        _expect(2, line.rcpt(str(message.recipients[0])), Trouble.REFUSED, "the recipient")
+
+
+def hand_over(line: smtplib.SMTP, message: Message) -> None:
+    """DATA and the text. Raises MailError; UNKNOWN where the text went out and no answer came."""
+    text = re.sub(rb"(?m)^\.", b"..", message.as_bytes()).rstrip(b"\r\n") + b"\r\n.\r\n"
+    with _before_the_text():
+        _expect(3, line.docmd("DATA"), Trouble.REFUSED, "the mail")
+    try:
+        line.send(text)
+        answer = line.getreply()
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailError(Trouble.UNKNOWN, f"{server()} did not answer after the mail was handed over.") from error
+    _expect(2, answer, Trouble.REFUSED, "the mail", text_is_out=True)
+
+
+def _expect(hundred: int, answer: tuple[int, bytes], if_5xx: Trouble, what: str, text_is_out: bool = False) -> None:
+    code, text = answer
+    if code // 100 == hundred:
+        return
+    said = _refusal(what, code, text)
+    if code == 421:  # it closes the connection, and has not taken the mail
+        raise MailError(Trouble.NO_ANSWER, said)
+    if not 400 <= code < 600:  # makes no sense
+        raise MailError(Trouble.UNKNOWN if text_is_out else Trouble.NO_ANSWER, said)
+    if code < 500:
+        raise MailError(Trouble.LATER, said)
+    raise MailError(Trouble.HELD if code in NEEDS_SIGN_IN else if_5xx, said)
+
+
+def _refusal(what: str, code: int, text: bytes | str) -> str:
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"{server()} refused {what}: {code} {words}"[:500].rstrip(". ") + "."
+
+
+@contextmanager
+def _before_the_text() -> Iterator[None]:
+    """What can go wrong while nothing was handed over yet."""
+    try:
+        yield
+    except smtplib.SMTPResponseException as error:
+        trouble = Trouble.HELD if error.smtp_code >= 500 else Trouble.NO_ANSWER
+        what = "the sign-in" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
+        raise MailError(trouble, _refusal(what, error.smtp_code, error.smtp_error)) from error
+    except smtplib.SMTPServerDisconnected as error:
+        raise MailError(Trouble.NO_ANSWER, f"{server()} did not answer: {error}.") from error
+    except (smtplib.SMTPException, UnicodeError) as error:
+        raise MailError(Trouble.HELD, f"{server()} does not offer what the mail settings ask for: {error}") from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        raise MailError(Trouble.NO_ANSWER, f"{server()} broke off the connection.") from error
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason or error
+        raise MailError(
+            Trouble.HELD, f"No safe connection to {server()}, its certificate is wrong: {reason}."
+        ) from error
+    except TimeoutError as error:
+        raise MailError(Trouble.NO_ANSWER, f"{server()} did not answer in {TIMEOUT} seconds.") from error
+    except OSError as error:
+        raise MailError(Trouble.NO_ANSWER, f"{server()} can not be reached: {error.strerror or error}.") from error
