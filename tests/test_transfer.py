@@ -1,0 +1,254 @@
+"""Projects in and out as CSV, on the command line and in the browser."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import func, select
+
+from erp.fields import compose
+from extensions import db
+from models import Job, Person, Project
+
+HEADER = "number,name,description,address_1,address_2,city,state,zip,phone,start_date,completion_date,active"
+DEPOT = '26-014,Depot Lofts,"Ground, shell",1735 Jefferson,,Tacoma,WA,98402,253-555-0129,2026-03-09,2026-09-30,yes'
+TRAIL = "26-015,Link Trail,,,,Sumner,WA,,,,,no"
+
+Flasked = Callable[..., Result]
+Browsing = Callable[[str], Any]
+
+
+@pytest.fixture
+def flask(app: Flask, tmp_path: Path) -> Flasked:
+    """`flask("projects", "import", text)`: a command of the command line, with a file that holds the text."""
+
+    def run(*words: str, text: str | bytes = "") -> Result:
+        file = tmp_path / "projects.csv"
+        if text:
+            file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        db.session.rollback()
+        result = app.test_cli_runner().invoke(args=[*words, str(file)])
+        db.session.rollback()
+        return result
+
+    return run
+
+
+def lines(*given: str) -> str:
+    return "\n".join(given) + "\n"
+
+
+def projects() -> list[Project]:
+    return list(db.session.scalars(select(Project).order_by(Project.id)))
+
+
+def upload(browser: Any, text: str | bytes) -> Any:
+    data = text if isinstance(text, bytes) else text.encode()
+    return browser.post("/admin/projects/import", {"file": (io.BytesIO(data), "projects.csv")})
+
+
+def test_an_import_makes_a_project_of_each_line(flask: Flasked) -> None:
+    result = flask("projects", "import", text=lines(HEADER, DEPOT, TRAIL))
+    assert (result.exit_code, result.output) == (0, "2 projects imported.\n")
+    depot, trail = projects()
+    assert depot.description == "Ground, shell"
+    assert (str(depot.start_date), str(depot.completion_date)) == ("2026-03-09", "2026-09-30")
+    assert (depot.active, trail.active) == (True, False)
+    assert {project.status for project in (depot, trail)} == {"Not Sent"}
+    assert [event.action for event in depot.events] == ["created"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffNumber , NAME\r\n26-014,Depot\r\n",
+        "name,number\nDepot,26-014",
+        "number,name\n\n26-014,Depot\n,\n",
+        "number,name,status,accepted_by,accepted_at\n26-014,Depot,Synced,Dana,2026-03-09T07:00:00-07:00\n",
+    ],
+    ids=["byte order mark, capitals and spaces", "another order", "blank lines", "an export's own columns"],
+)
+def test_an_import_reads_what_spreadsheets_write(flask: Flasked, text: str) -> None:
+    assert flask("projects", "import", text=text).exit_code == 0
+    assert [(each.number, each.name) for each in projects()] == [("26-014", "Depot")]
+
+
+def test_an_import_is_all_or_nothing_and_names_every_bad_line(
+    flask: Flasked, make_project: Callable[..., Project]
+) -> None:
+    make_project(number="26-X")
+    text = lines(
+        HEADER,
+        DEPOT,
+        "26-016,,,,,,,,,,,",
+        "26-017,Wrong date,,,,,,,,03/09/2026,,",
+        '26-018,"Two',
+        'lines",,,,,,,,,,',
+        "26-019,Backwards,,,,,,,,2026-09-30,2026-03-09,maybe",
+        "26-014 ,Twice,,,,,,,,,,",
+        "26-x,Taken,,,,,,,,,,",
+        "26-020,Short",
+    )
+    result = flask("projects", "import", text=text)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "Error: Nothing was imported.",
+        "Line 3: Enter the Project Name.",
+        "Line 4: Estimated Start Date must be a date, such as 2026-03-09.",
+        "Line 5: Project Name holds a line break or an invisible character; type it again.",
+        "Line 7: The completion date is before the start date.",
+        "Line 7: active is maybe; it must be yes or no.",
+        "Line 8: number 26-014 stands in line 2 already.",
+        "Line 9: Another project has the number 26-x already.",
+        "Line 10: It has 2 values; the header has 12 columns.",
+    ]
+    assert len(projects()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"number,city\n1,Fife\n", "Line 1: The header must have the column name."),
+        (b"number,name,colour\n1,a,b\n", "Line 1: There is no column colour."),
+        (b"number,name,name\n1,a,b\n", "Line 1: A column is there twice."),
+        (b"number,name\n26-014,Caf\xe9\n", "Line 2: This is not UTF-8 text."),
+        (b'number,name\n26-014,Depot\n26-015,"Tr"ail\n', "Line 3: This is not CSV"),
+        (b"number,name,spectrum_job_id\n1,a,ALL\n", "Line 2: ALL means every job"),
+        (b"number,name,spectrum_job_id\n1,a,J1\n2,b,j1\n", "Line 3: spectrum_job_id j1 stands in line 2 already."),
+        (b"number,name\n1,a\x00b\n", "Line 2: "),
+        (b"\n", "Line 1: The header must have the column number and name."),
+    ],
+)
+def test_a_file_that_is_not_one_says_what_is_wrong_and_where(flask: Flasked, text: bytes, said: str) -> None:
+    result = flask("projects", "import", text=text)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert projects() == []
+
+
+def test_a_file_that_is_not_there_is_told_in_a_sentence(flask: Flasked) -> None:
+    result = flask("projects", "import")
+    assert result.exit_code == 1
+    assert "can not be read: No such file or directory." in result.stderr
+
+
+def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
+    flask: Flasked,
+    tmp_path: Path,
+    make_project: Callable[..., Project],
+    cast: dict[str, Person],
+    template: Job,
+) -> None:
+    accepted = make_project(number="26-014", description="Two\r\nlines", name="Café, “Depot”")
+    make_project(number="26-015")
+    accepted.send(cast["manager"])
+    sent = compose(accepted.information, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
+    accepted.accept(cast["approver"], sent, template, "HB")
+    db.session.commit()
+    assert flask("projects", "export").output == "2 projects exported.\n"
+    text = (tmp_path / "projects.csv").read_bytes().decode()
+    first, second = csv.DictReader(io.StringIO(text, newline=""))
+    assert ",".join(first).startswith(HEADER)
+    assert (first["name"], first["description"]) == ("Café, “Depot”", "Two\r\nlines")
+    assert (first["status"], first["accepted_by"], first["spectrum_job_id"]) == ("Exporting", "Approver", "26-014")
+    assert first["accepted_at"][-6:] in ("-08:00", "-07:00")
+    assert (second["status"], second["accepted_by"], second["accepted_at"]) == ("Not Sent", "", "")
+    before = [project.information for project in projects()]
+    for project in projects():
+        project.number += "-old"
+    db.session.commit()
+    assert flask("projects", "import").exit_code == 0
+    assert [project.information for project in projects()[2:]] == before
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3+A1", "@SUM(A1)"])
+def test_a_cell_that_reads_like_a_formula_goes_out_guarded_and_comes_back_as_it_was(
+    flask: Flasked, tmp_path: Path, make_project: Callable[..., Project], name: str
+) -> None:
+    project = make_project(name=name, phone="+1 253 555 0129")
+    flask("projects", "export")
+    text = (tmp_path / "projects.csv").read_text()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["name"] == f"'{name}"
+    assert row["phone"] == "+1 253 555 0129"
+    db.session.get_one(Project, project.id).number = "old"
+    db.session.commit()
+    flask("projects", "import")
+    assert projects()[1].name == name
+
+
+def test_in_the_browser_a_file_is_previewed_then_imported(browser: Browsing) -> None:
+    manager = browser("manager")
+    text = lines(HEADER, DEPOT, TRAIL.replace("Link Trail", '"Link ""Trail"" <b>"'))
+    preview = upload(manager, text)
+    assert preview.status_code == 200
+    assert "2 projects to import" in preview.text
+    assert projects() == []
+    done = manager.post("/admin/projects/import/confirm", {"text": text})
+    assert done.status_code == 303
+    assert "Imported 2 projects." in manager.get(done.location).text
+    assert [(each.name, each.created_by.name) for each in projects() if each.created_by] == [
+        ("Depot Lofts", "Manager"),
+        ('Link "Trail" <b>', "Manager"),
+    ]
+
+
+def test_in_the_browser_a_bad_line_is_named_and_nothing_can_be_imported(browser: Browsing) -> None:
+    manager = browser("manager")
+    bad = lines(HEADER, DEPOT, "26-015,,,,,,,,,,,")
+    for response in (upload(manager, bad), manager.post("/admin/projects/import/confirm", {"text": bad})):
+        assert response.status_code == 422
+        assert "Line 3: Enter the Project Name." in response.text
+        assert "to import" not in response.text
+    assert projects() == []
+
+
+def test_a_number_that_was_taken_between_preview_and_import_imports_nothing(
+    browser: Browsing, make_project: Callable[..., Project]
+) -> None:
+    manager = browser("manager")
+    assert upload(manager, lines(HEADER, DEPOT, TRAIL)).status_code == 200
+    make_project(number="26-015")
+    late = manager.post("/admin/projects/import/confirm", {"text": lines(HEADER, DEPOT, TRAIL)})
+    assert late.status_code == 422
+    assert "Line 3: Another project has the number 26-015 already." in late.text
+    assert db.session.scalar(select(func.count()).select_from(Project)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "Choose a CSV file"),
+        (b"number,name\n", "no line below its header"),
+        (b"number,name\n" + b"1,a\n" * 100_001, "larger than 400 kB"),
+    ],
+)
+def test_a_file_with_nothing_in_it_or_too_much_is_refused(browser: Browsing, data: bytes, said: str) -> None:
+    response = upload(browser("manager"), data)
+    assert response.status_code == 422
+    assert said in response.text
+
+
+def test_the_list_can_be_had_as_csv_as_the_search_finds_it(
+    browser: Browsing, make_project: Callable[..., Project]
+) -> None:
+    make_project(number="26-014")
+    make_project(number="26-015", name="Trail")
+    response = browser("onlooker").get("/admin/projects.csv?q=trail")
+    assert response.mimetype == "text/csv"
+    assert [row["number"] for row in csv.DictReader(io.StringIO(response.text))] == ["26-015"]
+    assert len(browser("onlooker").get("/admin/projects.csv").text.splitlines()) == 3
+
+
+def test_importing_is_for_projects_admins(browser: Browsing) -> None:
+    onlooker = browser("onlooker")
+    assert onlooker.get("/admin/projects/import").status_code == 403
+    assert onlooker.post("/admin/projects/import/confirm", {"text": lines(HEADER, DEPOT)}).status_code == 403
+    assert "Import Projects" not in onlooker.get("/admin/projects").text
+    assert projects() == []
+    assert browser("clerk").get("/admin/projects.csv").status_code == 404

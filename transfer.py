@@ -1,0 +1,168 @@
+"""Projects in and out as CSV, for the command line and the browser. An import is all or nothing.
+
+A cell that a spreadsheet would take for a formula goes out behind an apostrophe, which is taken off on the way in.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from erp.fields import job_id_problem, job_key
+from extensions import db
+from information import check_information
+from models import EDITABLE, INFORMATION, Person, Project, Status, as_text
+
+OWN = ("number", *(column for column in INFORMATION if column != "number"))
+COLUMNS = (*OWN, "active", "spectrum_job_id")
+TOLD = ("status", "accepted_by", "accepted_at")  # in an export only; an import passes over them
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d ().-]*$)")
+SWITCH = {"": True, "yes": True, "no": False}
+
+
+@dataclass
+class Import:
+    """A file that was read: a project's values for each good line, and sentences for the bad ones, by line number."""
+
+    projects: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+
+# --- in -------------------------------------------------------------------------------------------------------------
+
+
+def read(data: bytes) -> Import:
+    """Read a CSV file; the header is line 1. Nothing is changed."""
+    found = Import()
+    try:
+        lines = _lines(data.decode("utf-8-sig"))
+        header = _header(next(lines, (1, []))[1], found)
+        if not found.problems:
+            _read_lines(header, lines, found)
+            _find_taken(found)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found.problems.append((line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again."))
+    except _NotCSV as error:
+        found.problems.append((error.line, f"This is not CSV: {error}."))
+    return found
+
+
+def carry_out(found: Import, by: Person | None) -> bool:
+    """Make the projects of a file without problems, all or none; False where a number was taken meanwhile."""
+    for line in found.projects:
+        project = Project.create(by, {column: line[column] for column in INFORMATION})
+        project.active = line["active"]
+        project.presumed_job_key = job_key(line["spectrum_job_id"]) or None
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return False
+    return True
+
+
+class _NotCSV(Exception):
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the number of the line that it begins on; blank lines are none."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        begins = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _NotCSV(begins, str(error)) from None
+        if any(cell.strip() for cell in cells):
+            yield begins, [_unguarded(cell.strip()) for cell in cells]
+
+
+def _header(cells: list[str], found: Import) -> list[str]:
+    header = [cell.casefold() for cell in cells]
+    missing = [column for column in ("number", "name") if column not in header]
+    strange = [cell for cell in header if cell not in (*COLUMNS, *TOLD)]
+    if missing:
+        found.problems.append((1, f"The header must have the column {' and '.join(missing)}."))
+    if strange:
+        found.problems.append((1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}."))
+    if len(set(header)) < len(header):
+        found.problems.append((1, "A column is there twice."))
+    return header
+
+
+def _read_lines(header: list[str], lines: Iterable[tuple[int, list[str]]], found: Import) -> None:
+    before: dict[tuple[str, str], int] = {}
+    for number, cells in lines:
+        if len(cells) != len(header):
+            found.problems.append((number, f"It has {len(cells)} values; the header has {len(header)} columns."))
+            continue
+        typed = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
+        values, problems = _read_line(typed)
+        for column in ("number", "spectrum_job_id"):
+            if typed[column] and (first := before.setdefault((column, job_key(typed[column])), number)) != number:
+                problems.append(f"{column} {typed[column]} stands in line {first} already.")
+        found.problems += [(number, problem) for problem in problems]
+        found.projects.append(values | {"line": number})
+
+
+def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    values, errors = check_information({column: typed[column] for column in INFORMATION})
+    problems = list(errors.values())
+    if typed["active"].casefold() not in SWITCH:
+        problems.append(f"active is {typed['active']}; it must be yes or no.")
+    if typed["spectrum_job_id"] and (problem := job_id_problem(typed["spectrum_job_id"])):
+        problems.append(problem)
+    active = SWITCH.get(typed["active"].casefold())
+    return values | {"active": active, "spectrum_job_id": typed["spectrum_job_id"]}, problems
+
+
+def _find_taken(found: Import) -> None:
+    taken = set(db.session.scalars(select(Project.number_key)))
+    found.problems += [
+        (line["line"], f"Another project has the number {line['number']} already.")
+        for line in found.projects
+        if job_key(line["number"]) in taken
+    ]
+    found.problems.sort()
+
+
+# --- out ------------------------------------------------------------------------------------------------------------
+
+
+def write(projects: Iterable[Project], file: TextIO) -> None:
+    """Write projects as CSV, with a header."""
+    writer = csv.writer(file)
+    writer.writerow([*COLUMNS, *TOLD])
+    for project in projects:
+        writer.writerow([guarded(cell) for cell in _cells(project)])
+
+
+def _cells(project: Project) -> list[str]:
+    texts = as_text(project.information)
+    own = [*(texts[column] for column in OWN), "yes" if project.active else "no"]
+    told = [project.spectrum_job_id or "", project.status]
+    if project.export is None or project.status in {*EDITABLE, Status.READY}:
+        return [*own, *told, "", ""]
+    at = project.export.accepted_at.astimezone(current_app.config["TIMEZONE"])
+    return [*own, *told, project.export.accepted_by.name, at.isoformat(timespec="seconds")]
+
+
+def guarded(cell: str) -> str:
+    """The cell as a spreadsheet takes it for text, never for a formula."""
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell
