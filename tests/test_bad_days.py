@@ -1,0 +1,241 @@
+"""Days on which something is full, locked, read-only, gone or early: nothing is lost, and it is said."""
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from conftest import Browser
+from crashing import accept, status
+from flask import Flask
+from sqlalchemy import event, select, update
+
+import digest
+import exporting
+import logs
+import timetable
+from erp.fake import FakeERP
+from extensions import db
+from models import Delivery, Errand, Export, Job, Person, Project, Setting, utcnow
+
+MakeProject = Callable[..., Project]
+SignIn = Callable[[str], Browser]
+
+
+# a disk of one's own to fill, lock or protect
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@contextmanager
+def pragma(statement: str) -> Iterator[None]:
+    """Each new connection of the app begins with it."""
+
+    def begin(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA {statement}")
+
+    db.engine.dispose()
+    event.listen(db.engine, "connect", begin)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "connect", begin)
+        db.engine.dispose()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("trouble", "sentence"),
+    [("max_page_count=1", "The disk of the server is full."), ("query_only=ON", "The database can only be read")],
+    ids=["full", "read-only"],
+)
+def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half_done(
+    trouble: str, sentence: str, browser: SignIn, make_project: MakeProject
+) -> None:
+    manager = browser("manager")
+    token = manager.token()
+    with pragma(trouble):
+        for number in range(100, 200):  # what pages are left fill up
+            new = {"csrf_token": token, "name": "New", "number": f"26-{number}", "description": "long " * 399}
+            answer = manager.client.post("/admin/projects", data=new)
+            if answer.status_code != 303:
+                break
+        assert (answer.status_code, sentence in answer.text) == (503, True)
+    assert db.session.scalar(select(Project).where(Project.number == f"26-{number}")) is None
+
+
+@ON_SQLITE
+def test_readyz_is_503_while_the_database_can_only_be_read(app: Flask, browser: SignIn) -> None:
+    timetable.beat()
+    with pragma("query_only=ON"):
+        answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["database"]) == (503, "can only be read")
+    assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_readyz_is_503_when_the_timetable_could_write_nothing_for_minutes(app: Flask) -> None:
+    timetable.beat()
+    with time_machine.travel(utcnow() + timedelta(minutes=4)):
+        assert app.test_client().get("/readyz").status_code == 503
+
+
+@ON_SQLITE
+def test_a_database_locked_for_ten_seconds_delays_a_decision_and_loses_none(
+    environ: dict[str, str], browser: SignIn, make_project: MakeProject
+) -> None:
+    project, manager = make_project(), browser("manager")
+    project.send(project.created_by)  # type: ignore[arg-type]  # the manager made it
+    db.session.commit()
+    form = {"csrf_token": manager.token(), "version": project.version}
+    path = environ["DATABASE_URL"].removeprefix("sqlite:///")
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(10, lambda: holder.execute("ROLLBACK"))
+    release.start()
+    answer = manager.client.post(f"/admin/projects/{project.id}/retrieve", data=form)
+    release.join()
+    holder.close()
+    assert answer.status_code == 303
+    assert status(project.id) == "Retrieved"
+
+
+def test_while_spectrum_is_down_for_a_day_hundreds_wait_together_and_then_go_in_order(
+    app: Flask, template: Job, erp: FakeERP
+) -> None:
+    """One knock a round, however many wait."""
+    projects = [accept(f"26-{number}") for number in range(100, 200)]
+    erp.reachable, began = False, utcnow()
+    for hours in range(24):
+        with time_machine.travel(began + timedelta(hours=hours)):
+            exporting.run_due(erp)
+    assert len(erp.calls) == 24
+    erp.reachable = True
+    with time_machine.travel(began + timedelta(hours=25)):
+        exporting.run_due(erp)
+    assert {status(project) for project in projects} == {"Synced"}
+    made = [values["Job_Number"] for service, values in erp.calls if service == "AddJob"]
+    assert made == [f"26-{number}" for number in range(100, 200)]
+
+
+@pytest.mark.parametrize("kind", [Export, Delivery, Errand])
+def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
+    kind: Any, app: Flask, cast: dict[str, Person]
+) -> None:
+    with time_machine.travel(utcnow() + timedelta(hours=2, minutes=1)):
+        project = accept("26-014")
+        Delivery.queue_alarm(utcnow().date(), cast["approver"])
+        Errand.ask("refresh", cast["approver"])
+        db.session.execute(update(Export).values(due_at=utcnow() + Export.pause()))
+        db.session.commit()
+    assert status(project) == "Exporting"
+    assert kind.claim(timedelta(minutes=1))
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_over(app: Flask, erp: FakeERP, template: Job) -> None:
+    project = accept("26-014")
+    with time_machine.travel(utcnow() + timedelta(hours=2)):
+        assert Export.claim(timedelta(minutes=2))
+    exporting.run_due(erp)
+    assert status(project) == "Synced"
+
+
+def test_a_pause_that_is_not_over_is_kept(app: Flask, erp: FakeERP, template: Job) -> None:
+    accept("26-014")
+    erp.reachable = False
+    exporting.run_due(erp)
+    exporting.run_due(erp)
+    assert len(erp.calls) == 1
+
+
+# --- seeing inside --------------------------------------------------------------------------------------------------
+
+
+def test_readyz_reports_the_last_tick_the_last_contacts_and_the_oldest_due_export(
+    app: Flask, cast: dict[str, Person]
+) -> None:
+    timetable.beat()
+    accept("26-014")
+    due = db.session.scalars(select(Export.due_at)).one()
+    answer = app.test_client().get("/readyz").json
+    assert answer["oldest_due_export"] == due.isoformat()
+    assert answer["last_tick"].startswith(utcnow().date().isoformat())
+    assert answer["last_mail"] is answer["last_contact_with_spectrum"] is None
+    assert answer["spectrum"] == "no contact yet"
+
+
+def alarms() -> list[str]:
+    db.session.rollback()
+    found = select(Person.name).join(Delivery, Delivery.person_id == Person.id).where(Delivery.kind == "alarm")
+    return list(db.session.scalars(found.order_by(Person.name)))
+
+
+def test_an_export_that_is_stuck_for_half_an_hour_alarms_the_erp_admins_once_a_day(app: Flask) -> None:
+    accept("26-014")
+    began = utcnow().replace(hour=20, minute=0)  # midday in Los Angeles
+    db.session.execute(update(Export).values(accepted_at=began, due_at=began))
+    db.session.commit()
+    for minutes, expected in ((29, []), (31, ["Controller"]), (90, ["Controller"]), (24 * 60, ["Controller"] * 2)):
+        with time_machine.travel(began + timedelta(minutes=minutes)):
+            digest.raise_alarm()
+        assert alarms() == expected
+
+
+def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
+    cast["manager"].mail_link("invitation", cast["administrator"])
+    db.session.commit()
+    with time_machine.travel(utcnow() + timedelta(minutes=31)):
+        digest.raise_alarm()
+    assert alarms() == ["Controller"]
+
+
+def test_nothing_alarms_while_exports_are_paused(app: Flask) -> None:
+    accept("26-014")
+    Setting.write(Setting.PAUSED, {"by": "Controller", "at": utcnow().isoformat()})
+    db.session.commit()
+    with time_machine.travel(utcnow() + timedelta(minutes=31)):
+        digest.raise_alarm()
+    assert alarms() == []
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [json.loads(logs.Lines().format(record)) for record in caplog.records]
+
+
+def test_each_request_is_one_line_with_the_number_that_its_answer_carries(
+    browser: SignIn, make_project: MakeProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    project, approver = make_project(), browser("approver")
+    caplog.set_level(logging.INFO, "countersign")
+    answer = approver.get(f"/approvals/{project.id}")
+    [line] = [line for line in lines(caplog) if line["said"] == "request"]
+    assert line["request"] == answer.headers["X-Request-Id"]
+    assert (line["address"], line["project_id"], line["status"]) == ("/approvals/<int:project_id>", project.id, 200)
+    assert line["person"] == Person.by_email("approver@example.com").id  # type: ignore[union-attr]
+
+
+def test_no_line_tells_what_was_typed_or_signed(
+    app: Flask, caplog: pytest.LogCaptureFixture, environ: dict[str, str]
+) -> None:
+    caplog.set_level(logging.INFO, "countersign")
+    client = app.test_client()
+    client.get("/erp/mails/unsubscribe/a-secret-token?q=a-secret-search")
+    client.post("/login", data={"email": "a-secret-address", "password": "a-secret-password"})
+    assert len(lines(caplog)) >= 2
+    assert "a-secret" not in json.dumps(lines(caplog))
+
+
+def test_each_step_of_an_export_is_a_line(
+    app: Flask, template: Job, erp: FakeERP, caplog: pytest.LogCaptureFixture
+) -> None:
+    accept("26-014")
+    caplog.set_level(logging.INFO, "countersign")
+    exporting.run_due(erp)
+    steps = [line["state"] for line in lines(caplog) if line.get("work") == "Export"]
+    assert steps[0] == "Exporting: Held"
+    assert "Exporting: Creating the job" in steps
+    assert steps[-1] == "Synced: Done"
