@@ -103,9 +103,9 @@ def begin(project: Project, given: Iterable[str] = ()) -> Acceptance:
 def read(project: Project, form: Mapping[str, str]) -> Acceptance:
     """The form as it was filled. Where another template was chosen since, values that nobody touched follow it."""
     typed = {name: " ".join(form.get(name, "").split()) for name in FIELDS}
-    template, shown = _offered(form.get("template", "")), Job.by_number(form.get("template_shown", ""))
-    if template is not None and template is not shown:
-        before, after = (_starting_values(job) for job in (shown, template))
+    template, shown = _offered(form.get("template", "")), form.get("template_shown", "")
+    if template is not None and template.number != shown:
+        before, after = (_starting_values(job) for job in (Job.by_number(shown), template))
         typed |= {name: after[name] for name in after if typed[name] == before[name]}
     return Acceptance(project, template, typed)
 
@@ -135,7 +135,7 @@ def check_many(forms: Sequence[Acceptance]) -> bool:
     keys = [job_key(form.typed["job_number"]) for form in forms]
     for form, key in zip(forms, keys, strict=True):
         if form.check() and keys.count(key) > 1:
-            form.errors["job_number"] = "Another row has this number too. Enter another one."
+            form.errors["job_number"] = numbering.TWICE
     return not any(form.errors for form in forms)
 
 

@@ -10,9 +10,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Index, String, select, text
+from sqlalchemy import JSON, ForeignKey, Index, String, func, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+from sqlalchemy.orm.attributes import set_committed_value
 
 from erp.fields import Line, job_key, to_project
 from extensions import Base, db
@@ -22,11 +23,14 @@ from tables.jobs import Job
 from tables.moves import EDITABLE, MOVES, UNDER_WAY, Move, Status
 from tables.outbox import Delivery, DigestDay, Errand, MailOutcome
 from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Attempt, Level, Person
+from tables.standing import Standing
+from tables.tally import Tally
 
 __all__ = [
     "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "LINKS", "MOVES", "ON_SERVER", "OTHER_EYES",
     "PASSWORD_LENGTH", "UNDER_WAY", "Attempt", "Delivery", "DigestDay", "Errand", "Event", "Export", "Job", "LeaseLost",
-    "Level", "MailOutcome", "Move", "Person", "Project", "Refused", "Setting", "Status", "as_text", "changed", "utcnow",
+    "Level", "MailOutcome", "Move", "Person", "Project", "Refused", "Setting", "Standing", "Status", "Tally",
+    "as_text", "changed", "search_text", "utcnow",
 ]  # fmt: skip
 
 # A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
@@ -43,12 +47,16 @@ INFORMATION: dict[str, tuple[str, int]] = {
     "start_date": ("Estimated Start Date", 10),
     "completion_date": ("Estimated Completion Date", 10),
 }
-
-
+SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
 OTHER_EYES = "You sent this project, so another accounting approver must accept it."
 
 
-class Project(Base):
+# The open queue has an order of its own for each of these, because it is what is looked at all day
+WAITS = text(f"status = '{Status.READY}'")
+OPEN_QUEUE: dict[str, Any] = {"number": "number_key", "name": text("lower(name)"), "place": text("lower(city)")}
+
+
+class Project(Standing, Base):
     __tablename__ = "project"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -65,7 +73,7 @@ class Project(Base):
     start_date: Mapped[date | None]
     completion_date: Mapped[date | None]
     active: Mapped[bool] = mapped_column(default=True)
-    status: Mapped[Status] = mapped_column(plain_enum(Status), default=Status.NOT_SENT, index=True)
+    status: Mapped[Status] = mapped_column(plain_enum(Status), default=Status.NOT_SENT)
     version: Mapped[int] = mapped_column()
     note: Mapped[str] = mapped_column(default="")  # goes with Send
     created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
@@ -74,7 +82,7 @@ class Project(Base):
     sent_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     spectrum_job_id: Mapped[str | None] = mapped_column(String(10))  # held from acceptance or linking on
     job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
-    company_code: Mapped[str | None] = mapped_column(String(3))  # the Spectrum company of that job
+    company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
     presumed_job_key: Mapped[str | None] = mapped_column(String(30), index=True)  # the job that it is already, it seems
     search_text: Mapped[str] = mapped_column(default="")
 
@@ -87,6 +95,13 @@ class Project(Base):
     events: Mapped[list["Event"]] = relationship(back_populates="project", order_by="Event.id.desc()")
 
     __mapper_args__ = {"version_id_col": version}
+    __table_args__ = (
+        Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
+        *(
+            Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
+            for name, key in OPEN_QUEUE.items()
+        ),
+    )
 
     @validates("number")
     def _fold_number(self, _key: str, number: str) -> str:
@@ -103,35 +118,6 @@ class Project(Base):
         last = self._last(Move.SEND)
         return last.details["changes"] if last else []
 
-    # what may be done now; templates and the guard ask the same table
-
-    def allows(self, move: Move) -> bool:
-        return self.status in MOVES[move][0] and not self._obstacle(move)
-
-    def _obstacle(self, move: Move) -> str:
-        """What stands against a move that the status would allow, as a sentence; "" where nothing does."""
-        if not self.active and move in (Move.SEND, Move.ACCEPT, Move.RETRY):
-            return "The project is inactive. Tick Active Project? and press Update first."
-        if move is Move.TAKE_BACK and self.export is not None and self.export.sent_at:
-            return "It can no longer be taken back: it was sent to Spectrum already."
-        if move in (Move.RETRY, Move.REJECT) and self.other_job:
-            return f"Spectrum has another job {self.spectrum_job_id}. Press Link to it instead, or Not ours, first."
-        if move is Move.UNLINK and self.in_motion:
-            return "Countersign is still at work on its job in Spectrum. Try again in a minute."
-        return ""
-
-    @property
-    def other_job(self) -> dict[str, str] | None:
-        """The job that Spectrum has under this project's number, until an approver says whose it is."""
-        return self.export.found if self.status is Status.FAILED and self.export else None
-
-    @property
-    def job_instead(self) -> str | None:
-        """The job that it should rather be linked to than exported: another of its number, or the one that it seems."""
-        if self.status is Status.READY:
-            return self.presumed_job_key
-        return self.spectrum_job_id if self.other_job else None
-
     @property
     def editable(self) -> bool:
         return self.status in EDITABLE
@@ -142,8 +128,8 @@ class Project(Base):
         return {column: getattr(self, column) for column in INFORMATION}
 
     @property
-    def title(self) -> str:
-        return f"{self.number} {self.name}"
+    def sender(self) -> str:
+        return self.sent_by.name if self.sent_by else ""
 
     # what a project manager does
 
@@ -191,10 +177,6 @@ class Project(Base):
 
     # what an accounting approver does
 
-    def needs_other_eyes(self, person: Person) -> bool:
-        """Whether FOUR_EYES is set and this person sent it, so that somebody else must accept it."""
-        return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person.id
-
     def reject(self, by: Person, comment: str) -> None:
         event = self._move(Move.REJECT, by, comment)
         self._let_go_of_job()
@@ -208,8 +190,8 @@ class Project(Base):
         """
         if self.needs_other_eyes(by):
             raise Refused(OTHER_EYES)
-        self._move(Move.RETRY if self.status is Status.FAILED else Move.ACCEPT, by, template=template.number)
         self._retire_export()
+        self._move(Move.RETRY if self.status is Status.FAILED else Move.ACCEPT, by, template=template.number)
         values = {line.element: line.value for line in lines}
         self._hold_job(values["Job_Number"], company_code)
         export = Export(
@@ -222,7 +204,7 @@ class Project(Base):
         )
         db.session.add(export)
         db.session.flush()
-        db.session.expire(self, ["export"])
+        set_committed_value(self, "export", export)
         return export
 
     def take_back(self, by: Person) -> None:
@@ -283,11 +265,6 @@ class Project(Base):
     def lose_track(self, cause: str) -> None:
         self._move(Move.LOSE_TRACK, None, cause)
 
-    @property
-    def can_be_settled(self) -> bool:
-        """Whether a person may end the Checking, because looking twice did not."""
-        return self.status is Status.CHECKING and self.export is not None and self.export.looks >= 2
-
     def settle(self, by: Person, exists: bool, comment: str = "") -> None:
         """A person says whether the job is in Spectrum; the comment says how they know that it is not."""
         export = self._export_held()
@@ -301,11 +278,6 @@ class Project(Base):
         else:
             self.fail(export.cause, by=by, comment=comment)
         export.finish()
-
-    @property
-    def in_motion(self) -> bool:
-        """Whether what a page shows of it will change by itself."""
-        return self.status in UNDER_WAY or (self.export is not None and self.export.due_at is not None)
 
     def copy_remaining_phases(self, by: Person) -> None:
         """Have the timetable copy the template's phases that the job does not have yet."""
@@ -339,11 +311,6 @@ class Project(Base):
         db.session.add(event)
         return event
 
-    def why_not(self, move: Move) -> str:
-        """Why a move is not allowed now, as a sentence."""
-        obstacle = self._obstacle(move) if self.status in MOVES[move][0] else ""
-        return obstacle or f"The project is {self.status} now, so it can not be {move}."
-
     def _last(self, move: Move) -> "Event | None":
         latest = select(Event).where(Event.project_id == self.id, Event.action == str(move)).order_by(Event.id.desc())
         return db.session.scalar(latest.limit(1))
@@ -371,18 +338,13 @@ class Project(Base):
 @sa_event.listens_for(Project, "before_insert")
 @sa_event.listens_for(Project, "before_update")
 def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
-    """What the search field looks through: number, name, place, sender and Spectrum Job ID, case folded."""
-    sender = project.sent_by.name if project.sent_by else ""
-    parts = (
-        project.number,
-        project.name,
-        project.address_1,
-        project.city,
-        project.state,
-        project.spectrum_job_id,
-        sender,
-    )
-    project.search_text = " ".join(part for part in parts if part).casefold()
+    own = {column: getattr(project, column) for column in SEARCHED}
+    project.search_text = search_text(own, project.sent_by.name if project.sent_by else "")
+
+
+def search_text(values: Mapping[str, Any], sender: str = "") -> str:
+    """What the search field looks through, case folded; `values` by column."""
+    return " ".join(part for part in (*(values.get(column) for column in SEARCHED), sender) if part).casefold()
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:
@@ -412,10 +374,11 @@ class Export(Leased, Base):
             sqlite_where=text("current"),
             postgresql_where=text("current"),
         ),
+        Index("ix_export_accepted_by", "accepted_by_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
     current: Mapped[bool] = mapped_column(default=True)  # the project's latest; the database allows one
     accepted_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     accepted_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)

@@ -1,17 +1,21 @@
-"""The lists: what each filter shows, search, sort, page, counts. A parameter that makes no sense is ignored."""
+"""The lists: what each filter shows, how it is searched and sorted, and how many rows it holds.
 
-from collections.abc import Mapping
+How a list is cut into pages stands in `paging.py`. Rows are read as plain columns, which is most of what makes a page
+quick; what only some rows have (an export, a job) is read for those alone.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import Select, column, exists, func, literal, select, table, text
+from sqlalchemy.orm import joinedload, outerjoin
 
+import paging
 from extensions import db
-from models import Job, Person, Project, Status, utcnow
-
-PER_PAGE = 50
+from models import Export, Job, Person, Project, Standing, Status, Tally, utcnow
+from paging import Order, Page, Query
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,14 @@ FILTERS = {
 }
 DEFAULT = "ready-to-export"
 
+waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # what was linked was perhaps never sent
 PROJECT_SORTS: dict[str, Any] = {
     "number": Project.number_key,
     "name": func.lower(Project.name),
     "place": func.lower(Project.city),
-    "sender": func.lower(Person.name),
-    "sent": Project.sent_at,
-    "job": Project.job_key,
+    "sender": func.coalesce(func.lower(Person.name), ""),
+    "sent": waiting_since,
+    "job": func.coalesce(Project.job_key, ""),
     "status": Project.status,
 }
 JOB_SORTS: dict[str, Any] = {
@@ -88,6 +93,10 @@ JOB_SORTS: dict[str, Any] = {
     "customer": func.lower(Job.customer_code),
     "division": Job.division,
 }
+WITH_SENDER = outerjoin(Project, Person, Project.sent_by_id == Person.id)
+SEARCH = table("project_search", column("rowid"))  # SQLite's trigram index over the open queue
+TRIGRAM = 3  # shorter words are in no such index
+QUEUE = (Status.READY,)
 
 
 @dataclass(frozen=True)
@@ -113,93 +122,139 @@ def aged(name: str) -> list[Any]:
     if name not in AGES:
         return []
     each, now = AGES[name], utcnow()
-    latest = [] if each.below is None else [Project.sent_at > now - timedelta(days=each.below)]
-    return [Project.sent_at <= now - timedelta(days=each.since), *latest]
+    latest = [] if each.below is None else [waiting_since > now - timedelta(days=each.below)]
+    return [waiting_since <= now - timedelta(days=each.since), *latest]
 
 
-@dataclass(frozen=True)
-class Query:
-    """What the address asks for, with everything senseless taken out."""
+@dataclass(frozen=True, slots=True)
+class Line(Standing):
+    """A project as a list shows it."""
 
-    q: str
-    sort: str
-    page: int
-    age: str = ""
-
-    @classmethod
-    def of(cls, args: Mapping[str, str]) -> "Query":
-        page = args.get("page", "")
-        sort = args.get("sort", "")
-        known = {*PROJECT_SORTS, *JOB_SORTS}
-        return cls(
-            q=args.get("q", "").strip()[:100],
-            sort=sort if sort.removeprefix("-") in known else "",
-            page=int(page) if page.isascii() and page.isdecimal() and 0 < len(page) < 8 and int(page) else 1,
-            age=args["age"] if args.get("age") in AGES else "",
-        )
-
-    def address(self, **changes: Any) -> dict[str, Any]:
-        """The query as address parameters, without what is at its default."""
-        wanted = {"q": self.q, "sort": self.sort, "page": self.page, "age": self.age} | changes
-        return {name: value for name, value in wanted.items() if value and (name, value) != ("page", 1)}
+    id: int
+    number: str
+    name: str
+    city: str
+    state: str
+    sender: str | None  # of nobody: what was linked before it was sent
+    sent_at: datetime | None
+    status: Status
+    active: bool
+    version: int
+    sent_by_id: int | None
+    spectrum_job_id: str | None
+    presumed_job_key: str | None
+    job_key: str | None
+    export: Export | None = None
+    job: Job | None = None
 
 
-@dataclass(frozen=True)
-class Page:
-    """The rows of one page, with how many there are in all."""
+COLUMNS: list[Any] = [
+    *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
+    *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
+    *(Project.presumed_job_key, Project.job_key),
+]
 
-    rows: list[Any]
-    total: int
-    query: Query
 
-    @property
-    def first(self) -> int:
-        return (self.query.page - 1) * PER_PAGE + 1
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.rows) - 1
-
-    @property
-    def has_next(self) -> bool:
-        return self.last < self.total
+def query_of(args: Mapping[str, str]) -> Query:
+    """What the address of a list asks for."""
+    return Query.of(args, {*PROJECT_SORTS, *JOB_SORTS}, AGES)
 
 
 def counts() -> dict[str, int]:
     """How many rows each filter holds, by slug."""
-    by_status = dict(db.session.execute(select(Project.status, func.count()).group_by(Project.status)).all())
-    return {
-        slug: db.session.scalar(select(func.count()).select_from(_jobs(slug).subquery())) or 0
-        if each.lists_jobs
-        else sum(by_status.get(status, 0) for status in each.statuses)
-        for slug, each in FILTERS.items()
-    }
+    tally, of_jobs = Tally.read(), Tally.remembered("counts of jobs", _count_jobs)
+    return {slug: _held(each, tally) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
+
+
+def _held(shown: Filter, tally: Mapping[str, int]) -> int:
+    return sum(tally.get(status, 0) for status in shown.statuses)
+
+
+def _count_jobs() -> dict[str, int]:
+    slugs = [slug for slug, each in FILTERS.items() if each.lists_jobs]
+    counted = {slug: select(func.count()).select_from(_jobs(slug).subquery()) for slug in slugs}
+    return {slug: db.session.scalar(rows) or 0 for slug, rows in counted.items()}
 
 
 def page_of(shown: Filter, query: Query) -> Page:
     """One page of a filter's list."""
     if shown.lists_jobs:
-        rows = _jobs(shown.slug).where(*_matching((Job.key, Job.name, Job.customer_code), query.q))
-        return _paged(rows, query, JOB_SORTS, Job.key, Job.id)
-    rows = select(Project).where(Project.status.in_(shown.statuses), *aged(query.age))
-    default = Project.sent_at if shown.oldest_first else Project.sent_at.desc()
-    return _paged(_projects(rows, query), query, PROJECT_SORTS, default, Project.id)
+        return _page_of_jobs(shown.slug, query)
+    read = _lines if shown.statuses == QUEUE else _lines_with_exports
+    order = _order(PROJECT_SORTS, query, Project.id, waiting_since, up=shown.oldest_first)
+    rows = select(*COLUMNS).select_from(WITH_SENDER).where(*aged(query.age))
+    if shown.statuses == QUEUE and (hits := _hits(query.q)) is not None:
+        found = paging.count(hits)  # a few are fetched and put in order; many are soon met on the way through the queue
+        rows = rows.where(Project.id.in_(hits), *([_stands(QUEUE)] if found is None else []))
+        return paging.page(rows, order, query, paging.count(rows) if query.age else found, read)
+    rows = rows.where(_stands(shown.statuses), *_found(query.q))
+    total = paging.count(rows) if query.q or query.age else _held(shown, Tally.read())
+    return paging.page(rows, order, query, total, read)
+
+
+def _page_of_jobs(slug: str, query: Query) -> Page:
+    text = func.lower(Job.key + " " + Job.name + " " + Job.customer_code)
+    rows = _jobs(slug).where(*(text.contains(word, autoescape=True) for word in query.q.casefold().split()))
+    total = paging.count(rows) if query.q else counts()[slug]
+    return paging.page(rows, _order(JOB_SORTS, query, Job.id, Job.key), query, total, paging.objects)
 
 
 def all_projects(query: Query) -> Page:
     """One page of every project, newest first."""
-    return _paged(_projects(select(Project), query), query, PROJECT_SORTS, Project.id.desc(), Project.id)
+    rows = select(*COLUMNS).select_from(WITH_SENDER).where(*_found(query.q))
+    total = paging.count(rows) if query.q else sum(Tally.read().get(status, 0) for status in Status)
+    order = _order(PROJECT_SORTS, query, Project.id, Project.id, up=False)
+    return paging.page(rows, order, query, total, _lines)
 
 
 def every_project(query: Query) -> Select[Any]:
     """All projects that the search finds, in the order in which they came, for a file."""
-    return _projects(select(Project), query).order_by(Project.id)
-
-
-def _projects(rows: Select[Any], query: Query) -> Select[Any]:
     beside = (joinedload(each) for each in (Project.sent_by, Project.export, Project.job))
-    with_people = rows.outerjoin(Project.sent_by).options(*beside)
-    return with_people.where(*_matching((Project.search_text,), query.q))
+    return select(Project).options(*beside).where(*_found(query.q)).order_by(Project.id)
+
+
+def _lines(rows: Select[Any]) -> list[Line]:
+    return [Line(*row) for row in db.session.execute(rows)]
+
+
+def _lines_with_exports(rows: Select[Any]) -> list[Line]:
+    """The same, with what only those have that were accepted or linked."""
+    lines = _lines(rows)
+    ids, keys = [line.id for line in lines], [line.job_key for line in lines if line.job_key]
+    current = select(Export).where(Export.current, Export.project_id.in_(ids))
+    exports = {export.project_id: export for export in db.session.scalars(current)}
+    jobs = {job.key: job for job in db.session.scalars(select(Job).where(Job.key.in_(keys)))}
+    return [replace(line, export=exports.get(line.id), job=jobs.get(line.job_key or "")) for line in lines]
+
+
+def _order(sorts: Mapping[str, Any], query: Query, row_id: Any, default: Any, up: bool = True) -> Order:
+    """What the address sorts by, else the list's own order."""
+    source = Job.__table__ if sorts is JOB_SORTS else WITH_SENDER
+    key = sorts.get(query.sort.removeprefix("-"))
+    if key is not None:
+        return Order(key, row_id, source, not query.sort.startswith("-"))
+    return Order(default, row_id, source, up)
+
+
+def _stands(statuses: Sequence[Status]) -> Any:
+    """The condition on the status; a single one is written out, so that the indexes of the open queue apply."""
+    if len(statuses) > 1:
+        return Project.status.in_(statuses)
+    return Project.status == literal(statuses[0], Project.status.type, literal_execute=True)
+
+
+def _found(q: str) -> list[Any]:
+    """The conditions that each word of the search is somewhere in the project's text."""
+    return [Project.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
+
+
+def _hits(q: str) -> Select[int] | None:
+    """The ids in the open queue that the search finds, by SQLite's index; None where it has no such words."""
+    words = q.casefold().split()
+    if not words or db.engine.dialect.name != "sqlite" or any(len(word) < TRIGRAM for word in words):
+        return None
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+    return select(SEARCH.c.rowid).where(text("project_search MATCH :words").bindparams(words=quoted))
 
 
 def _jobs(slug: str) -> Select[Any]:
@@ -208,18 +263,3 @@ def _jobs(slug: str) -> Select[Any]:
     if slug == "archived":
         return listed
     return listed.where(Job.gone_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
-
-
-def _matching(columns: tuple[Any, ...], q: str) -> list[Any]:
-    """Each word of the search is somewhere in what is searched."""
-    text = columns[0] if len(columns) == 1 else func.lower(columns[0] + " " + columns[1] + " " + columns[2])
-    return [text.contains(word, autoescape=True) for word in q.casefold().split()]
-
-
-def _paged(rows: Select[Any], query: Query, sorts: Mapping[str, Any], default: Any, tie: Any) -> Page:
-    total = db.session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
-    column = sorts.get(query.sort.removeprefix("-"))
-    order = default if column is None else column.desc() if query.sort.startswith("-") else column
-    query = replace(query, page=min(query.page, max(1, -(-total // PER_PAGE))))  # past the end is the last page
-    ordered = rows.order_by(order, tie).limit(PER_PAGE).offset((query.page - 1) * PER_PAGE)
-    return Page(list(db.session.scalars(ordered)), total, query)

@@ -3,10 +3,12 @@
 Shared by every blueprint whose addresses name a project. `project_id` is the name of that part of the address.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import abort, flash, json, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
+from sqlalchemy.orm import joinedload
 
 from extensions import db
 from models import Export, Job, Project, Refused, utcnow
@@ -19,7 +21,8 @@ def get_project(project_id: int) -> Project:
 
 def current_project(project_id: int) -> Project:
     """The project, locked for this transaction, as long as it is still what the form showed; else Refused."""
-    project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
+    beside = joinedload(Project.export), joinedload(Project.sent_by)
+    project = db.session.get(Project, project_id, options=beside, with_for_update={"of": Project}) or abort(404)
     if request.form.get("version") != str(project.version):
         raise Refused("Nothing that you entered was applied.")
     return project
@@ -35,28 +38,57 @@ def page(project: Project, status: int = 200, **panel: Any) -> Any:
 
 
 def row(project: Project, **panel: Any) -> str:
-    return render_template("_row.html", project=project, **panel)
+    return render_template("_rows.html", projects=[project], **panel)
 
 
 def done(project: Project, sentence: str) -> Any:
-    """It worked: say so, and show the project as it is now."""
+    """It worked: commit it, say so, and show the project as it is now, in the same transaction.
+
+    Raises IntegrityError where the database refuses it.
+    """
     if not _in_list():
+        db.session.commit()
         flash(sentence)
         return redirect(url_for("approvals.project", project_id=project.id), 303)
+    db.session.flush()
     response = make_response(row(project))
+    db.session.commit()
     response.headers["HX-Trigger"] = announcing(sentence)
     return response
 
 
 def refused(refusal: Refused) -> Any:
-    """Somebody else was first, or the rules forbid it: what happened, and the project as it really is."""
+    """Somebody else was first, or the rules forbid it: what happened, the project as it is, and what was typed."""
     db.session.rollback()
     assert request.view_args is not None
-    return conflict(get_project(request.view_args["project_id"]), str(refusal))
+    typed = f" You had written: “{comment()}”" if comment() else ""
+    return conflict(get_project(request.view_args["project_id"]), f"{refusal}{typed}")
 
 
 def conflict(project: Project, sentence: str) -> Any:
     return page(project, 409, conflict=f"{how_it_is(project)} {sentence}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A decision that needs a comment: where it is posted to, its button, and why the comment is needed."""
+
+    endpoint: str
+    button: str
+    why: str
+
+    def ask(self, project: Project) -> Any:
+        """The project with the field for the comment."""
+        return page(project, panel="comment", asked=self)
+
+    def ask_again(self, project: Project) -> Any:
+        """The same once it came back empty."""
+        return page(project, 422, panel="comment", asked=self, error=f"Enter a comment. {self.why}")
+
+
+def comment() -> str:
+    """What was entered as the comment."""
+    return request.form.get("comment", "").strip()
 
 
 def how_it_is(project: Project) -> str:

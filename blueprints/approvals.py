@@ -1,6 +1,5 @@
 """One project before accounting: the facts, accept, reject, take back, and how a Checking ends."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, current_app, make_response, render_template, request
@@ -10,7 +9,18 @@ from sqlalchemy.exc import IntegrityError
 import acceptance
 import numbering
 from access import APPROVER, Rule, requires
-from blueprints.answering import announcing, conflict, current_project, done, get_project, how_it_is, page, refused
+from blueprints.answering import (
+    Asked,
+    announcing,
+    comment,
+    conflict,
+    current_project,
+    done,
+    get_project,
+    how_it_is,
+    page,
+    refused,
+)
 from blueprints.answering import row as project_row
 from extensions import db
 from models import OTHER_EYES, Level, Move, Project, Refused
@@ -18,17 +28,6 @@ from models import OTHER_EYES, Level, Move, Project, Refused
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(Refused, refused)
 VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A decision that needs a comment: where it is posted to, its button, and why the comment is needed."""
-
-    endpoint: str
-    button: str
-    why: str
-
-
 REJECT = Asked("approvals.reject", "Reject", "It tells the sender what to correct.")
 ABSENT = Asked(
     "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
@@ -93,14 +92,13 @@ def accept(project_id: int) -> Any:
         return page(found, 422, panel="accept", form=form)
     try:
         found.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
-        db.session.commit()
+        return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
         form = acceptance.read(found, request.form)
         form.check()
         return page(found, 422, panel="accept", form=form)
-    return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
 
 
 @blueprint.get("/reject")
@@ -109,18 +107,16 @@ def reject_form(project_id: int) -> Any:
     found = get_project(project_id)
     if not found.allows(Move.REJECT):
         return conflict(found, "")
-    return _ask(found, REJECT)
+    return REJECT.ask(found)
 
 
 @blueprint.post("/reject")
 @requires(APPROVER)
 def reject(project_id: int) -> Any:
     found = current_project(project_id)
-    comment = _comment()
-    if found.allows(Move.REJECT) and not comment:
-        return _ask(found, REJECT, 422)
-    found.reject(current_user, comment)
-    db.session.commit()
+    if found.allows(Move.REJECT) and not comment():
+        return REJECT.ask_again(found)
+    found.reject(current_user, comment())
     return done(found, f"{found.title} was rejected. It is editable again, and the sender is told by mail.")
 
 
@@ -129,7 +125,6 @@ def reject(project_id: int) -> Any:
 def take_back(project_id: int) -> Any:
     found = current_project(project_id)
     found.take_back(current_user)
-    db.session.commit()
     return done(found, f"{found.title} was taken back and waits again.")
 
 
@@ -139,7 +134,6 @@ def present(project_id: int) -> Any:
     """“It is in Spectrum”: a person has seen the job there."""
     found = current_project(project_id)
     found.settle(current_user, exists=True)
-    db.session.commit()
     return done(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
 
 
@@ -147,7 +141,7 @@ def present(project_id: int) -> Any:
 @requires(APPROVER)
 def absent_form(project_id: int) -> Any:
     found = get_project(project_id)
-    return _ask(found, ABSENT) if found.can_be_settled else conflict(found, "")
+    return ABSENT.ask(found) if found.can_be_settled else conflict(found, "")
 
 
 @blueprint.post("/absent")
@@ -155,11 +149,9 @@ def absent_form(project_id: int) -> Any:
 def absent(project_id: int) -> Any:
     """“It is not in Spectrum”: a person has looked, and says how."""
     found = current_project(project_id)
-    comment = _comment()
-    if found.can_be_settled and not comment:
-        return _ask(found, ABSENT, 422)
-    found.settle(current_user, exists=False, comment=comment)
-    db.session.commit()
+    if found.can_be_settled and not comment():
+        return ABSENT.ask_again(found)
+    found.settle(current_user, exists=False, comment=comment())
     return done(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
 
 
@@ -168,7 +160,6 @@ def absent(project_id: int) -> Any:
 def copy_phases(project_id: int) -> Any:
     found = current_project(project_id)
     found.copy_remaining_phases(current_user)
-    db.session.commit()
     return done(found, f"The remaining phases of {found.title} are being copied.")
 
 
@@ -179,12 +170,3 @@ def _acceptable(found: Project) -> Project:
     if found.needs_other_eyes(current_user):
         raise Refused(OTHER_EYES)
     return found
-
-
-def _comment() -> str:
-    return request.form.get("comment", "").strip()
-
-
-def _ask(found: Project, asked: Asked, status: int = 200) -> Any:
-    error = f"Enter a comment. {asked.why}" if status == 422 else ""
-    return page(found, status, panel="comment", asked=asked, error=error)

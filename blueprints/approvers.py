@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from access import ERP_ADMIN, requires, who_can_grant
 from extensions import db
-from models import Person, Project, Status
+from models import Person, Project, Status, Tally
 from wording import plural
 
 blueprint = Blueprint("approvers", __name__)
@@ -22,6 +22,10 @@ def report() -> Any:
 
 @blueprint.app_template_global()
 def approver_alerts() -> list[tuple[str, str]]:
+    return Tally.remembered("approver alerts", _alerts)
+
+
+def _alerts() -> list[tuple[str, str]]:
     """What is wrong with who can accept, each as ("alarm" or "warning", sentence)."""
     able = db.session.scalars(select(Person).where(Person.approvers(), Person.password_hash.is_not(None))).all()
     if not able:

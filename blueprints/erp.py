@@ -1,15 +1,18 @@
 """The ERP Integrations tool: the lists behind the Filters menu, and the job list's refresh."""
 
+import hashlib
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user
+from flask_wtf.csrf import generate_csrf
+from sqlalchemy import select
 
 import glance
 import worklist
 from access import Rule, requires, signed_in
 from extensions import db
-from models import Errand, Level, Setting
+from models import Errand, Level, Setting, Tally, utcnow
 
 blueprint = Blueprint("erp", __name__)
 
@@ -29,15 +32,39 @@ def home() -> Any:
 @blueprint.get("/erp/jobs")
 @requires(Rule(erp=Level.READ_ONLY))
 def jobs() -> Any:
-    page = worklist.page_of(_shown(), worklist.Query.of(request.args))
+    """A list; a browser that has it as it is now is told so, and nothing more."""
+    tag = _tag()
+    if request.if_none_match.contains_weak(tag):
+        return _kept(Response(status=304), tag)
+    page = worklist.page_of(_shown(), worklist.query_of(request.args))
     whole = "HX-Request" not in request.headers  # a search while typing takes the list's part only
-    return render_template("jobs.html", page=page, glance=glance.figures() if whole else None, **_filters())
+    figures = Tally.remembered("glance", glance.figures) if whole else None
+    announces = "_flashes" in session  # what is said once is not kept
+    response = Response(render_template("jobs.html", page=page, glance=figures, **_filters()))
+    return response if announces else _kept(response, tag)
+
+
+def _tag() -> str:
+    """What a list's page depends on: what was written last, who looks, which sign-in, and the minute: ages grow."""
+    generate_csrf()  # at the first page after a sign-in the session has none yet
+    parts = Tally.read()[Tally.REVISION], current_user.id, session.get("csrf_token"), request.headers.get("HX-Request")
+    return hashlib.sha256(repr((*parts, f"{utcnow():%H:%M}")).encode()).hexdigest()[:20]
+
+
+def _kept(response: Response, tag: str) -> Response:
+    """The browser may keep it, but asks each time whether it is still true; signing out takes it away."""
+    response.set_etag(tag, weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.add("HX-Request")
+    return response
 
 
 @blueprint.get("/erp/counts")
 @requires(Rule(erp=Level.READ_ONLY))
 def counts() -> Any:
-    """The Filters menu's links, which keep their counts true."""
+    """The Filters menu's links, which keep their counts true; nothing where they have `seen` what was written last."""
+    if request.args.get("seen") == str(Tally.read()[Tally.REVISION]):
+        return "", 204
     return render_template("_counts.html", **_filters())
 
 
@@ -46,7 +73,8 @@ def _shown() -> worklist.Filter:
 
 
 def _filters() -> dict[str, Any]:
-    return {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": worklist.AGES}
+    menu = {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": worklist.AGES}
+    return menu | {"revision": Tally.read()[Tally.REVISION]}
 
 
 @blueprint.post("/erp/refresh")
@@ -62,4 +90,12 @@ def refresh() -> Any:
 @blueprint.app_context_processor
 def _about_spectrum() -> dict[str, Any]:
     """What every ERP page says: which company, how old the job list is, whether exports are paused."""
-    return {"company_code": current_app.config["SPECTRUM_COMPANY_CODE"], "setting": Setting.read}
+    return {"company_code": current_app.config["SPECTRUM_COMPANY_CODE"], "setting": _setting}
+
+
+def _setting(name: str, default: Any = None) -> Any:
+    """What `Setting.read` says, without asking the database for each."""
+    settings = Tally.remembered(
+        "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}
+    )
+    return settings.get(name, default)

@@ -11,19 +11,21 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template, request
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
+import paging
 import transfer
-import worklist
 from access import LARGEST_ID, Rule, requires
 from extensions import db
-from models import Event, Level, Move, Person
+from models import Event, Level, Move, Person, Tally
 from wording import local
 
 blueprint = Blueprint("history", __name__)
 DECIDED = (str(Move.ACCEPT), str(Move.REJECT))
 COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
+
+LATEST_FIRST = paging.Order(Event.at, Event.id, Event.__table__, up=False)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,7 @@ class Asked:
         return {name: str(value) for name, value in wanted.items() if value}
 
     def events(self) -> Select[Any]:
-        """The events, latest first."""
-        rows = select(Event).where(Event.subject_id.is_(None)).order_by(Event.at.desc(), Event.id.desc())
+        rows = select(Event).where(Event.subject_id.is_(None))
         if self.person is not None:
             rows = rows.where(Event.person_id == (self.person or None))
         if self.action:
@@ -65,11 +66,9 @@ class Asked:
 @blueprint.get("/erp/history")
 @requires(Rule(erp=Level.READ_ONLY))
 def index() -> Any:
-    asked, query = Asked.of(request.args), worklist.Query.of(request.args)
+    asked = Asked.of(request.args)
     found = asked.events()
-    total = db.session.scalar(select(func.count()).select_from(found.order_by(None).subquery())) or 0
-    rows = found.limit(worklist.PER_PAGE).offset((query.page - 1) * worklist.PER_PAGE)
-    page = worklist.Page(list(db.session.scalars(rows)), total, query)
+    page = paging.page(found, LATEST_FIRST, paging.Query.of(request.args), paging.count(found), paging.objects)
     people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
     return render_template("history.html", asked=asked, page=page, people=people, actions=_actions())
 
@@ -81,7 +80,7 @@ def as_csv() -> Any:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for event in db.session.scalars(Asked.of(request.args).events()):
+    for event in db.session.scalars(Asked.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))):
         writer.writerow(transfer.guarded(value) for value in _line(event))
     named = {"Content-Disposition": 'attachment; filename="history.csv"'}
     return Response(file.getvalue(), mimetype="text/csv", headers=named)
@@ -105,7 +104,7 @@ def _line(event: Event) -> list[str]:
 def _actions() -> list[tuple[str, str]]:
     """What has ever been done, for the menu."""
     done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
-    return [(action, action) for action in db.session.scalars(done)]
+    return Tally.remembered("actions", lambda: [(action, action) for action in db.session.scalars(done)])
 
 
 def _day(text: str) -> date | None:

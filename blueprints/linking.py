@@ -10,8 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 import pairing
 from access import APPROVER, requires
-from blueprints.answering import conflict, current_project, done, get_project, page, refused
-from blueprints.approvals import Asked
+from blueprints.answering import Asked, comment, conflict, current_project, done, get_project, page, refused
 from blueprints.results import Result, attempt, told
 from erp.fields import job_key
 from extensions import db
@@ -65,18 +64,17 @@ def link(project_id: int) -> Any:
 @requires(APPROVER)
 def unlink_form(project_id: int) -> Any:
     project = get_project(project_id)
-    return _ask(project, UNLINK) if project.allows(Move.UNLINK) else conflict(project, project.why_not(Move.UNLINK))
+    return UNLINK.ask(project) if project.allows(Move.UNLINK) else conflict(project, project.why_not(Move.UNLINK))
 
 
 @blueprint.post("/approvals/<int:project_id>/unlink")
 @requires(APPROVER)
 def unlink(project_id: int) -> Any:
     project = current_project(project_id)
-    comment, number = request.form.get("comment", "").strip(), project.spectrum_job_id
-    if project.allows(Move.UNLINK) and not comment:
-        return _ask(project, UNLINK, 422)
-    project.unlink(current_user, comment)
-    db.session.commit()
+    number = project.spectrum_job_id
+    if project.allows(Move.UNLINK) and not comment():
+        return UNLINK.ask_again(project)
+    project.unlink(current_user, comment())
     return done(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
 
 
@@ -84,18 +82,17 @@ def unlink(project_id: int) -> Any:
 @requires(APPROVER)
 def not_ours_form(project_id: int) -> Any:
     project = get_project(project_id)
-    return _ask(project, NOT_OURS) if project.other_job else conflict(project, "")
+    return NOT_OURS.ask(project) if project.other_job else conflict(project, "")
 
 
 @blueprint.post("/approvals/<int:project_id>/not-ours")
 @requires(APPROVER)
 def not_ours(project_id: int) -> Any:
     project = current_project(project_id)
-    comment, number = request.form.get("comment", "").strip(), project.spectrum_job_id
-    if project.other_job and not comment:
-        return _ask(project, NOT_OURS, 422)
-    project.disown(current_user, comment)
-    db.session.commit()
+    number = project.spectrum_job_id
+    if project.other_job and not comment():
+        return NOT_OURS.ask_again(project)
+    project.disown(current_user, comment())
     return done(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
 
 
@@ -106,11 +103,6 @@ def _link_panel(project: Project, number: str, begun: bool = False) -> Any:
     compared = pairing.compare(project, job) if job else []
     shown = {"number": number, "error": problem if begun else "", "job": job, "compared": compared}
     return page(project, 422 if shown["error"] else 200, panel="link", **shown)
-
-
-def _ask(project: Project, asked: Asked, status: int = 200) -> Any:
-    error = f"Enter a comment. {asked.why}" if status == 422 else ""
-    return page(project, status, panel="comment", asked=asked, error=error)
 
 
 def _company() -> str:

@@ -8,7 +8,7 @@ from flask_login import current_user
 from sqlalchemy import and_, func, not_, or_, select
 from sqlalchemy.orm import joinedload
 
-import worklist
+import paging
 from access import ERP_ADMIN, public, requires
 from extensions import csrf, db
 from models import EMAIL, Delivery, Errand, Event, MailOutcome, Person, Refused, utcnow
@@ -111,18 +111,17 @@ def _is_stuck() -> Any:
 
 def _listed() -> Any:
     people = joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project)
-    return select(Delivery).options(*people).order_by(Delivery.id.desc())
+    return select(Delivery).options(*people)
 
 
 def _stuck() -> list[Delivery]:
-    return list(db.session.scalars(_listed().where(_is_stuck()).limit(worklist.PER_PAGE)))
+    return list(db.session.scalars(_listed().where(_is_stuck()).order_by(Delivery.id.desc()).limit(paging.PER_PAGE)))
 
 
-def _others() -> worklist.Page:
-    query, others = worklist.Query.of(request.args), not_(_is_stuck())
-    total = db.session.scalar(select(func.count()).select_from(Delivery).where(others)) or 0
-    rows = _listed().where(others).limit(worklist.PER_PAGE).offset((query.page - 1) * worklist.PER_PAGE)
-    return worklist.Page(list(db.session.scalars(rows)), total, query)
+def _others() -> paging.Page:
+    newest_first = paging.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
+    others = _listed().where(not_(_is_stuck()))
+    return paging.page(others, newest_first, paging.Query.of(request.args), paging.count(others), paging.objects)
 
 
 def _delivery(delivery_id: int) -> Delivery:

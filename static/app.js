@@ -69,10 +69,32 @@ document.addEventListener("keydown", (event) => {
   panel?.querySelector("[data-cancel]")?.click();
 });
 
+// A field is no longer called wrong once somebody mends it; whether it is right now, its sentence or the server says.
+document.addEventListener("input", ({ target }) => target.matches(INVALID) && target.removeAttribute("aria-invalid"));
+
 // --- the address of what is shown, after a search while typing ---
 
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (ctx.sourceElement.matches(".search")) history.replaceState(null, "", ctx.response.raw.url);
+});
+
+// --- what somebody else changed appears by itself, but never under the hands of somebody who is at work in the list ---
+
+document.addEventListener("htmx:finally:request", ({ target }) => {
+  const found = document.getElementById("found");
+  const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
+  if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, [hx-trigger^=every]")) return;
+  htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph" });
+});
+
+// --- a decision opens in its row; without a script it is a page of its own ---
+
+document.addEventListener("submit", (event) => {
+  const row = event.target.id === "decide" && event.submitter?.closest("tr");
+  if (!row) return;
+  event.preventDefault();
+  const headers = { "HX-Target": `tr#${row.id}` };
+  htmx.ajax("GET", event.submitter.formAction, { source: event.submitter, event, target: row, swap: "outerHTML", headers });
 });
 
 // --- one post for one click ---
@@ -92,7 +114,7 @@ window.addEventListener("pageshow", () => document.querySelectorAll("form[aria-b
 
 // What refreshes itself holds still while it is pressed: a button that is replaced under the finger is never clicked.
 document.addEventListener("htmx:before:request", (event) => {
-  if (event.target.matches("[hx-trigger^=every]:active")) event.preventDefault();
+  if (event.target.matches?.("[hx-trigger^=every]:active")) event.preventDefault();  // the document, once who asked is gone
 });
 
 // --- counting characters ---

@@ -8,8 +8,8 @@ const rows = () => [...document.querySelectorAll("#found tbody tr")];
 const current = () => document.activeElement.closest("#found tbody tr");
 
 const KEYS = {
-  a: () => press("Accept"),
-  r: () => press("Reject"),
+  a: () => press("accept"),
+  r: () => press("reject"),
   x: () => tick(current()),
   j: () => step(1),
   k: () => step(-1),
@@ -22,7 +22,7 @@ const KEYS = {
 // Each answers whether it did something, so that the key is not also the browser's.
 function press(decision) {
   const place = current() ?? rows()[0] ?? document.querySelector(".standing");
-  const button = place?.querySelector(`[data-decision=${decision}]:enabled`);
+  const button = place?.querySelector(`[formaction$="/${decision}"]:enabled`);
   button?.focus();
   button?.click();
   return Boolean(button);

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import JSON, Dialect, String, TypeDecorator, and_, or_, select, update
+from sqlalchemy import JSON, Dialect, String, TypeDecorator, and_, not_, or_, select, update
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Enum as SqlEnum
 from sqlalchemy.orm import Mapped, mapped_column
@@ -64,7 +64,9 @@ class Leased:
 
     @classmethod
     def time_has_come(cls, now: datetime) -> Any:
-        return or_(cls.due_at <= now, cls.due_at > now + cls.longest_pause())
+        """Said in a way that the index on `due_at` leads past a million rows that are done, in the order of claims."""
+        not_yet = and_(cls.due_at > now, cls.due_at <= now + cls.longest_pause())
+        return and_(cls.due_at.is_not(None), not_(not_yet))
 
     @classmethod
     def is_due(cls, now: datetime, lease: timedelta) -> Any:
@@ -126,6 +128,7 @@ class Setting(Base):
     MAIL = "mail trouble"  # {cause, held, since} while no mail goes, else None
     CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
     RESTORED = "restored from a backup"  # {at} until the whole job list was read afterwards, else None
+    BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
     PATTERN = "job number pattern"  # such as YY-###, or ""
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)

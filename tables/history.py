@@ -23,13 +23,14 @@ class Event(Base):
         CheckConstraint(
             "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
         ),
-        Index(None, "action", "at"),
+        Index("ix_event_action_at", "action", "at"),
+        Index("ix_event_subject_at", "subject_id", "at", "id"),  # of nobody: the company's history, latest first
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(Moment, default=utcnow, index=True)
     project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
-    subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), index=True)  # whom it is about
+    subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
     action: Mapped[str] = mapped_column(String(40))
     from_status: Mapped[Status | None] = mapped_column(plain_enum(Status))

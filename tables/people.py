@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -33,7 +34,7 @@ class Level(enum.Enum):
     STANDARD = "standard"
     ADMIN = "admin"
 
-    @property
+    @cached_property  # every page asks for several
     def rank(self) -> int:
         return list(Level).index(self)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Browser
+from sqlalchemy import event
 
 from erp.fields import compose
 from extensions import db
@@ -191,6 +192,13 @@ def test_a_post_without_the_right_version_is_refused(browser: SignIn, waiting: P
     assert unchanged(waiting)
 
 
+def test_whoever_came_second_is_shown_the_comment_that_was_typed(browser: SignIn, waiting: Project) -> None:
+    typed = {"version": "999", "comment": "The owner <b>changed</b> twice."}
+    page = browser("approver").post(f"/approvals/{waiting.id}/reject", typed)
+    assert page.status_code == 409
+    assert "You had written: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
+
+
 def test_a_double_click_on_export_makes_one_export(browser: SignIn, waiting: Project) -> None:
     twice = form(waiting)
     approver = browser("approver")
@@ -285,6 +293,26 @@ def test_a_parameter_that_makes_no_sense_is_ignored(browser: SignIn, waiting: Pr
 def test_a_page_past_the_end_is_the_last_page(browser: SignIn, waiting: Project) -> None:
     assert f"/approvals/{waiting.id}" in browser("approver").get("/erp/jobs?page=99").text
     assert f"/admin/projects/{waiting.id}" in browser("manager").get("/admin/projects?page=99").text
+
+
+@pytest.mark.parametrize("others", [0, 30])
+def test_an_acceptance_takes_nine_statements_however_many_projects_there_are(
+    browser: SignIn, waiting: Project, make_project: Callable[..., Project], others: int
+) -> None:
+    for n in range(others):
+        make_project(number=f"25-{n:03}")
+    approver, typed, sent = browser("approver"), form(waiting), list[str]()
+    typed["csrf_token"], address = approver.token(), f"/approvals/{waiting.id}/accept"
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            sent.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    approver.client.post(address, data=typed, headers=ROW)
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert waiting.status is Status.EXPORTING
+    assert len(sent) <= 9, sent
 
 
 @pytest.mark.parametrize("q", ["26-014", "depot lofts", "DEPOT", "tacoma", "Manager", "lofts 26-0"])

@@ -18,7 +18,8 @@ ALLOWED = {
     "tables": {"extensions", "erp", "tables"},
     "models": {"extensions", "erp", "tables"},
     "smtp": set(),
-    "worklist": {"extensions", "models"},
+    "paging": {"extensions"},
+    "worklist": {"extensions", "models", "paging"},
     "glance": {"extensions", "models", "wording", "worklist"},
 }
 BLUEPRINTS_NEVER = {"erp.spectrum", "exporting", "joblist", "digest", "mailer", "smtp"}

@@ -23,7 +23,7 @@ NOTE_LENGTH = 2000
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("projects.html", page=worklist.all_projects(worklist.Query.of(request.args)))
+    return render_template("projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
 
 
 @blueprint.get("/new")

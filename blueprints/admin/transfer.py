@@ -22,7 +22,7 @@ LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which
 def export() -> Any:
     """The list that the search finds, whole."""
     file = io.StringIO(newline="")
-    transfer.write(db.session.scalars(worklist.every_project(worklist.Query.of(request.args))), file)
+    transfer.write(db.session.scalars(worklist.every_project(worklist.query_of(request.args))), file)
     named = {"Content-Disposition": 'attachment; filename="projects.csv"'}
     return Response(file.getvalue(), mimetype="text/csv", headers=named)
 

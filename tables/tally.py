@@ -1,0 +1,75 @@
+"""What a page asks before it asks anything else: how many projects have each status, and whether anything was written.
+
+The counts are kept by the database itself, in triggers that its migrations make, so they hold however rows come. The
+revision is kept here: every commit that wrote something gives it a number that it never had.
+"""
+
+import secrets
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TypeVar, cast
+
+from flask import current_app, g, has_app_context
+from sqlalchemy import BigInteger, String, event, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from extensions import Base, db
+from tables.base import utcnow
+
+SLOW, PATIENCE = 0.02, 5  # seconds
+Value = TypeVar("Value")
+
+
+class Tally(Base):
+    """A status and its number of projects; and, under a name of its own, the revision."""
+
+    __tablename__ = "tally"
+    REVISION = "revision"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+    @classmethod
+    def read(cls) -> dict[str, int]:
+        """The number of projects by status, and the revision."""
+        if "tally" not in g:
+            g.tally = dict(db.session.execute(select(cls.name, cls.n)).all())
+        return g.tally  # type: ignore[no-any-return]  # g holds anything
+
+    @classmethod
+    def remembered(cls, name: str, make: Callable[[], Value]) -> Value:
+        """What `make` gave last, as long as nothing was written since; made anew each minute, because ages grow.
+
+        What takes long to make may be a few seconds old, so that a large company's pages do not wait for it. It is
+        plain values: the rows of a session would not outlive it.
+        """
+        kept = current_app.extensions.setdefault("remembered", {})
+        now, state = monotonic(), (cls.read()[cls.REVISION], utcnow().replace(second=0, microsecond=0))
+        was, until, value = kept.get(name, (None, now, None))
+        if was != state and now >= until:
+            value = make()
+            took = monotonic() - now
+            kept[name] = state, now + (PATIENCE if took > SLOW else 0), value
+        return cast("Value", value)
+
+
+@event.listens_for(db.session, "after_flush")
+def _note_flush(session: Any, _context: Any) -> None:
+    session.info["wrote"] = True
+
+
+@event.listens_for(db.session, "do_orm_execute")
+def _note_statement(state: Any) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info["wrote"] = True
+
+
+@event.listens_for(db.session, "before_commit")
+def _raise_revision(session: Any) -> None:
+    """The last statement of every write, because whoever holds this row holds up the next writer."""
+    session.flush()
+    if session.info.pop("wrote", False):
+        raised = update(Tally).where(Tally.name == Tally.REVISION).values(n=secrets.randbits(62))
+        session.connection().execute(raised)
+        if has_app_context():
+            g.pop("tally", None)
