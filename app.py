@@ -4,10 +4,11 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, flash, has_request_context, redirect, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from markupsafe import Markup
@@ -20,9 +21,10 @@ import cli
 import config
 import logs
 import models
+import packing
 import readiness
 import wording
-from blueprints import approvals, approvers, auth, health, history, linking, mails, settings, together
+from blueprints import approvals, approvers, auth, health, history, linking, mails, settings, together, unsent
 from blueprints import erp as erp_tool
 from blueprints.admin import directory, projects
 from blueprints.admin import transfer as transfer_pages
@@ -32,9 +34,10 @@ from extensions import csrf, db, login_manager, mail, migrate
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",  # for what does not know frame-ancestors
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
 ROOMS = (
     *(auth, projects, transfer_pages, directory, approvals, approvers, linking),
@@ -65,7 +68,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
     app.before_request(logs.begin_request)
     app.before_request(access.guard)  # ahead of the CSRF check, so that a refusal says the real reason
-    app.view_functions["static"] = access.public(app.view_functions["static"])
+    packing.register(app)
     _bind_extensions(app)
     for room in ROOMS:
         app.register_blueprint(room.blueprint)
@@ -102,6 +105,7 @@ def _bind_templates(app: Flask) -> None:
         "sources": lambda move: models.MOVES[move][0],
     }
     app.jinja_env.globals |= {
+        "url_for": _address,
         "may": access.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
         "access": access,
@@ -116,12 +120,24 @@ def _bind_templates(app: Flask) -> None:
     }
 
 
+def _address(endpoint: str, **values: Any) -> str:
+    """Flask's url_for, asked once for each address within the site; those of mails are whole ones, as BASE_URL is."""
+    return _within(endpoint, **values) if has_request_context() else url_for(endpoint, **values)
+
+
+_within = lru_cache(maxsize=8192)(url_for)
+
+
 def _to_login() -> Any:
-    """To the sign-in and back to where one was going; inside a page it stays as it is, with what was typed."""
+    """To the sign-in and back to where one was going; what was typed comes along, or stays in the page."""
     if request.headers.get("HX-Request") == "true":
         return Response(status=401)
-    there = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("auth.login", next=there))
+    if kept := unsent.keep():
+        return render_template("login.html", email="", kept=kept), 401
+    if request.files:
+        flash("Your sign-in had ended, so nothing was done. Sign in, then choose the file again.")
+    back = request.method == "GET" or request.files  # a file is chosen on a page of the same address
+    return redirect(url_for("auth.login", next=request.full_path.rstrip("?") if back else None))
 
 
 def _error_page(error: HTTPException) -> Any:
@@ -135,12 +151,14 @@ def _error_page(error: HTTPException) -> Any:
         access.log_refusal(text or "")
     if isinstance(error, CSRFError) and request.headers.get("HX-Request") == "true":
         return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": generate_csrf()})
+    if isinstance(error, CSRFError) and current_user.is_authenticated and (page := unsent.offer(unsent.keep())):
+        return page, 400
     return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
 
 
 def _database_trouble(error: DBAPIError) -> Any:
     """A page that needs no database, and says in a sentence what keeps it from working."""
-    app_log.error("the database did not do its work", exc_info=error)
+    app_log.error("the database did not do its work: %s", error.orig)
     db.session.rollback()
     said = str(error.orig).lower()
     why = next((why for words, why in TROUBLE.items() if words in said), "The database can not be reached.")
@@ -150,10 +168,10 @@ def _database_trouble(error: DBAPIError) -> Any:
 
 
 def _add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.endpoint != "static":  # which is no page, and there are five of them to each first page
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
     if request.is_secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response

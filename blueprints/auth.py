@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask_login import current_user, login_user, logout_user
 
 from access import log_refusal, public, signed_in
+from blueprints import unsent
 from extensions import db
 from models import LINKS, PASSWORD_LENGTH, Attempt, Person, utcnow
 from wording import exact, plural
@@ -27,19 +28,19 @@ def login() -> Any:
 @blueprint.post("/login")
 @public
 def sign_in() -> Any:
-    email = request.form.get("email", "").strip()
+    email, kept = request.form.get("email", "").strip(), request.form.get("kept", "")
     if refusal := _too_many("sign-in", email):
-        return render_template("login.html", email=email, error=refusal), 429
+        return render_template("login.html", email=email, kept=kept, error=refusal), 429
     db.session.commit()
     person = Person.sign_in(email, request.form.get("password", ""))
     if person is None:
         log_refusal("no such email and password")
-        return render_template("login.html", email=email, error=WRONG), 422
+        return render_template("login.html", email=email, kept=kept, error=WRONG), 422
     Attempt.forget("sign-in", email)
     db.session.commit()
     session.clear()
     login_user(person)
-    return redirect(_destination(), 303)
+    return unsent.offer(kept) or redirect(_destination(), 303)
 
 
 @blueprint.post("/logout")
@@ -50,7 +51,9 @@ def sign_out() -> Any:
     db.session.commit()
     logout_user()
     session.clear()
-    return redirect(url_for(".login"), 303)
+    response = redirect(url_for(".login"), 303)
+    response.headers["Clear-Site-Data"] = '"cache"'  # the lists that the browser kept, for whoever sits here next
+    return response
 
 
 @blueprint.get("/forgotten")

@@ -92,6 +92,7 @@ TABLE: dict[str, Needs | str] = {
     "approvals.copy_phases": DECIDE,
     "together.accept_form": DECIDE,
     "together.accept": DECIDE,
+    "together.number": DECIDE,
     "together.reject_form": DECIDE,
     "together.reject": DECIDE,
     "linking.choose_project": DECIDE,
