@@ -5,7 +5,7 @@ as it is. It only suggests; what Spectrum takes as a number is `erp.rules`' matt
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,7 @@ from extensions import db
 from models import Job, Move, Project, Setting, utcnow
 from wording import local
 
+TWICE = "Another row has this number too. Enter another one."
 _PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
 
 
@@ -81,19 +82,21 @@ class Verdict:
     job: Job | None = None
 
 
-def look_up(number: str, project: Project) -> Verdict:
-    """What is known about a number that a project is to get."""
+def look_up(number: str, project: Project, given: Collection[str] = ()) -> Verdict:
+    """What is known about a number that a project is to get. `given` are the numbers of other rows of the same form."""
     if problem := job_id_problem(number):
-        return Verdict(False, problem, suggested(project))
+        return Verdict(False, problem, suggested(project, given))
+    if job_key(number) in map(job_key, given):
+        return Verdict(False, TWICE, suggested(project, given))
     holder = db.session.scalar(select(Project).where(Project.job_key == job_key(number), Project.id != project.id))
     if holder:
         sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
-        return Verdict(False, sentence, suggested(project))
+        return Verdict(False, sentence, suggested(project, given))
     job = Job.by_number(number)
     if job and not job.gone_at:
         linkable = job if project.allows(Move.LINK) else None
         sentence = f"Spectrum already has job {job.title} ({job.status_word}). Enter another Spectrum Job ID."
-        return Verdict(False, sentence, suggested(project), linkable)
+        return Verdict(False, sentence, suggested(project, given), linkable)
     return Verdict(True, f"{number} is free.")
 
 

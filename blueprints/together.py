@@ -44,6 +44,16 @@ def accept() -> Any:
     return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. They are under Exporting.")
 
 
+@blueprint.get("/number/<int:project_id>")
+@requires(APPROVER)
+def number(project_id: int) -> Any:
+    """Whether the Spectrum Job ID that is being typed in a row is free, and in no other row."""
+    numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
+    typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
+    verdict = numbering.look_up(typed, found, numbers.values())
+    return render_template("_number.html", project=found, verdict=verdict, many=True)
+
+
 @blueprint.get("/reject")
 @requires(APPROVER)
 def reject_form() -> Any:

@@ -106,6 +106,31 @@ def test_two_rows_that_ask_for_one_number_stop_the_export_and_keep_what_was_type
     assert statuses(waiting) == [Status.READY] * 3
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("26-900", "26-900 is free."),
+        ("t-comm", "Spectrum already has job T-COMM"),
+        ("26-050", "Another row has this number too."),
+        ("26-003", "26-003 is the Spectrum Job ID of 26-003 Depot 3"),
+        ("no such number", "Spectrum Job ID"),
+    ],
+)
+def test_a_number_that_is_typed_is_looked_up_at_once_in_the_other_rows_too(
+    waiting: list[Project], browser: Callable[[str], Browser], template: Job, typed: str, said: str
+) -> None:
+    approver = browser("approver")
+    Setting.write(Setting.PATTERN, "26-###")
+    db.session.commit()
+    assert approver.post("/erp/together/accept", accepting(waiting[2:])).status_code == 303
+    mine, other = waiting[0].id, waiting[1].id
+    query = {f"job_number-{mine}": typed, f"job_number-{other}": "26-050"}
+    answer = approver.client.get(f"/erp/together/number/{mine}", query_string=query)
+    assert said in answer.text
+    assert ('<b class="number">26-051</b>' in answer.text) == (" is free." not in answer.text)
+    assert "Link to it" not in answer.text  # it would lead away from what is typed in the other rows
+
+
 def test_a_chosen_template_brings_its_values_to_all(
     waiting: list[Project], browser: Callable[[str], Browser], template: Job
 ) -> None:
