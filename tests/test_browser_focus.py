@@ -66,6 +66,16 @@ def test_what_spectrum_will_receive_follows_the_typing(waiting: Page) -> None:
     expect(row.get_by_role("row", name="Spectrum Job Name")).to_contain_text("As it is typed")
 
 
+def test_the_templates_values_come_at_once_on_the_projects_own_page_too(waiting: Page) -> None:
+    waiting.locator("tbody th a").first.click()
+    waiting.get_by_role("button", name=re.compile("^Accept")).click()
+    waiting.get_by_label("Spectrum Job ID").fill("26-777")
+    waiting.get_by_label("Select a Job Template").select_option("T-COMM")
+    expect(waiting.get_by_label("Customer")).to_have_value("CASCREST")
+    expect(waiting.get_by_label("Spectrum Job ID")).to_have_value("26-777")
+    expect(waiting.get_by_label("Spectrum Job ID")).to_be_focused()
+
+
 def test_a_row_that_refreshes_itself_leaves_the_focus_where_it_is(live: Live, page: Page) -> None:
     live.sign_in(page).goto(f"{live.url}/erp/jobs?filter=exporting")
     with page.expect_response("**/row?*"):
@@ -95,6 +105,12 @@ def test_a_double_click_posts_once_and_the_outcome_is_announced(waiting: Page) -
     expect(row.get_by_text("Rejected", exact=True)).to_be_visible()
     expect(row.locator(":focus")).to_have_count(1)
     assert len(posts) == 1
+
+
+def test_a_double_click_on_accept_opens_one_panel(waiting: Page) -> None:
+    button(waiting.locator("tbody tr").first, "Accept").dblclick()
+    expect(waiting.get_by_label("Select a Job Template")).to_be_focused()
+    expect(waiting.locator(".decision")).to_have_count(1)
 
 
 def test_a_server_that_does_not_answer_is_said_so_and_the_form_stays(waiting: Page) -> None:

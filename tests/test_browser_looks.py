@@ -1,10 +1,10 @@
 """What people see: no accessibility violation in any state, in both schemes, at any width; dense lists; valid HTML."""
 
-import gzip
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -110,6 +110,19 @@ def _login_with_error(page: Page, url: str) -> None:
     page.get_by_role("alert").wait_for()
 
 
+def _sign_in_ended(page: Page, url: str, again: bool = False) -> None:
+    page.goto(f"{url}/admin/projects/new")
+    page.get_by_label("Project Name").fill("Harbor Steps")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Create Project").click()
+    page.get_by_role("alert").wait_for()
+    if again:
+        page.get_by_label("Email").fill(demo.address("Kari Iversen"))
+        page.get_by_label("Password").fill(demo.PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Send Again").wait_for()
+
+
 STATES: dict[str, tuple[str, Callable[[Page, str], object]]] = {
     "the list": (APPROVER, lambda page, url: _listed(page, url, "ready-to-export")),
     "an open accept panel": (APPROVER, _accept),
@@ -147,6 +160,8 @@ STATES: dict[str, tuple[str, Callable[[Page, str], object]]] = {
     "nothing here": (MANAGER, lambda page, url: page.goto(f"{url}/nowhere")),
     "not yours to open": (APPROVER, lambda page, url: page.goto(f"{url}/admin/projects/new")),
     "a sign-in that failed": (MANAGER, _login_with_error),
+    "a sign-in that ended": (MANAGER, _sign_in_ended),
+    "what can be sent again": (MANAGER, lambda page, url: _sign_in_ended(page, url, again=True)),
 }
 
 
@@ -164,27 +179,44 @@ def test_a_state_has_no_violation_in_light_and_dark_at_any_width(live: Live, pag
     assert not found
 
 
+@pytest.mark.parametrize("state", ["the list", "failed exports", "the directory", "the history", "mails"])
+def test_a_list_scrolls_sideways_at_no_width(live: Live, page: Page, state: str) -> None:
+    who, open_state = STATES[state]
+    open_state(live.sign_in(page, who), live.url)
+    too_wide = []
+    for width in range(320, 1300, 14):
+        page.set_viewport_size({"width": width, "height": 720})
+        too_wide += [width] * (overflow(page) > 0)
+    assert not too_wide
+
+
 # --- dense, small, valid ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def crowded(live: Live) -> Iterator[Live]:
-    """The demo with fifty projects that wait."""
-    app = create_app(live.environ)
-    with app.app_context():
+@contextmanager
+def behind(live: Live) -> Iterator[dict[str, Person]]:
+    """A writing transaction on the server's database; the project manager and the approver by their roles."""
+    with create_app(live.environ).app_context():
         with writing():
-            manager = Person.by_email(demo.address("Kari Iversen"))
-            assert manager
-            for number in range(50):
-                named = {"number": f"27-{number:03}", "name": f"Warehouse Reroof Section {number}"}
-                place = {"city": "Bonney Lake", "state": "WA"}
-                Project.create(manager, dict.fromkeys(INFORMATION, "") | DATES | named | place).send(manager)
+            people = {"manager": Person.by_email(demo.address("Kari Iversen"))}
+            yield people | {"approver": Person.by_email(demo.address("Dana Whitfield"))}  # type: ignore[misc]  # both exist
         db.session.remove()
         db.engine.dispose()
-    yield live
 
 
-DATES = {"start_date": None, "completion_date": None}
+BLANK = dict.fromkeys(INFORMATION, "") | {"start_date": None, "completion_date": None}
+
+
+@pytest.fixture(scope="module")
+def crowded(live: Live) -> Live:
+    """The demo with fifty projects that wait."""
+    with behind(live) as people:
+        for number in range(50):
+            named = {"number": f"27-{number:03}", "name": f"Warehouse Reroof Section {number}"}
+            Project.create(people["manager"], BLANK | named | {"city": "Bonney Lake", "state": "WA"}).send(
+                people["manager"]
+            )
+    return live
 
 
 def test_the_list_shows_thirteen_whole_rows_at_1280_by_720(crowded: Live, page: Page) -> None:
@@ -192,6 +224,36 @@ def test_the_list_shows_thirteen_whole_rows_at_1280_by_720(crowded: Live, page: 
     rows = page.locator("#found tbody tr")
     bottoms = rows.evaluate_all("rows => rows.map(row => row.getBoundingClientRect().bottom)")
     assert len([bottom for bottom in bottoms if bottom <= 720]) >= 13
+
+
+@pytest.mark.parametrize("filter_", ["ready-to-export", "exporting", "failed-to-export", "synced"])
+def test_a_project_prints_on_one_page(live: Live, page: Page, filter_: str) -> None:
+    _row_opened(live.sign_in(page), live.url, filter_)
+    assert printed_pages(page) == 1
+
+
+def test_a_project_with_much_to_tell_prints_on_one_page_as_well(live: Live, page: Page) -> None:
+    with behind(live) as people:
+        manager, approver = people["manager"], people["approver"]
+        typed = BLANK | {
+            "number": "27-900",
+            "name": "Regional Distribution Center",
+            "description": "Tilt-wall shell. " * 20,
+        }
+        project = Project.create(manager, typed)
+        for city in ("Tacoma", "Fife"):
+            project.edit(manager, project.information | {"city": city, "zip": "98402", "phone": "253-555-0129"})
+            project.send(manager, "Please take the customer from the template. " * 4)
+            project.reject(approver, "The address is missing. Ask the owner for the parcel number. " * 4)
+        db.session.flush()
+        address = f"{live.url}/approvals/{project.id}"
+    live.sign_in(page).goto(address)
+    assert printed_pages(page) == 1
+
+
+def printed_pages(page: Page) -> int:
+    pdf = page.pdf(format="Letter", margin=dict.fromkeys(("top", "right", "bottom", "left"), "0.4in"))
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
 @contextmanager
@@ -205,11 +267,37 @@ def client(live: Live, who: str) -> Iterator[httpx.Client]:
         yield session
 
 
-def test_fifty_rows_are_small_on_the_wire(crowded: Live) -> None:
-    with client(crowded, APPROVER) as session:
-        text = session.get("/erp/jobs").text
-    assert text.count('<tr id="project-') == 50
-    assert len(gzip.compress(text.encode())) <= 6_000
+@pytest.fixture
+def traffic(page: Page) -> dict[str, float]:
+    """The bytes of each answer that came over the wire to this page, headers included, by its address."""
+    wire = page.context.new_cdp_session(page)
+    addresses: dict[str, str] = {}
+    came: dict[str, float] = {}
+
+    def finished(event: dict[str, Any]) -> None:
+        if event["encodedDataLength"]:  # not from the browser's own store
+            came[addresses[event["requestId"]]] = event["encodedDataLength"]
+
+    wire.on("Network.requestWillBeSent", lambda event: addresses.update({event["requestId"]: event["request"]["url"]}))
+    wire.on("Network.loadingFinished", finished)
+    wire.send("Network.enable")
+    return came
+
+
+def test_the_first_page_comes_in_six_answers_of_thirty_kilobytes_and_the_next_in_one_of_six(
+    crowded: Live, page: Page, traffic: dict[str, float]
+) -> None:
+    crowded.sign_in(page)
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    traffic.clear()
+    page.goto(f"{crowded.url}/erp/jobs")
+    expect(page.locator("#found tbody tr")).to_have_count(50)
+    assert len(traffic) <= 6, traffic
+    assert sum(traffic.values()) <= 30_000, traffic
+    traffic.clear()
+    page.goto(f"{crowded.url}/erp/jobs?sort=name")
+    assert len(traffic) == 1, traffic
+    assert sum(traffic.values()) <= 6_000, traffic
 
 
 def test_the_style_sheet_stays_small() -> None:

@@ -8,6 +8,8 @@ import pytest
 from conftest import Live, wait_until
 from playwright.sync_api import Page, expect
 
+import demo
+
 NewPage = Callable[..., Page]
 PASSWORD = "level-plumb-and-square"
 
@@ -50,6 +52,10 @@ def set_password(page: Page, link: str, password: str) -> None:
 
 def sign_in(page: Page, live: Live, email: str, password: str) -> None:
     page.goto(f"{live.url}/login")
+    fill_sign_in(page, email, password)
+
+
+def fill_sign_in(page: Page, email: str, password: str) -> None:
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
@@ -99,6 +105,21 @@ def test_a_forgotten_password_is_set_anew_through_the_mail_and_ends_the_session_
     expect(elsewhere.get_by_role("button", name="Sign in")).to_be_visible()
     sign_in(page, live, address, PASSWORD)
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_what_was_typed_is_sent_again_after_a_sign_in_that_ended_meanwhile(live: Live, new_page: NewPage) -> None:
+    page = live.sign_in(new_page(), "kari.iversen")
+    page.get_by_role("row").filter(has=page.get_by_text("Not Sent", exact=True)).first.get_by_role("link").click()
+    page.get_by_label("Phone").fill("253-555-0177")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Update").click()
+    expect(page.get_by_role("alert")).to_contain_text("you can send again what you typed")
+    fill_sign_in(page, demo.address("Kari Iversen"), demo.PASSWORD)
+    expect(page.get_by_text("253-555-0177")).to_be_visible()
+    page.get_by_role("button", name="Send Again").click()
+    expect(page.get_by_role("heading", name="General Project Information")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Phone")).to_have_value("253-555-0177")
 
 
 def test_the_directory_says_at_the_field_why_something_can_not_be_saved(live: Live, new_page: NewPage) -> None:

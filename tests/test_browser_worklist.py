@@ -127,6 +127,24 @@ def test_many_are_accepted_from_ticks_to_export(waiting: Page) -> None:
     expect(waiting.get_by_role("status").filter(has_text="2 projects on the way to Spectrum")).to_be_visible()
 
 
+def test_the_numbers_of_many_are_looked_up_while_they_are_typed(live: Live, waiting: Page) -> None:
+    waiting.goto(f"{live.url}/erp/jobs?tick=all")
+    waiting.get_by_role("button", name="Accept Selected").click()
+    numbers = waiting.get_by_label(re.compile("^Spectrum Job ID of"))
+    second = rows_of_many(waiting).nth(1)
+    numbers.nth(1).fill("T-COMM")
+    expect(second.get_by_role("status")).to_contain_text("Spectrum already has job T-COMM")
+    numbers.nth(1).fill(numbers.nth(0).input_value())
+    expect(second.get_by_role("status")).to_contain_text("Another row has this number too.")
+    numbers.nth(1).fill("26-987")
+    expect(second.get_by_role("status")).to_have_text("26-987 is free.")
+    expect(numbers.nth(1)).to_be_focused()
+
+
+def rows_of_many(page: Page) -> Locator:
+    return page.locator("#together tbody tr")
+
+
 def test_all_are_ticked_and_rejected_with_one_comment(waiting: Page) -> None:
     waiting.get_by_role("link", name="Select All").click()
     count = rows(waiting).count()
