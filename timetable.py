@@ -37,11 +37,12 @@ log = logging.getLogger(__name__)
 def start(app: Flask) -> None:
     """Begin to ask what is due, in threads beside whatever this process does."""
     global _scheduler
+    refrain = logs.Refrain()
     _stopping.clear()
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that waits for the one before it is no news
     _scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
     for work, seconds in TIMETABLE:
-        _scheduler.add_job(_in_app(app, work), "interval", seconds=seconds, next_run_time=utcnow(), id=work.__name__)
+        _scheduler.add_job(_in_app(app, work, refrain), "interval", seconds=seconds, next_run_time=utcnow())
     _scheduler.start()
 
 
@@ -60,14 +61,16 @@ def stop() -> None:
             os._exit(0)  # the interpreter itself would wait for the thread that hangs
 
 
-def _in_app(app: Flask, work: Callable[[], None]) -> Callable[[], None]:
+def _in_app(app: Flask, work: Callable[[], None], refrain: logs.Refrain) -> Callable[[], None]:
     def run() -> None:
         logs.request_id.set(uuid.uuid4().hex[:12])
         with app.app_context():
             try:
                 work()
-            except Exception:
-                log.exception("%s did not finish; it is tried again", work.__name__)
+            except Exception as error:  # noqa: BLE001 - the next tick tries again, whatever it was
+                refrain.failed(work.__name__, error)
+            else:
+                refrain.succeeded(work.__name__)
 
     return run
 

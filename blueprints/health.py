@@ -1,6 +1,8 @@
 """For those who watch the server: is the process there, and does it do its work?"""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, current_app
@@ -13,6 +15,7 @@ from models import Delivery, Export, Setting, utcnow
 
 blueprint = Blueprint("health", __name__)
 STALE = timedelta(minutes=3)
+SPARE = 32 * 1024 * 1024  # bytes; with less, SQLite's next checkpoint may not fit
 
 
 @blueprint.get("/healthz")
@@ -41,7 +44,13 @@ def _database() -> str:
     except SQLAlchemyError as error:
         db.session.rollback()
         return "can only be read" if "read" in str(error) and "only" in str(error) else "not reachable"
-    return "ok"
+    return "disk is full" if _disk_is_full() else "ok"
+
+
+def _disk_is_full() -> bool:
+    """Whether hardly anything is free where SQLite keeps its file; PostgreSQL has a disk of its own."""
+    address = db.engine.url
+    return address.drivername == "sqlite" and shutil.disk_usage(Path(address.database or ".").parent).free < SPARE
 
 
 def _spectrum() -> str:

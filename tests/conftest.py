@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import psycopg
@@ -76,7 +76,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """TEST_DATABASE_URL's server, or one of our own for this run, without a care for power cuts."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given.rsplit("/", 1)[0]
@@ -120,9 +120,9 @@ def migrate(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The address of a PostgreSQL server with an empty, migrated database called `migrated`."""
-    with postgresql_server(tmp_path_factory) as address:
+    with postgresql_server() as address:
         run_sql(address, "CREATE DATABASE migrated")
         migrate(f"{address}/migrated")
         yield address
@@ -323,11 +323,9 @@ class Live:
 
 def server_settings(database_url: str, spectrum: str, smtp: str, **settings: str) -> dict[str, str]:
     """The environment of a server on a free port, beside a sandbox at these addresses."""
-    port = free_port()
     return ENVIRON | {
         "DATABASE_URL": database_url,
-        "PORT": str(port),
-        "BASE_URL": f"http://127.0.0.1:{port}",
+        **at_another_port(),
         "SPECTRUM_URL": spectrum,
         "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN",
         "MAIL_PORT": smtp.rpartition(":")[2],
@@ -337,11 +335,16 @@ def server_settings(database_url: str, spectrum: str, smtp: str, **settings: str
     }
 
 
-def start_server(environ: dict[str, str]) -> subprocess.Popen[bytes]:
+def at_another_port() -> dict[str, str]:
+    """What tells one machine's settings from another's."""
+    port = free_port()
+    return {"PORT": str(port), "BASE_URL": f"http://127.0.0.1:{port}"}
+
+
+def start_server(environ: dict[str, str], log: int | IO[str] = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """gunicorn, in a process group of its own, once it answers."""
-    command = [Path(sys.executable).parent / "gunicorn", "--config", "gunicorn.conf.py", "app:create_app()"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True, **quiet)  # type: ignore[call-overload]
+    command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "gunicorn.conf.py", "app:create_app()"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True, stdout=log, stderr=log)
     wait_until(lambda: process.poll() is not None or _answers(f"{environ['BASE_URL']}/healthz"))
     assert process.poll() is None, "the server did not start"
     return process

@@ -4,37 +4,40 @@ The app under test runs in gunicorn; this process only writes rows before it sta
 """
 
 import os
+import re
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from conftest import INFORMATION, start_server, wait_until
-from sqlalchemy import select
+from conftest import INFORMATION, PASSWORD, start_server, wait_until
+from sqlalchemy import select, update
 
 from erp.fields import compose
-from extensions import db
-from models import Export, Job, Person, Project
+from extensions import db, writing
+from models import Delivery, Export, Job, Person, Project, utcnow
 
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 TEMPLATE = {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA", "Price_Method_Code": "F"}
 
 
 def accept(number: str, copy_phases: bool = False) -> int:
     """A project with that number, sent and accepted; its id. Committed."""
-    manager, approver = (Person.by_email(f"{name}@example.com") for name in ("manager", "approver"))
-    assert manager and approver
-    project = Project.create(manager, INFORMATION | {"number": number, "name": f"Depot {number}"})
-    db.session.flush()
-    project.send(manager)
-    typed = {"Job_Number": number, "Job_Description": f"Depot {number}", "Taxable_Flag": "Y"}
-    lines = compose(project.information, TEMPLATE, TEMPLATE | typed)
-    project.accept(approver, lines, Job(number="T-COMM", copy_phases=copy_phases), "HB")
-    db.session.commit()
-    return project.id
+    with writing():  # beside a server that writes as well
+        manager, approver = (Person.by_email(f"{name}@example.com") for name in ("manager", "approver"))
+        assert manager and approver
+        project = Project.create(manager, INFORMATION | {"number": number, "name": f"Depot {number}"})
+        db.session.flush()
+        project.send(manager)
+        typed = {"Job_Number": number, "Job_Description": f"Depot {number}", "Taxable_Flag": "Y"}
+        lines = compose(project.information, TEMPLATE, TEMPLATE | typed)
+        project.accept(approver, lines, Job(number="T-COMM", copy_phases=copy_phases), "HB")
+        return project.id
 
 
 def status(project_id: int) -> str:
@@ -47,6 +50,28 @@ def export_of(project_id: int) -> Export:
     db.session.rollback()
     found = select(Export).where(Export.project_id == project_id, Export.current)
     return db.session.scalars(found.execution_options(populate_existing=True)).one()
+
+
+def leases_run_out(kind: type[Export] | type[Delivery]) -> None:
+    """As after a while, for what the killed ones held."""
+    held = update(kind).where(kind.lease_until.is_not(None))
+    with writing():
+        db.session.execute(held.values(lease_until=utcnow() - timedelta(seconds=1)))
+
+
+@contextmanager
+def decider(address: str, person: str) -> Iterator[Callable[[int, int], httpx.Response]]:
+    """Somebody signed in to a server, who rejects: `reject(project, version)`."""
+    with httpx.Client(base_url=address, timeout=60) as client:
+        form = {"email": f"{person}@example.com", "password": PASSWORD}
+        client.post("/login", data={"csrf_token": TOKEN.findall(client.get("/login").text)[0], **form})
+        token = TOKEN.findall(client.get("/me").text)[0]
+
+        def reject(project: int, version: int) -> httpx.Response:
+            data = {"csrf_token": token, "version": version, "comment": "The customer is missing"}
+            return client.post(f"/approvals/{project}/reject", data=data)
+
+        yield reject
 
 
 class Sandbox:
@@ -94,6 +119,11 @@ class Server:
     def tell(self, sign: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(sign)
+
+    def wait(self) -> None:
+        """It was told to stop; it has 30 seconds."""
+        assert self.process
+        self.process.wait(30)
 
     def workers(self) -> set[int]:
         """The process numbers of those that do the work."""

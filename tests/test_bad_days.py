@@ -1,12 +1,12 @@
 """Days on which something is full, locked, read-only, gone or early: nothing is lost, and it is said."""
 
-import json
-import logging
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +18,11 @@ from sqlalchemy import event, select, update
 
 import digest
 import exporting
-import logs
 import timetable
+from blueprints import health
 from erp.fake import FakeERP
 from extensions import db
-from models import Delivery, Errand, Export, Job, Person, Project, Setting, utcnow
+from models import Delivery, Errand, Export, Job, Person, Project, Setting, Status, utcnow
 
 MakeProject = Callable[..., Project]
 SignIn = Callable[[str], Browser]
@@ -57,6 +57,7 @@ def pragma(statement: str) -> Iterator[None]:
 def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half_done(
     trouble: str, sentence: str, browser: SignIn, make_project: MakeProject
 ) -> None:
+    """Taken out to see it fail: the page for the database's own troubles (app.create_app)."""
     manager = browser("manager")
     token = manager.token()
     with pragma(trouble):
@@ -71,6 +72,7 @@ def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half
 
 @ON_SQLITE
 def test_readyz_is_503_while_the_database_can_only_be_read(app: Flask, browser: SignIn) -> None:
+    """Taken out to see it fail: the change that /readyz begins and takes back."""
     timetable.beat()
     with pragma("query_only=ON"):
         answer = app.test_client().get("/readyz")
@@ -78,7 +80,20 @@ def test_readyz_is_503_while_the_database_can_only_be_read(app: Flask, browser: 
     assert app.test_client().get("/readyz").status_code == 200
 
 
+@ON_SQLITE
+def test_readyz_is_503_at_once_when_the_disk_of_the_database_is_full(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Taken out to see it fail: the question how much is free (health._database)."""
+    timetable.beat()
+    assert app.test_client().get("/readyz").status_code == 200
+    monkeypatch.setattr(health, "SPARE", shutil.disk_usage(tmp_path).free * 2)  # as if that much were wanted
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["database"]) == (503, "disk is full")
+
+
 def test_readyz_is_503_when_the_timetable_could_write_nothing_for_minutes(app: Flask) -> None:
+    """Taken out to see it fail: the age of the heartbeat (health._scheduler)."""
     timetable.beat()
     with time_machine.travel(utcnow() + timedelta(minutes=4)):
         assert app.test_client().get("/readyz").status_code == 503
@@ -88,6 +103,7 @@ def test_readyz_is_503_when_the_timetable_could_write_nothing_for_minutes(app: F
 def test_a_database_locked_for_ten_seconds_delays_a_decision_and_loses_none(
     environ: dict[str, str], browser: SignIn, make_project: MakeProject
 ) -> None:
+    """Taken out to see it fail: the busy timeout (extensions.PRAGMAS), made one second."""
     project, manager = make_project(), browser("manager")
     project.send(project.created_by)  # type: ignore[arg-type]  # the manager made it
     db.session.commit()
@@ -104,28 +120,35 @@ def test_a_database_locked_for_ten_seconds_delays_a_decision_and_loses_none(
     assert status(project.id) == "Retrieved"
 
 
-def test_while_spectrum_is_down_for_a_day_hundreds_wait_together_and_then_go_in_order(
+@ON_SQLITE
+def test_while_spectrum_is_down_for_a_day_500_wait_together_and_then_go_in_order(
     app: Flask, template: Job, erp: FakeERP
 ) -> None:
-    """One knock a round, however many wait."""
-    projects = [accept(f"26-{number}") for number in range(100, 200)]
-    erp.reachable, began = False, utcnow()
-    for hours in range(24):
-        with time_machine.travel(began + timedelta(hours=hours)):
+    """One knock each EXPORT_CHECK_SECONDS, however many wait and however often it is asked what is due.
+
+    Taken out to see it fail: the others wait too (exporting._everybody_waits), and the order of claims (Leased.claim).
+    """
+    numbers = [f"26-{number}" for number in range(100, 600)]
+    with pragma("synchronous=OFF"):  # thousands of commits, none of them in danger here
+        for number in numbers:
+            accept(number)
+        erp.reachable, began = False, utcnow()
+        for seconds in (*range(0, 600, 5), *range(3600, 86400, 3600)):
+            with time_machine.travel(began + timedelta(seconds=seconds), tick=False):
+                exporting.run_due(erp)
+        assert len(erp.calls) == 600 / app.config["EXPORT_CHECK_SECONDS"] + 23
+        erp.reachable = True
+        with time_machine.travel(began + timedelta(hours=25)):
             exporting.run_due(erp)
-    assert len(erp.calls) == 24
-    erp.reachable = True
-    with time_machine.travel(began + timedelta(hours=25)):
-        exporting.run_due(erp)
-    assert {status(project) for project in projects} == {"Synced"}
-    made = [values["Job_Number"] for service, values in erp.calls if service == "AddJob"]
-    assert made == [f"26-{number}" for number in range(100, 200)]
+    assert [values["Job_Number"] for service, values in erp.calls if service == "AddJob"] == numbers
+    assert set(db.session.scalars(select(Project.status))) == {Status.SYNCED}
 
 
 @pytest.mark.parametrize("kind", [Export, Delivery, Errand])
 def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
     kind: Any, app: Flask, cast: dict[str, Person]
 ) -> None:
+    """Taken out to see it fail: what is due too far ahead is due now (Leased.time_has_come)."""
     with time_machine.travel(utcnow() + timedelta(hours=2, minutes=1)):
         project = accept("26-014")
         Delivery.queue_alarm(utcnow().date(), cast["approver"])
@@ -137,6 +160,7 @@ def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
 
 
 def test_a_lease_from_before_the_clock_was_set_back_is_over(app: Flask, erp: FakeERP, template: Job) -> None:
+    """Taken out to see it fail: a lease too far ahead is over (Leased.is_due)."""
     project = accept("26-014")
     with time_machine.travel(utcnow() + timedelta(hours=2)):
         assert Export.claim(timedelta(minutes=2))
@@ -145,6 +169,7 @@ def test_a_lease_from_before_the_clock_was_set_back_is_over(app: Flask, erp: Fak
 
 
 def test_a_pause_that_is_not_over_is_kept(app: Flask, erp: FakeERP, template: Job) -> None:
+    """Taken out to see it fail: the pause of what could not be sent (exporting._everybody_waits)."""
     accept("26-014")
     erp.reachable = False
     exporting.run_due(erp)
@@ -200,42 +225,3 @@ def test_nothing_alarms_while_exports_are_paused(app: Flask) -> None:
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
         digest.raise_alarm()
     assert alarms() == []
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [json.loads(logs.Lines().format(record)) for record in caplog.records]
-
-
-def test_each_request_is_one_line_with_the_number_that_its_answer_carries(
-    browser: SignIn, make_project: MakeProject, caplog: pytest.LogCaptureFixture
-) -> None:
-    project, approver = make_project(), browser("approver")
-    caplog.set_level(logging.INFO, "countersign")
-    answer = approver.get(f"/approvals/{project.id}")
-    [line] = [line for line in lines(caplog) if line["said"] == "request"]
-    assert line["request"] == answer.headers["X-Request-Id"]
-    assert (line["address"], line["project_id"], line["status"]) == ("/approvals/<int:project_id>", project.id, 200)
-    assert line["person"] == Person.by_email("approver@example.com").id  # type: ignore[union-attr]
-
-
-def test_no_line_tells_what_was_typed_or_signed(
-    app: Flask, caplog: pytest.LogCaptureFixture, environ: dict[str, str]
-) -> None:
-    caplog.set_level(logging.INFO, "countersign")
-    client = app.test_client()
-    client.get("/erp/mails/unsubscribe/a-secret-token?q=a-secret-search")
-    client.post("/login", data={"email": "a-secret-address", "password": "a-secret-password"})
-    assert len(lines(caplog)) >= 2
-    assert "a-secret" not in json.dumps(lines(caplog))
-
-
-def test_each_step_of_an_export_is_a_line(
-    app: Flask, template: Job, erp: FakeERP, caplog: pytest.LogCaptureFixture
-) -> None:
-    accept("26-014")
-    caplog.set_level(logging.INFO, "countersign")
-    exporting.run_due(erp)
-    steps = [line["state"] for line in lines(caplog) if line.get("work") == "Export"]
-    assert steps[0] == "Exporting: Held"
-    assert "Exporting: Creating the job" in steps
-    assert steps[-1] == "Synced: Done"
