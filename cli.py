@@ -19,7 +19,9 @@ import connection
 import digest
 import exporting
 import joblist
+import keeping
 import logs
+import moving
 import timetable
 import transfer
 from demo import seed
@@ -68,7 +70,7 @@ LEVELS = click.Choice([level.value for level in Level])
 
 
 def register(app: Flask) -> None:
-    for command in (scheduler, save_backup, restore_backup):
+    for command in (scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
     for group in (people, projects, jobs, exports, spectrum, digests, mails, demo):
         app.cli.add_command(group)
@@ -111,6 +113,11 @@ def _password() -> str:
     if len(password) < PASSWORD_LENGTH:
         raise click.ClickException(f"A password has {PASSWORD_LENGTH} characters or more.")
     return password
+
+
+def _to_stderr(line: str) -> None:
+    """Say how far a long command is."""
+    click.echo(line, err=True)
 
 
 def _refuse(errors: dict[str, str]) -> None:
@@ -204,7 +211,7 @@ def import_projects(file: Path) -> None:
         raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
     with writing():
         found = transfer.read(data)
-        if not found.problems and not transfer.carry_out(found, None):
+        if not found.problems and not transfer.carry_out(found, None, _to_stderr):
             found = transfer.read(data)
     if found.problems:
         lines = [f"Line {number}: {sentence}" for number, sentence in found.problems]
@@ -300,19 +307,45 @@ def scheduler() -> None:
 @with_appcontext
 def save_backup(file: Path) -> None:
     """Write a consistent copy of the database to FILE, also while the app runs."""
-    backup.save(file)
+    keeping.save(file)
     click.echo(f"{file} holds the whole database.")
+
+
+@click.command("backups", cls=Told)
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--keep", type=click.IntRange(1), default=14, show_default=True, help="so many stay, the newest")
+@with_appcontext
+def keep_backups(directory: Path, keep: int) -> None:
+    """Write a backup into DIRECTORY, and take the oldest away."""
+    click.echo(f"{keeping.keep(directory, keep)} holds the whole database.")
 
 
 @click.command("restore", cls=Told)
 @click.argument("file", type=FILE)
+@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it: nothing waits")
 @with_appcontext
-def restore_backup(file: Path) -> None:
+def restore_backup(file: Path, as_it_was: bool) -> None:
     """Put the backup FILE in the place of the database. Everything then waits until somebody presses Resume."""
+    if as_it_was:
+        backup.put_back(file)
+        click.echo("The database is as it was.")
+        return
     kept = backup.restore(file)
     if kept:
         click.echo(f"What was there before is in {kept}.")
     click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
+
+
+@click.command("move", cls=Told)
+@click.argument("address")
+@with_appcontext
+def move_database(address: str) -> None:
+    """Copy the database into the new, empty one of PostgreSQL at ADDRESS. Stop Countersign first."""
+    try:
+        rows = moving.move(address)
+    except ValueError as problem:
+        raise click.ClickException(f"ADDRESS {problem}.") from None
+    click.echo(f"{plural(rows, 'row')} copied. Set DATABASE_URL to that address, and start Countersign.")
 
 
 @demo.command("seed")
@@ -320,6 +353,6 @@ def restore_backup(file: Path) -> None:
 def seed_demo(many: int | None) -> None:
     """Fill an empty or a demo database with demo data."""
     try:
-        click.echo(seed(many or 0, lambda done: click.echo(f"{done:,} projects …", err=True)))
+        click.echo(seed(many or 0, _to_stderr))
     except ValueError as problem:
         raise click.ClickException(str(problem)) from None

@@ -74,6 +74,9 @@ def _everybody_waits(cause: str) -> None:
 def _carry(erp: ERP, hold: Hold) -> None:
     with hold() as export:
         values, sent, made, resent = export.values, export.sent_at, export.created_at, export.resent
+        export.step = CONFIRMING if made else CHECKING
+        if not sent:
+            export.cause = ""
     if made:
         _complete(erp, hold, values)
     elif sent:
@@ -86,8 +89,6 @@ def _carry(erp: ERP, hold: Hold) -> None:
 
 
 def _create(erp: ERP, hold: Hold, values: Values) -> None:
-    with hold() as export:
-        export.step, export.cause = CHECKING, ""
     try:
         found = _in_narrowest(erp, values)
     except Unreadable as reading:
@@ -122,7 +123,7 @@ def _take_answer(erp: ERP, hold: Hold, values: Values, answer: Answer) -> None:
 
 def _created(hold: Hold, values: Values) -> None:
     with hold() as export:
-        export.created_at, export.cause = utcnow(), ""
+        export.created_at, export.step, export.cause = utcnow(), CONFIRMING, ""
         export.project.created()
         Job.keep(values)
 
@@ -169,7 +170,7 @@ def _settle_by_looking(erp: ERP, hold: Hold, values: Values, resent: bool) -> No
 
 def _found_ours(hold: Hold, found: Values) -> None:
     with hold() as export:
-        export.created_at, export.cause = utcnow(), ""
+        export.created_at, export.step, export.cause = utcnow(), CONFIRMING, ""
         export.project.created(Move.FOUND)
         Job.keep(found)
 
@@ -205,9 +206,9 @@ def _look_again(export: Export, cause: str) -> None:
 
 def _complete(erp: ERP, hold: Hold, values: Values) -> None:
     """Copy the template's phases where it asks for them, and read the new job back. What goes wrong is a remark."""
-    phases.copy(erp, hold, values["Job_Number"])
-    with hold() as export:
-        export.step = CONFIRMING
+    if phases.copy(erp, hold, values["Job_Number"]):
+        with hold() as export:
+            export.step = CONFIRMING
     found, remarks = _read_back(erp, values)
     with hold() as export:
         export.remarks = [*export.remarks, *remarks]

@@ -17,24 +17,25 @@ COPYING = "Copying phases"
 COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_Code")
 
 
-def copy(erp: ERP, hold: Hold, job_number: str) -> None:
-    """Copy what the new job lacks, where the export asks for it. What could not be copied becomes a remark."""
+def copy(erp: ERP, hold: Hold, job_number: str) -> bool:
+    """Copy what the new job lacks; False where the export asks for nothing. What could not be copied is a remark."""
     with hold() as export:
         template = export.template_number
         if not export.phases_left:
-            return
+            return False
         export.step = COPYING
     try:
         wanted, missing = _missing(erp, template, job_number)
     except Unreadable as reading:
         _remark(hold, f"The phases of {template} could not be copied. {reading.cause}")
-        return
+        return True
     with hold() as export:
         export.phases_done, export.phases_total = wanted - len(missing), wanted
         export.copy_phases = wanted > 0
     for phase in missing:
         if not _copy_one(erp, hold, job_number, phase):
-            return
+            break
+    return True
 
 
 def _missing(erp: ERP, template: str, job_number: str) -> tuple[int, list[Phase]]:

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy import event as sa_event
 
 from demo.many import seed_many
+from demo.pouring import past_the_log
 from erp.fields import compose
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
@@ -43,11 +44,13 @@ def address(name: str) -> str:
     return f"{name.lower().replace(' ', '.')}@halvorsen.example"
 
 
-def seed(many: int = 0, progress: Callable[[int], object] = lambda done: None) -> str:
+def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -> str:
     """Fill an empty or a demo database, once: with the stories, or with `many` projects instead.
 
-    Returns what was done; `progress` is told how many so far. Raises ValueError for any other database.
+    Returns what was done; `progress` is told how far it is. Raises ValueError for any other database.
     """
+    if many:
+        past_the_log()
     with writing():
         filled = Setting.read(MARK, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):

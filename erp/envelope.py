@@ -49,11 +49,7 @@ def rows(service: str, reply: bytes, charset: str | None = None) -> list[dict[st
     # The manual's examples say AddJobResponse; its text can be read as the plain word.
     _expect(answer.tag in (f"{{{TYPES}}}{service}Response", f"{{{TYPES}}}ServiceResponse"))
     array = _only(_children(answer, "returnArray"))
-    return [
-        {_name(value): _leaf(value) for value in response}
-        for data in _children(array, "returnData")
-        for response in _responses(service, data)
-    ]
+    return [_values(response) for data in _children(array, "returnData") for response in _responses(service, data)]
 
 
 def declared(service: str, wsdl: bytes) -> list[str]:
@@ -88,10 +84,15 @@ def _responses(service: str, data: etree._Element) -> list[etree._Element]:
     found: list[etree._Element] = []
     for child in _children(data, "response", *([wrapper] if returns(service) else [])):
         found += [child] if _name(child) == "response" else _children(child, "response")
-    for response in found:
-        names = [_name(value) for value in _children(response)]
-        _expect(len(names) == len(set(names)))
     return found
+
+
+def _values(response: etree._Element) -> dict[str, str]:
+    """Return the trimmed values by name; each name is there once."""
+    children = _children(response)
+    values = {_name(child): _leaf(child) for child in children}
+    _expect(len(values) == len(children))
+    return values
 
 
 def _fault(fault: etree._Element) -> Fault:
@@ -124,8 +125,8 @@ def _text(element: etree._Element) -> str:
 
 def _name(element: etree._Element) -> str:
     """Return the name without its namespace: servers qualify what the WSDL leaves unqualified."""
-    name: str = etree.QName(element).localname
-    return name
+    name: str = element.tag
+    return name.rpartition("}")[2]
 
 
 def _expect(holds: bool) -> None:

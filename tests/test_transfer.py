@@ -63,6 +63,36 @@ def test_an_import_makes_a_project_of_each_line(flask: Flasked) -> None:
     assert [event.action for event in depot.events] == ["created"]
 
 
+def test_an_imported_project_is_kept_like_one_that_was_typed(
+    flask: Flasked, make_project: Callable[..., Project]
+) -> None:
+    flask("projects", "import", text=lines(HEADER, DEPOT))
+    (imported,) = projects()
+    typed = make_project(
+        number="26-X", **{name: value for name, value in imported.information.items() if name != "number"}
+    )
+    own = {"id", "number", "number_key", "search_text", "created_at", "created_by_id"}
+    kept = [column.name for column in Project.__table__.columns if column.name not in own]
+    assert [getattr(imported, name) for name in kept] == [getattr(typed, name) for name in kept]
+    assert imported.search_text == typed.search_text.replace("26-x", "26-014")
+    (ours, theirs) = imported.events[0], typed.events[0]
+    assert (ours.action, ours.from_status, ours.to_status, ours.details) == (
+        theirs.action,
+        theirs.from_status,
+        theirs.to_status,
+        theirs.details,
+    )
+
+
+def test_a_long_import_says_how_far_it_is_and_a_taken_number_far_down_is_named(flask: Flasked) -> None:
+    long = [f"L{number},Depot" for number in range(10_001)]
+    done = flask("projects", "import", text=lines("number,name", *long))
+    assert done.stdout == "10,001 projects imported.\n"
+    assert done.stderr.splitlines() == ["10,000 of 10,001 projects", "10,001 of 10,001 projects"]
+    again = flask("projects", "import", text=lines("number,name", *(f"M{line}" for line in long[:-1]), long[-1]))
+    assert again.stderr.splitlines()[1:] == ["Line 10002: Another project has the number L10000 already."]
+
+
 @pytest.mark.parametrize(
     "text",
     [
