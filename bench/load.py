@@ -1,0 +1,82 @@
+"""The load: connections that stay open and ask again as soon as they are answered, from one thread that does no more.
+
+It speaks as much HTTP as gunicorn's answers need, because a whole client would take more of the machine than they do.
+"""
+
+import selectors
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+Address = tuple[str, int]
+
+
+@dataclass
+class Round:
+    """What a round came to: answers by status, the seconds from the first question to the last answer."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: float = 0
+    own_seconds: float = 0  # of processor time that the load itself took
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.statuses.total() / self.seconds
+
+    @property
+    def milliseconds(self) -> float:
+        """From question to answer; of one connection."""
+        return 1000 / self.rate
+
+
+def run(address: Address, requests: Iterator[bytes], connections: int = 8, seconds: float = 600) -> Round:
+    """Ask until there are no more requests or the time is over; raises ConnectionError where the server hangs up."""
+    found, begun, own = Round(), time.perf_counter(), time.process_time()
+    with selectors.DefaultSelector() as selector:
+        for _, request in zip(range(connections), requests, strict=False):
+            connection = _Connection(address)
+            connection.ask(request)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+        while selector.get_map():
+            for key, _ in selector.select():
+                status = key.data.answer()
+                if status is None:
+                    continue
+                found.statuses[status] += 1
+                following = next(requests, None) if time.perf_counter() - begun < seconds else None
+                if following is None:
+                    selector.unregister(key.fileobj)
+                    key.data.socket.close()
+                else:
+                    key.data.ask(following)
+    found.seconds, found.own_seconds = time.perf_counter() - begun, time.process_time() - own
+    return found
+
+
+class _Connection:
+    def __init__(self, address: Address) -> None:
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._came = bytearray()
+
+    def ask(self, request: bytes) -> None:
+        self._came.clear()
+        self.socket.sendall(request)
+
+    def answer(self) -> int | None:
+        """Take what has come; the status once the answer is whole."""
+        piece = self.socket.recv(1 << 18)
+        if not piece:
+            raise ConnectionError("The server closed a connection that should stay open.")
+        self._came += piece
+        end = self._came.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        status, length = int(self._came[9:12]), 0
+        head = bytes(self._came[:end]).lower()
+        if status not in (204, 304):
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return status if len(self._came) >= end + 4 + length else None
