@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import time
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from sqlalchemy.engine import make_url
 from tzlocal import get_localzone_name
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+GUESSABLE = re.compile(r"(.+?)\1+|.*(change|replace).?(me|this).*", re.IGNORECASE)  # the former: abcabcabcabcabc
 REFRESHES = ("hourly", "every-4-hours", "daily", "never")
 
 
@@ -77,7 +79,7 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _secret_key(text: str) -> str:
-    if len(text) < 16:
+    if len(text) < 16 or len(set(text)) < 6 or GUESSABLE.fullmatch(text):
         raise ValueError("must be set to a random text of 16 characters or more, and kept secret")
     return text
 
@@ -95,7 +97,8 @@ def _at_most(length: int) -> Callable[[str], str]:
     return parse
 
 
-def _database_url(text: str) -> str:
+def database_url(text: str) -> str:
+    """The address of a database, with the driver that is used. Raises ValueError with what is wrong with it."""
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     try:
@@ -106,8 +109,20 @@ def _database_url(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
+    if not text:
+        return ""
     meaning = "the address under which people open Countersign, such as https://countersign.example.com"
-    return _web_address(text, meaning) if text else ""
+    address = urlsplit(_web_address(text, meaning))
+    if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
+        raise ValueError("must begin with https://, because passwords travel there; http:// is for this machine only")
+    return text.rstrip("/")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _spectrum_url(text: str) -> str:
@@ -205,7 +220,7 @@ def _certificates(text: str) -> str:
 # name: (default, what reads it); the defaults are texts, so that they pass the same reading
 SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SECRET_KEY": ("", _secret_key),
-    "DATABASE_URL": ("sqlite:///countersign.db", _database_url),
+    "DATABASE_URL": ("sqlite:///countersign.db", database_url),
     "PORT": ("8000", _whole(1, 65535)),  # ahead of BASE_URL, which `make run` makes from it
     "BASE_URL": ("", _base_url),
     "TIMEZONE": (get_localzone_name() or "UTC", _timezone),

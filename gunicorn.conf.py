@@ -4,7 +4,8 @@ import os
 import sys
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from config import load
 
@@ -24,20 +25,44 @@ proc_name = "countersign"
 
 
 def on_starting(_server):
-    """A database of another Spectrum company is refused before any worker starts."""
-    import connection
+    """A database that can not be written to, or of another Spectrum company, is refused before any worker starts."""
     from app import create_app
-    from extensions import db
 
     app = create_app()
     with app.app_context():
         try:
-            connection.refuse_other_company()
+            _refuse_unwritable()
+            _refuse_other_company(app)
         except click.ClickException as problem:
             sys.exit(f"Error: {problem.message}")
-        except SQLAlchemyError:
-            app.logger.exception("the database can not be read, so nobody knows whose it is")
-        db.engine.dispose()
+
+
+def _refuse_unwritable():
+    """What is only away or busy is waited for by whoever needs it; what is there has to take a change."""
+    from extensions import db
+
+    try:
+        with db.engine.connect() as database:
+            database.execute(text("UPDATE setting SET name = name WHERE name = ''"))
+            database.rollback()
+    except DBAPIError as error:
+        said = str(error.orig).partition("\n")[0].rstrip(".")
+        if any(words in said for words in ("unable to open", "readonly", "read-only", "permission denied")):
+            raise click.ClickException(
+                f"The database of DATABASE_URL can not be written to: {said}. Let the user that runs Countersign write"
+                " to it; a file, also to its folder."
+            ) from None
+
+
+def _refuse_other_company(app):
+    import connection
+    from extensions import db
+
+    try:
+        connection.refuse_other_company()
+    except SQLAlchemyError:
+        app.logger.exception("the database can not be read, so nobody knows whose it is")
+    db.engine.dispose()
 
 
 def post_worker_init(worker):

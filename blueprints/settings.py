@@ -9,14 +9,16 @@ from flask_login import current_user
 from sqlalchemy import func, or_, select
 
 import acceptance
+import keeping
 import numbering
 from access import ERP_ADMIN, requires
 from blueprints.answering import announcing
 from erp.fields import LABELS
 from extensions import db
-from models import Errand, Event, Job, Setting, utcnow
+from models import Errand, Event, Job, Setting, Tally, utcnow
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
+blueprint.add_app_template_global(lambda: Tally.remembered("backup", keeping.overdue), "backup_overdue")
 SCHEDULES = {
     "hourly": "every hour",
     "every-4-hours": "every 4 hours",

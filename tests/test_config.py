@@ -1,11 +1,13 @@
 """The settings: each wrong value stops the start with one sentence that names it, and gives no secret away."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import free_port
 
 import config
 
@@ -14,12 +16,19 @@ ENOUGH = {"SECRET_KEY": "0123456789abcdef"}
 WRONG = [
     ("SECRET_KEY", ""),
     ("SECRET_KEY", "too-short"),
+    ("SECRET_KEY", "a" * 32),
+    ("SECRET_KEY", "0101101001011010"),
+    ("SECRET_KEY", "secretsecretsecret"),
+    ("SECRET_KEY", "please-change-me-to-something"),
     ("DATABASE_URL", "mysql://server/countersign"),
     ("DATABASE_URL", "postgresql://server:port/countersign"),
     ("BASE_URL", "countersign.example.com"),
     ("BASE_URL", "https://countersign.example.com/path"),
     ("BASE_URL", "https://countersign.example.com:99999"),
     ("BASE_URL", "http://[::1"),
+    ("BASE_URL", "http://countersign.example.com"),
+    ("BASE_URL", "http://192.168.1.5:8000"),
+    ("BASE_URL", "http://localhost.example.com"),
     ("TIMEZONE", "Mars/Base"),
     ("SPECTRUM_URL", "spectrum"),
     ("SPECTRUM_COMPANY_CODE", "LONG"),
@@ -66,6 +75,16 @@ def test_a_refusal_shows_no_password(name: str, value: str) -> None:
     assert "hush-hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "countersign.localhost"])
+def test_plain_http_is_for_this_machine(host: str) -> None:
+    assert config.load({**ENOUGH, "BASE_URL": f"http://{host}:8000"})["BASE_URL"] == f"http://{host}:8000"
+
+
+@pytest.mark.parametrize("key", ["0123456789abcdef", "correct-horse-battery-staple", "Zk3Q9xT7LmP2vR8w"])
+def test_a_key_of_sixteen_characters_that_looks_like_one_is_taken(key: str) -> None:
+    assert config.load({"SECRET_KEY": key})["SECRET_KEY"] == key
+
+
 @pytest.mark.parametrize("command", ["users list", "db upgrade"])
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "postgresql://nobody@127.0.0.1:1/none"])
 def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(command: str, url: str) -> None:
@@ -74,4 +93,15 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
     done = subprocess.run(flask, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: The database of DATABASE_URL can not be used: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "sqlite:///file:{path}?mode=ro&uri=true"])
+def test_the_server_refuses_a_database_that_it_can_not_write(url: str, tmp_path: Path, migrated_sqlite: Path) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    environ = os.environ | ENOUGH | {"DATABASE_URL": url.format(path=tmp_path / "test.db"), "PORT": str(free_port())}
+    gunicorn = [Path(sys.executable).parent / "gunicorn", "--config", "gunicorn.conf.py", "app:create_app()"]
+    done = subprocess.run(gunicorn, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "Error: The database of DATABASE_URL can not be written to: " in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,185 @@
+"""How each kind of database is copied whole and put back, one class each. When and why stands in backup.py."""
+
+import os
+import secrets
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+from flask import current_app
+from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DatabaseError
+
+EMPTY = """
+DO $$ DECLARE each text; BEGIN
+  FOR each IN
+    SELECT format('TABLE %s', oid::regclass) FROM pg_class
+      WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+    UNION ALL SELECT format('FUNCTION %s', oid::regprocedure) FROM pg_proc
+      WHERE pronamespace = current_schema()::regnamespace
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+  LOOP EXECUTE 'DROP ' || each || ' CASCADE'; END LOOP;
+END $$
+"""  # what an extension brought stays
+
+
+class BackupError(click.ClickException):
+    """Why there is no backup, or why it was not put back; the message is a sentence."""
+
+
+def kind_of(url: URL) -> "type[Sqlite] | type[Postgresql]":
+    return Sqlite if url.get_backend_name() == "sqlite" else Postgresql
+
+
+@contextmanager
+def engine_of(url: URL) -> Iterator[Engine]:
+    engine = create_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+class Sqlite:
+    """Copied through SQLite's online backup: one consistent state, put in place in one transaction."""
+
+    NAME, MARK = "SQLite", b"SQLite format 3\0"
+
+    @staticmethod
+    def exists(url: URL) -> bool:
+        return Path(url.database or "").is_file()
+
+    @classmethod
+    def copy_out(cls, url: URL, to: Path) -> None:
+        cls._copy(Path(url.database or ""), to)
+        with closing(sqlite3.connect(to, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            cls._check(copy, to)
+
+    @classmethod
+    @contextmanager
+    def beside(cls, url: URL, file: Path) -> Iterator[URL]:
+        """The backup as a database of its own, beside the present one."""
+        proving = Path(f"{url.database}.{secrets.token_hex(4)}")
+        try:
+            cls._copy(file, proving)
+            with closing(sqlite3.connect(proving)) as copy:
+                cls._check(copy, file)
+            yield url.set(database=str(proving))
+        finally:
+            for rest in ("", "-wal", "-shm", "-journal"):
+                Path(f"{proving}{rest}").unlink(missing_ok=True)
+
+    @classmethod
+    def put_in_place(cls, proving: URL, url: URL) -> None:
+        cls._copy(Path(proving.database or ""), Path(url.database or ""))
+
+    @classmethod
+    def put_back(cls, file: Path, url: URL) -> None:
+        """Exactly what is in the file."""
+        cls._copy(file, Path(url.database or ""))
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        try:
+            with (
+                closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30)) as there,
+                closing(sqlite3.connect(target, timeout=30)) as here,
+            ):
+                there.backup(here)
+        except sqlite3.Error as error:
+            raise BackupError(f"{source} can not be copied to {target}: {error}.") from None
+
+    @staticmethod
+    def _check(copy: sqlite3.Connection, file: Path) -> None:
+        try:
+            found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            raise BackupError(f"{file} is damaged: {found}.")
+
+
+class Postgresql:
+    """Copied by pg_dump and pg_restore: proven in a database of its own, then put in place in one transaction."""
+
+    NAME, MARK = "PostgreSQL", b"PGDMP"
+
+    @staticmethod
+    def exists(_url: URL) -> bool:
+        return True
+
+    @classmethod
+    def copy_out(cls, url: URL, to: Path) -> None:
+        cls._run("pg_dump", url, "--format=custom", "--no-owner", "--file", str(to))
+        cls._run("pg_restore", None, "--list", str(to))
+
+    @classmethod
+    @contextmanager
+    def beside(cls, url: URL, file: Path) -> Iterator[URL]:
+        proving = url.set(database=f"{url.database}_{secrets.token_hex(4)}")
+        cls._administer(url, f'CREATE DATABASE "{proving.database}"')
+        try:
+            cls._run("pg_restore", proving, "--no-owner", "--exit-on-error", str(file))
+            yield proving
+        finally:
+            cls._administer(url, f'DROP DATABASE "{proving.database}" WITH (FORCE)')
+
+    @classmethod
+    def put_in_place(cls, proving: URL, url: URL) -> None:
+        with cls._dumped(proving) as proven:
+            cls._run("pg_restore", url, "--no-owner", "--clean", "--if-exists", "--single-transaction", str(proven))
+
+    @classmethod
+    def put_back(cls, file: Path, url: URL) -> None:
+        """Exactly what is in the file, and nothing that came after it."""
+        with engine_of(url) as engine, engine.begin() as connection:
+            connection.execute(text(EMPTY))
+        cls._run("pg_restore", url, "--no-owner", "--single-transaction", str(file))
+
+    @classmethod
+    @contextmanager
+    def _dumped(cls, proving: URL) -> Iterator[Path]:
+        proven = Path(current_app.instance_path) / f".restore.{secrets.token_hex(4)}"
+        try:
+            cls.copy_out(proving, proven)
+            yield proven
+        finally:
+            proven.unlink(missing_ok=True)
+
+    @staticmethod
+    def _administer(url: URL, statement: str) -> None:
+        try:
+            with engine_of(url) as engine, engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(statement))
+        except DatabaseError as error:
+            why = str(error.orig).strip().rstrip(".")
+            raise BackupError(
+                f"A backup is proven in a database of its own, and that can not be made: {why}. "
+                "Allow it with ALTER ROLE … CREATEDB, and restore again."
+            ) from None
+
+    @classmethod
+    def _run(cls, program: str, url: URL | None, *arguments: str) -> None:
+        """The password goes by the environment, where no list of processes shows it."""
+        command, environ = [cls._program(program), *arguments], dict(os.environ)
+        if url:
+            plain = make_url(url).set(drivername="postgresql", password=None)
+            command.insert(1, f"--dbname={plain.render_as_string(hide_password=False)}")
+            environ |= {"PGPASSWORD": url.password} if url.password else {}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - no shell, our own words
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+            raise BackupError(f"{program} did not succeed: {said[0]}")
+
+    @staticmethod
+    def _program(name: str) -> str:
+        newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+        found = shutil.which(name) or (str(newest[-1]) if newest else None)
+        if found is None:
+            raise BackupError(f"{name} was not found. Install PostgreSQL's client programs, and try again.")
+        return found
