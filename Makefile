@@ -4,18 +4,18 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test torture nightly check screenshots
+.PHONY: help install run serve test torture nightly bench check scan screenshots
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 install: $(VENV)/installed ## make .venv with what the product needs to run
@@ -29,17 +29,23 @@ serve: install ## the production server, with the settings of the environment
 test: $(VENV)/installed-dev ## all tests
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-torture: $(VENV)/installed-dev ## 150 kills at random over 200 exports and 200 mails, with a table of what became of them
+torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
 	@PYTHONPATH=.:tests $(BIN)/python tests/torture.py
 
 nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
 	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_state_machine.py
+
+bench: install ## the README's performance table, in Markdown (SIZES=100,10000: a quick one; OPTIONS=--help)
+	@$(BIN)/python -m bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)
 
 check: $(VENV)/installed-dev ## format, lint, types and security, as CI runs them
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml .
+
+scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real server behind the real proxy
+	@PYTHONPATH=.:tests $(BIN)/python tests/scan.py
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@$(BIN)/python -m pytest tests/screenshots.py
