@@ -33,13 +33,12 @@ def home() -> Any:
 @requires(Rule(erp=Level.READ_ONLY))
 def jobs() -> Any:
     """A list; a browser that has it as it is now is told so, and nothing more."""
-    tag = _tag()
-    if request.if_none_match.contains_weak(tag):
+    tag, announces = _tag(), "_flashes" in session  # what is said once is not kept
+    if not announces and request.if_none_match.contains_weak(tag):
         return _kept(Response(status=304), tag)
     page = worklist.page_of(_shown(), worklist.query_of(request.args))
     whole = "HX-Request" not in request.headers  # a search while typing takes the list's part only
     figures = Tally.remembered("glance", glance.figures) if whole else None
-    announces = "_flashes" in session  # what is said once is not kept
     response = Response(render_template("jobs.html", page=page, glance=figures, **_filters()))
     return response if announces else _kept(response, tag)
 
@@ -48,7 +47,7 @@ def _tag() -> str:
     """What a list's page depends on: what was written last, who looks, which sign-in, and the minute: ages grow."""
     generate_csrf()  # at the first page after a sign-in the session has none yet
     parts = Tally.read()[Tally.REVISION], current_user.id, session.get("csrf_token"), request.headers.get("HX-Request")
-    return hashlib.sha256(repr((*parts, f"{utcnow():%H:%M}")).encode()).hexdigest()[:20]
+    return hashlib.sha256(repr((*parts, f"{utcnow():%F %H:%M}")).encode()).hexdigest()[:20]
 
 
 def _kept(response: Response, tag: str) -> Response:

@@ -272,7 +272,7 @@ def test_a_list_that_nothing_was_written_to_is_not_sent_again(browser: SignIn, s
 
 
 @pytest.mark.parametrize(
-    "what", ["a project", "a setting", "a job", "a person", "a minute", "another person", "htmx", "sign-in"]
+    "what", ["a project", "a setting", "a job", "a person", "a minute", "a day", "another person", "htmx", "sign-in"]
 )
 def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
     browser: SignIn, send: Names, cast: dict[str, Person], what: str
@@ -293,6 +293,8 @@ def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
                 db.session.execute(update(Person).values(name="Somebody"))
             case "a minute":
                 later += timedelta(minutes=1)
+            case "a day":
+                later += timedelta(days=1)
             case "another person":
                 approver = browser("controller")
             case "htmx":
