@@ -149,8 +149,10 @@ class Person(UserMixin, Base):
             HASHER.verify(known or NOBODYS_HASH, password)
         except VerificationError:
             return None
-        if not (person and known and person.active and person.password_hash == known):
-            return None  # nobody, or it was changed while we looked
+        if not (person and known and person.active):
+            return None
+        if person.password_hash != known:  # set anew while we looked, perhaps only hashed anew by another sign-in
+            return cls.sign_in(email, password)
         if HASHER.check_needs_rehash(known):
             person.password_hash = HASHER.hash(password)
         return person

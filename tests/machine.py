@@ -23,6 +23,9 @@ STATE = "systemctl is-system-running 2>/dev/null"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "countersign"
 
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # where debootstrap is, also for those who do not look there
+
+
 @dataclass(frozen=True)
 class Machine:
     """Where its files are, and what a command begins with to run in it as root."""
