@@ -67,7 +67,8 @@ class Visitor:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self.client = httpx.Client(base_url=server.url, timeout=120)
+        no_reuse = httpx.Limits(max_keepalive_connections=0)  # the server closes what was quiet for two seconds
+        self.client = httpx.Client(base_url=server.url, timeout=120, limits=no_reuse)
         self.post("/login", "/login", email=address("Dana Whitfield"), password=PASSWORD)
         self.token = self._token("/me")
         self.cookie = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
