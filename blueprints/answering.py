@@ -47,9 +47,10 @@ def done(project: Project, sentence: str) -> Any:
     Raises IntegrityError where the database refuses it.
     """
     if not _in_list():
+        there = url_for("approvals.project", project_id=project.id)  # ahead of the commit, after which it is read anew
         db.session.commit()
         flash(sentence)
-        return redirect(url_for("approvals.project", project_id=project.id), 303)
+        return redirect(there, 303)
     db.session.flush()
     response = make_response(row(project))
     db.session.commit()
