@@ -54,7 +54,8 @@ def figures() -> Glance:
 
 
 def _waiting() -> list[Bar]:
-    columns = [func.count().filter(*worklist.aged(name)) for name in worklist.AGES]
+    now = utcnow()
+    columns = [func.count().filter(*each.holds(**each.moments(now))) for each in worklist.AGES.values()]
     counts = [int(count) for count in db.session.execute(select(*columns).where(Project.status == Status.READY)).one()]
     tops = _heights([float(count) for count in counts])
     return [

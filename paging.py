@@ -1,14 +1,17 @@
 """Pages of a list: what an address asks for, and the rows from there on. What the lists are stands in `worklist.py`.
 
 A page begins after the last row of the page before, found by its key in the order (and not by counting the rows that
-come first), so that the thousandth page costs what the first one costs.
+come first), so that the thousandth page costs what the first one costs. Where somebody typed a page's number, the rows
+that come first are counted in an index, from the nearer end.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func, or_, select
+from sqlalchemy.sql.base import ExecutableOption
 
 from extensions import db
 
@@ -96,46 +99,84 @@ class Order:
         """What to order by; backwards, for the rows that come before one."""
         return (self.key, self.id) if self.up == forwards else (self.key.desc(), self.id.desc())
 
-    def beyond(self, row_id: int, forwards: bool) -> ColumnElement[bool]:
-        """The condition that a row comes after the one of that id, or backwards before it."""
-        key = select(self.key).select_from(self.source).where(self.id == row_id).correlate(None).scalar_subquery()
+    def beyond(self, forwards: bool) -> ColumnElement[bool]:
+        """The condition that a row comes after the one whose id is `beyond`, or backwards before it."""
+        there = bindparam("beyond")
+        key = select(self.key).select_from(self.source).where(self.id == there).correlate(None).scalar_subquery()
         if self.up == forwards:
-            return and_(self.key >= key, or_(self.key > key, self.id > row_id))
-        return and_(self.key <= key, or_(self.key < key, self.id < row_id))
+            return and_(self.key >= key, or_(self.key > key, self.id > there))
+        return and_(self.key <= key, or_(self.key < key, self.id < there))
 
 
-def page(
-    rows: Select[Any], order: Order, query: Query, total: int | None, read: Callable[[Select[Any]], Sequence[Any]]
-) -> Page:
-    """The page of `rows` that the query asks for, as `read` makes them."""
-    if not query.after and not query.before:
-        return _by_number(rows, order, query, total, read)
-    forwards = not query.before
-    beyond = rows.where(order.beyond(query.after or query.before, forwards)).order_by(*order.by(forwards))
-    found = read(beyond.limit(PER_PAGE + 1))
-    more = len(found) > PER_PAGE
-    if not found or not (forwards or more):  # that row is gone, or this is the first page now
-        return _by_number(rows, order, replace(query, page=1, after=0, before=0), total, read)
-    return Page(found[:PER_PAGE] if forwards else found[PER_PAGE - 1 :: -1], total, query, more or not forwards)
+Values = Mapping[str, Any]
+Read = Callable[[Select[Any], Values], Sequence[Any]]
 
 
-def _by_number(
-    rows: Select[Any], order: Order, query: Query, total: int | None, read: Callable[[Select[Any]], Sequence[Any]]
-) -> Page:
-    """A page as somebody typed its number; past the end is the last page."""
-    if total is not None:
-        query = replace(query, page=min(query.page, max(1, -(-total // PER_PAGE))))
-    ordered = rows.order_by(*order.by(forwards=True)).offset((query.page - 1) * PER_PAGE)
-    found = read(ordered.limit(PER_PAGE + 1))
-    return Page(found[:PER_PAGE], total, query, len(found) > PER_PAGE)
+@dataclass(frozen=True)
+class Listing:
+    """A list in its order, as statements; what they are asked with comes as values.
+
+    To make a statement takes longer than to run it, so whoever shows a list all day keeps its listing.
+    """
+
+    rows: Select[Any]
+    order: Order
+    counted: Select[Any] | None = None  # as many rows, where those are found more cheaply
+
+    def page(self, query: Query, total: int | None, read: Read, values: Values) -> Page:
+        """The page that the query asks for, as `read` makes its rows; `total` as `count` says it."""
+        if query.page > 1 and not (query.after or query.before):
+            query = self._by_number(query, total, values)
+        place = query.after or query.before
+        statement = self._beyond[not query.before] if place else self._first
+        found = read(statement, {**values, "beyond": place, "limit": PER_PAGE + 1})
+        more = len(found) > PER_PAGE
+        if place and (not found or (query.before and not more)):  # that row is gone, or this is the first page now
+            return self.page(replace(query, page=1, after=0, before=0), total, read, values)
+        return Page(found[PER_PAGE - 1 :: -1] if query.before else found[:PER_PAGE], total, query, more)
+
+    def _by_number(self, query: Query, total: int | None, values: Values) -> Query:
+        """The query with the row that ends the page before, where somebody typed a page's number; at most the last."""
+        page = query.page if total is None else min(query.page, max(1, -(-total // PER_PAGE)))
+        skipped = (page - 1) * PER_PAGE
+        if not skipped:
+            return replace(query, page=1)
+        forwards = total is None or skipped <= total // 2
+        place = {"skipped": skipped - 1 if total is None or forwards else total - skipped}
+        after = db.session.connection().execute(self._nth[forwards], {**values, **place}).scalar() or 0
+        return replace(query, page=page if after else 1, after=after)
+
+    def count(self, values: Values) -> int | None:
+        """How many rows there are; None where there are more than `MANY`, which nobody counts."""
+        found: int = db.session.connection().execute(self._count, {**values, "limit": MANY + 1}).scalar_one()
+        return found if found <= MANY else None
+
+    @cached_property
+    def _first(self) -> Select[Any]:
+        return self.rows.order_by(*self.order.by(forwards=True)).limit(bindparam("limit"))
+
+    @cached_property
+    def _beyond(self) -> dict[bool, Select[Any]]:
+        """What comes after a row; backwards, what comes before it."""
+        there = {forwards: self.rows.where(self.order.beyond(forwards)) for forwards in (True, False)}
+        return {way: rows.order_by(*self.order.by(way)).limit(bindparam("limit")) for way, rows in there.items()}
+
+    @cached_property
+    def _nth(self) -> dict[bool, Select[Any]]:
+        """The id of the row after so many, which an index alone can say; backwards, counted from the end."""
+        nth = self._ids.limit(1).offset(bindparam("skipped"))
+        return {forwards: nth.order_by(*self.order.by(forwards)) for forwards in (True, False)}
+
+    @cached_property
+    def _count(self) -> Select[Any]:
+        some = self._ids if self.counted is None else self.counted
+        return select(func.count()).select_from(some.limit(bindparam("limit")).subquery())
+
+    @property
+    def _ids(self) -> Select[Any]:
+        return self.rows.with_only_columns(self.order.id)
 
 
-def count(rows: Select[Any]) -> int | None:
-    """How many rows there are; None where there are more than `MANY`, which nobody counts."""
-    found = db.session.scalar(select(func.count()).select_from(rows.limit(MANY + 1).subquery())) or 0
-    return found if found <= MANY else None
-
-
-def objects(rows: Select[Any]) -> Sequence[Any]:
-    """The rows as they are."""
-    return db.session.scalars(rows).all()
+def objects(*options: ExecutableOption) -> Read:
+    """A reader of rows that are objects, with what is loaded beside them."""
+    return lambda statement, values: db.session.scalars(statement.options(*options), values).all()

@@ -1,21 +1,26 @@
 """The lists: what each filter shows, how it is searched and sorted, and how many rows it holds.
 
-How a list is cut into pages stands in `paging.py`. Rows are read as plain columns, which is most of what makes a page
-quick; what only some rows have (an export, a job) is read for those alone.
+How a list is cut into pages stands in `paging.py`. What makes a page quick is that its statements are made once for
+each shape of list, and that rows are read as plain columns; an export or a job is read only for a row that has
+something to tell of it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, column, exists, func, literal, select, table, text
+from sqlalchemy import Select, String, and_, bindparam, cast, column, exists, func, literal_column, or_, select, table
+from sqlalchemy import null as nothing
+from sqlalchemy import text as sql
 from sqlalchemy.orm import joinedload, outerjoin
 
 import paging
 from extensions import db
 from models import Export, Job, Person, Project, Standing, Status, Tally, utcnow
-from paging import Order, Page, Query
+from paging import Listing, Order, Page, Query, Values
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,14 @@ class Age:
     below: int | None
     tone: str = ""
 
+    def moments(self, now: datetime) -> dict[str, Any]:
+        """The latest and the earliest moment at which what has waited so long began to wait."""
+        return {"since": now - timedelta(days=self.since), "below": now - timedelta(days=self.below or 0)}
+
+    def holds(self, since: Any, below: Any) -> list[Any]:
+        """The conditions that a project began to wait between these moments."""
+        return [waiting_since <= since, *([] if self.below is None else [waiting_since > below])]
+
 
 AGES = {
     "new": Age("Less than a day", 0, 1),
@@ -117,16 +130,7 @@ AGES = {
 }
 
 
-def aged(name: str) -> list[Any]:
-    """The conditions that a project has waited that long; none for a name that is no age."""
-    if name not in AGES:
-        return []
-    each, now = AGES[name], utcnow()
-    latest = [] if each.below is None else [waiting_since > now - timedelta(days=each.below)]
-    return [waiting_since <= now - timedelta(days=each.since), *latest]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line(Standing):
     """A project as a list shows it."""
 
@@ -143,15 +147,25 @@ class Line(Standing):
     sent_by_id: int | None
     spectrum_job_id: str | None
     presumed_job_key: str | None
-    job_key: str | None
+    export_id: int | None
+    job_id: int | None
     export: Export | None = None
     job: Job | None = None
 
 
+TOLD = or_(  # of a project's export there is something to say in a list
+    *(Project.status != Status.SYNCED, Export.due_at.is_not(None), cast(Export.remarks, String) != "[]"),
+    and_(Export.copy_phases, or_(Export.phases_total == 0, Export.phases_done < Export.phases_total)),
+)
+ASTRAY = or_(Job.gone_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    *(Project.presumed_job_key, Project.job_key),
+    Project.presumed_job_key,
+]
+BESIDE: list[Any] = [
+    select(Export.id).where(Export.project_id == Project.id, Export.current, TOLD).scalar_subquery(),
+    select(Job.id).where(Job.key == Project.job_key, ASTRAY).scalar_subquery(),
 ]
 
 
@@ -176,85 +190,94 @@ def _count_jobs() -> dict[str, int]:
     return {slug: db.session.scalar(rows) or 0 for slug, rows in counted.items()}
 
 
+# --- a page ---------------------------------------------------------------------------------------------------------
+
+
 def page_of(shown: Filter, query: Query) -> Page:
     """One page of a filter's list."""
+    words = query.q.casefold().split()
+    values = _sought(words) | (AGES[query.age].moments(utcnow()) if query.age else {})
     if shown.lists_jobs:
-        return _page_of_jobs(shown.slug, query)
-    read = _lines if shown.statuses == QUEUE else _lines_with_exports
-    order = _order(PROJECT_SORTS, query, Project.id, waiting_since, up=shown.oldest_first)
-    rows = select(*COLUMNS).select_from(WITH_SENDER).where(*aged(query.age))
-    if shown.statuses == QUEUE and (hits := _hits(query.q)) is not None:
-        found = paging.count(hits)  # a few are fetched and put in order; many are soon met on the way through the queue
-        rows = rows.where(Project.id.in_(hits), *([_stands(QUEUE)] if found is None else []))
-        return paging.page(rows, order, query, paging.count(rows) if query.age else found, read)
-    rows = rows.where(_stands(shown.statuses), *_found(query.q))
-    total = paging.count(rows) if query.q or query.age else _held(shown, Tally.read())
-    return paging.page(rows, order, query, total, read)
+        jobs = _job_listing(shown.slug, query.sort, len(words))
+        return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], paging.objects(), values)
+    held = _held(shown, Tally.read())
+    if shown.statuses == QUEUE and _in_index(words):
+        return _page_of_hits(query, values, held)
+    listing = _listing(shown, query.sort, query.age, len(words))
+    return listing.page(query, listing.count(values) if words or query.age else held, _lines, values)
 
 
-def _page_of_jobs(slug: str, query: Query) -> Page:
-    text = func.lower(Job.key + " " + Job.name + " " + Job.customer_code)
-    rows = _jobs(slug).where(*(text.contains(word, autoescape=True) for word in query.q.casefold().split()))
-    total = paging.count(rows) if query.q else counts()[slug]
-    return paging.page(rows, _order(JOB_SORTS, query, Job.id, Job.key), query, total, paging.objects)
+def _page_of_hits(query: Query, values: Values, waiting: int) -> Page:
+    """What the index of the open queue finds: a few are looked up and put in order, many are met on the way soon."""
+    total = _hits(query.sort, query.age).count(values)
+    many = total is None or 10 * total * total > paging.PER_PAGE * waiting
+    return _hits(query.sort, query.age, many).page(query, total, _lines, values)
 
 
 def all_projects(query: Query) -> Page:
     """One page of every project, newest first."""
-    rows = select(*COLUMNS).select_from(WITH_SENDER).where(*_found(query.q))
-    total = paging.count(rows) if query.q else sum(Tally.read().get(status, 0) for status in Status)
-    order = _order(PROJECT_SORTS, query, Project.id, Project.id, up=False)
-    return paging.page(rows, order, query, total, _lines)
+    words = query.q.casefold().split()
+    listing, values = _all_listing(query.sort, len(words)), _sought(words)
+    total = listing.count(values) if words else sum(Tally.read().get(status, 0) for status in Status)
+    return listing.page(query, total, _lines, values)
 
 
 def every_project(query: Query) -> Select[Any]:
     """All projects that the search finds, in the order in which they came, for a file."""
+    words = query.q.casefold().split()
     beside = (joinedload(each) for each in (Project.sent_by, Project.export, Project.job))
-    return select(Project).options(*beside).where(*_found(query.q)).order_by(Project.id)
+    found = select(Project).options(*beside).where(*_has(Project.search_text, len(words)))
+    return found.order_by(Project.id).params(_sought(words))
 
 
-def _lines(rows: Select[Any]) -> list[Line]:
-    return [Line(*row) for row in db.session.execute(rows)]
+def _lines(statement: Select[Any], values: Values) -> list[Line]:
+    lines = [Line(*row) for row in db.session.connection().execute(statement, values)]
+    exports = _by_id(Export, [line.export_id for line in lines if line.export_id])
+    jobs = _by_id(Job, [line.job_id for line in lines if line.job_id])
+    for line in lines:
+        line.export, line.job = exports.get(line.export_id), jobs.get(line.job_id)
+    return lines
 
 
-def _lines_with_exports(rows: Select[Any]) -> list[Line]:
-    """The same, with what only those have that were accepted or linked."""
-    lines = _lines(rows)
-    ids, keys = [line.id for line in lines], [line.job_key for line in lines if line.job_key]
-    current = select(Export).where(Export.current, Export.project_id.in_(ids))
-    exports = {export.project_id: export for export in db.session.scalars(current)}
-    jobs = {job.key: job for job in db.session.scalars(select(Job).where(Job.key.in_(keys)))}
-    return [replace(line, export=exports.get(line.id), job=jobs.get(line.job_key or "")) for line in lines]
+def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
+    return {row.id: row for row in db.session.scalars(select(kind).where(kind.id.in_(ids)))} if ids else {}
 
 
-def _order(sorts: Mapping[str, Any], query: Query, row_id: Any, default: Any, up: bool = True) -> Order:
-    """What the address sorts by, else the list's own order."""
-    source = Job.__table__ if sorts is JOB_SORTS else WITH_SENDER
-    key = sorts.get(query.sort.removeprefix("-"))
-    if key is not None:
-        return Order(key, row_id, source, not query.sort.startswith("-"))
-    return Order(default, row_id, source, up)
+# --- the statements, made once for each shape of list ---------------------------------------------------------------
+
+kept = lru_cache(maxsize=256)
 
 
-def _stands(statuses: Sequence[Status]) -> Any:
-    """The condition on the status; a single one is written out, so that the indexes of the open queue apply."""
-    if len(statuses) > 1:
-        return Project.status.in_(statuses)
-    return Project.status == literal(statuses[0], Project.status.type, literal_execute=True)
+@kept
+def _listing(shown: Filter, sort: str, age: str, words: int) -> Listing:
+    """A filter's projects of that age that have so many words in their text."""
+    beside = [nothing(), nothing()] if shown.statuses == QUEUE else BESIDE  # what waits has neither
+    rows = select(*COLUMNS, *beside).select_from(WITH_SENDER)
+    rows = rows.where(_stands(shown.statuses), *_aged(age), *_has(Project.search_text, words))
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since, up=shown.oldest_first))
 
 
-def _found(q: str) -> list[Any]:
-    """The conditions that each word of the search is somewhere in the project's text."""
-    return [Project.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
+@kept
+def _hits(sort: str, age: str, on_the_way: bool = False) -> Listing:
+    """What SQLite's index of the open queue finds; `on_the_way` through the queue, or each looked up."""
+    hits = select(SEARCH.c.rowid).where(sql("project_search MATCH :quoted"))
+    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(Project.id.in_(hits), *_aged(age))
+    rows = rows.where(_stands(QUEUE)) if on_the_way else rows
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since), None if age else hits)
 
 
-def _hits(q: str) -> Select[int] | None:
-    """The ids in the open queue that the search finds, by SQLite's index; None where it has no such words."""
-    words = q.casefold().split()
-    if not words or db.engine.dialect.name != "sqlite" or any(len(word) < TRIGRAM for word in words):
-        return None
-    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-    return select(SEARCH.c.rowid).where(text("project_search MATCH :words").bindparams(words=quoted))
+@kept
+def _all_listing(sort: str, words: int) -> Listing:
+    """Every project that has so many words in its text."""
+    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(*_has(Project.search_text, words))
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, Project.id, up=False))
+
+
+@kept
+def _job_listing(slug: str, sort: str, words: int) -> Listing:
+    """Spectrum's jobs of a filter that have so many words in their text."""
+    rows = _jobs(slug).where(*_has(func.lower(Job.key + " " + Job.name + " " + Job.customer_code), words))
+    return Listing(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
 
 
 def _jobs(slug: str) -> Select[Any]:
@@ -263,3 +286,37 @@ def _jobs(slug: str) -> Select[Any]:
     if slug == "archived":
         return listed
     return listed.where(Job.gone_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
+
+
+def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
+    """What the address sorts by, else the list's own order."""
+    source = Job.__table__ if sorts is JOB_SORTS else WITH_SENDER
+    key = sorts.get(sort.removeprefix("-"))
+    return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
+
+
+def _stands(statuses: Sequence[Status]) -> Any:
+    """The condition on the status; written out, so that the indexes of the open queue apply."""
+    written = [literal_column(f"'{status}'") for status in statuses]
+    return Project.status == written[0] if len(written) == 1 else Project.status.in_(written)
+
+
+def _aged(age: str) -> list[Any]:
+    return AGES[age].holds(bindparam("since"), bindparam("below")) if age else []
+
+
+def _has(text: Any, words: int) -> list[Any]:
+    """The conditions that each word of the search is somewhere in the text."""
+    return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
+
+
+def _sought(words: Sequence[str]) -> dict[str, Any]:
+    """The words as values: each for `_has`, and all as SQLite's index takes them."""
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+    anywhere = ("%" + re.sub("[/%_]", r"/\g<0>", word) + "%" for word in words)
+    return {"quoted": quoted} | {f"word_{number}": word for number, word in enumerate(anywhere)}
+
+
+def _in_index(words: Sequence[str]) -> bool:
+    """Whether SQLite's index has all of these words."""
+    return bool(words) and db.engine.dialect.name == "sqlite" and all(len(word) >= TRIGRAM for word in words)

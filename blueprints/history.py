@@ -25,6 +25,7 @@ blueprint = Blueprint("history", __name__)
 DECIDED = (str(Move.ACCEPT), str(Move.REJECT))
 COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
 
+BESIDE = (joinedload(Event.project), joinedload(Event.person))
 LATEST_FIRST = paging.Order(Event.at, Event.id, Event.__table__, up=False)
 
 
@@ -60,15 +61,15 @@ class Asked:
             rows = rows.where(Event.at >= _midnight(self.since))
         if self.until:
             rows = rows.where(Event.at < _midnight(self.until + timedelta(days=1)))
-        return rows.options(joinedload(Event.project), joinedload(Event.person))
+        return rows
 
 
 @blueprint.get("/erp/history")
 @requires(Rule(erp=Level.READ_ONLY))
 def index() -> Any:
     asked = Asked.of(request.args)
-    found = asked.events()
-    page = paging.page(found, LATEST_FIRST, paging.Query.of(request.args), paging.count(found), paging.objects)
+    found = paging.Listing(asked.events(), LATEST_FIRST)
+    page = found.page(paging.Query.of(request.args), found.count({}), paging.objects(*BESIDE), {})
     people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
     return render_template("history.html", asked=asked, page=page, people=people, actions=_actions())
 
@@ -80,7 +81,8 @@ def as_csv() -> Any:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for event in db.session.scalars(Asked.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))):
+    events = Asked.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))
+    for event in db.session.scalars(events.options(*BESIDE)):
         writer.writerow(transfer.guarded(value) for value in _line(event))
     named = {"Content-Disposition": 'attachment; filename="history.csv"'}
     return Response(file.getvalue(), mimetype="text/csv", headers=named)

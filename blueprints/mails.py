@@ -22,6 +22,7 @@ KINDS = {
     "reset": "Password link",
     "alarm": "Alarm",
 }
+BESIDE = (joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project))
 REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones
 NOT_AN_ADDRESS = "Enter an email address, such as dana@example.com."
 
@@ -109,19 +110,15 @@ def _is_stuck() -> Any:
     return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)
 
 
-def _listed() -> Any:
-    people = joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project)
-    return select(Delivery).options(*people)
-
-
 def _stuck() -> list[Delivery]:
-    return list(db.session.scalars(_listed().where(_is_stuck()).order_by(Delivery.id.desc()).limit(paging.PER_PAGE)))
+    stuck = select(Delivery).options(*BESIDE).where(_is_stuck()).order_by(Delivery.id.desc())
+    return list(db.session.scalars(stuck.limit(paging.PER_PAGE)))
 
 
 def _others() -> paging.Page:
     newest_first = paging.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
-    others = _listed().where(not_(_is_stuck()))
-    return paging.page(others, newest_first, paging.Query.of(request.args), paging.count(others), paging.objects)
+    others = paging.Listing(select(Delivery).where(not_(_is_stuck())), newest_first)
+    return others.page(paging.Query.of(request.args), others.count({}), paging.objects(*BESIDE), {})
 
 
 def _delivery(delivery_id: int) -> Delivery:
