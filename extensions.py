@@ -45,6 +45,11 @@ csrf = CSRFProtect()
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 
+def only_reads() -> bool:
+    """Whether this is a request of the kind that changes nothing."""
+    return has_request_context() and request.method in SAFE_METHODS
+
+
 @contextmanager
 def writing() -> Iterator[None]:
     """One writing transaction outside a request: committed at the end, rolled back on an error."""

@@ -16,10 +16,11 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from sqlalchemy import String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from extensions import Base, db
+from extensions import Base, db, only_reads
 from tables.base import Moment, plain_enum, utcnow
 from tables.history import Event
 from tables.outbox import Delivery
+from tables.tally import Tally
 
 HASHER = PasswordHasher()
 # looks like any other hash and matches nothing, so that a try for nobody takes as long as one for somebody
@@ -133,8 +134,25 @@ class Person(UserMixin, Base):
     def of_session(cls, session_id: str) -> "Person | None":
         """The person behind a session, unless disabled or signed out everywhere since."""
         person_id, _, epoch = session_id.partition(".")
-        person = db.session.get(cls, int(person_id)) if person_id.isdecimal() else None
+        find = cls._remembered if only_reads() else cls._held
+        person = find(int(person_id)) if person_id.isdecimal() else None
         return person if person and person.active and str(person.epoch) == epoch else None
+
+    @classmethod
+    def _held(cls, person_id: int) -> "Person | None":
+        return db.session.get(cls, person_id)
+
+    @classmethod
+    def _remembered(cls, person_id: int) -> "Person | None":
+        """The person to look at: read anew only where anything was written since, and in no session."""
+
+        def read() -> "Person | None":
+            person = cls._held(person_id)
+            if person:
+                db.session.expunge(person)
+            return person
+
+        return Tally.remembered(f"person {person_id}", read, patience=0)
 
     @classmethod
     def sign_in(cls, email: str, password: str) -> "Person | None":

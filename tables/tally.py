@@ -33,15 +33,15 @@ class Tally(Base):
     def read(cls) -> dict[str, int]:
         """The number of projects by status, and the revision."""
         if "tally" not in g:
-            g.tally = dict(db.session.execute(select(cls.name, cls.n)).all())
+            g.tally = dict(db.session.connection().execute(EVERYTHING).all())
         return g.tally  # type: ignore[no-any-return]  # g holds anything
 
     @classmethod
-    def remembered(cls, name: str, make: Callable[[], Value]) -> Value:
+    def remembered(cls, name: str, make: Callable[[], Value], patience: float = PATIENCE) -> Value:
         """What `make` gave last, as long as nothing was written since; made anew each minute, because ages grow.
 
-        What takes long to make may be a few seconds old, so that a large company's pages do not wait for it. It is
-        plain values: the rows of a session would not outlive it.
+        What takes long to make may be `patience` seconds old, so that a large company's pages do not wait for it. It
+        is plain values: the rows of a session would not outlive it.
         """
         kept = current_app.extensions.setdefault("remembered", {})
         now, state = monotonic(), (cls.read()[cls.REVISION], utcnow().replace(second=0, microsecond=0))
@@ -49,8 +49,11 @@ class Tally(Base):
         if was != state and now >= until:
             value = make()
             took = monotonic() - now
-            kept[name] = state, now + (PATIENCE if took > SLOW else 0), value
+            kept[name] = state, now + (patience if took > SLOW else 0), value
         return cast("Value", value)
+
+
+EVERYTHING = select(Tally.name, Tally.n)
 
 
 @event.listens_for(db.session, "after_flush")
