@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, current_app, request, session
+from isal import igzip
 from werkzeug.security import safe_join
 
 from access import public
 
 FOR_GOOD = "public, max-age=31536000, immutable"
 SMALLEST = 1000  # bytes; below it packing saves nothing worth the while
-PAGE_LEVEL = 5  # 0.5 ms for 54 kB; 9 takes twice as long for one byte in two hundred
+PAGE_LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _pack(response: Response) -> Response:
         return response
     response.vary.add("Accept-Encoding")
     if _takes_gzip():
-        response.set_data(gzip.compress(response.get_data(), PAGE_LEVEL, mtime=0))
+        response.set_data(igzip.compress(response.get_data(), PAGE_LEVEL, mtime=0))
         response.content_encoding = "gzip"
     return response
 
