@@ -68,7 +68,7 @@ signed_in = requires(Rule())
 
 def may(rule: Rule) -> bool:
     """Whether the person signed in may do what the rule guards."""
-    return not rule.missing(current_user)
+    return not rule.missing(current_user._get_current_object())
 
 
 def refusal(person: Person, rule: Rule) -> str:
@@ -111,11 +111,12 @@ def guard() -> Any:
 
 
 def _check(rule: Rule) -> None:
-    if rule.hidden_from(current_user):
+    person = current_user._get_current_object()  # and not through the proxy, which looks each time
+    if rule.hidden_from(person):
         log_refusal("the tool is not there for this person")
         abort(404)
-    if rule.missing(current_user):
-        raise Forbidden(refusal(current_user, rule))
+    if rule.missing(person):
+        raise Forbidden(refusal(person, rule))
 
 
 def _is_sender() -> bool:
@@ -125,8 +126,11 @@ def _is_sender() -> bool:
 
 def _refuse_other_hosts() -> None:
     """The Host header is ours, with our port. The answer is plain text, because no page has its links now."""
+    host = request.headers.get("Host", "")
+    if host == current_app.config["SERVER_NAME"]:
+        return
     base = urlsplit(current_app.config["BASE_URL"])
-    if _place(f"{base.scheme}://{request.headers.get('Host', '')}") != _place(base.geturl()):
+    if _place(f"{base.scheme}://{host}") != _place(base.geturl()):
         log_refusal("another host")
         abort(Response(f"Countersign answers at {base.geturl()} only.\n", 400, mimetype="text/plain"))
 

@@ -37,7 +37,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",  # for what does not know frame-ancestors
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 ROOMS = (
     *(auth, projects, transfer_pages, directory, approvals, approvers, linking),
@@ -102,6 +101,7 @@ def _bind_templates(app: Flask) -> None:
         "weekday": wording.weekday,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
+        "extended": lambda address: address + ("&" if "?" in address else "?"),
         "sources": lambda move: models.MOVES[move][0],
     }
     app.jinja_env.globals |= {
@@ -168,10 +168,10 @@ def _database_trouble(error: DBAPIError) -> Any:
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint != "static":  # which is no page, and there are five of them to each first page
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+        response.headers.extend(HEADERS)
+        response.headers.setdefault("Cache-Control", "no-store")
     if request.is_secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     return response

@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from models import utcnow
 
-STEPS = (("day", 86400), ("hour", 3600), ("minute", 60))
 OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait before its age stands out
 
 
@@ -19,22 +18,18 @@ def local(moment: datetime) -> datetime:
 
 def exact(moment: datetime) -> str:
     """Such as “Mon 9 Mar 2026, 7:05 AM PDT”."""
-    return _exact(moment, current_app.config["TIMEZONE"])
-
-
-@lru_cache(maxsize=8192)  # a page of a list says fifty of them, and mostly the same again
-def _exact(moment: datetime, zone: tzinfo) -> str:
-    here = moment.astimezone(zone)
+    here = local(moment)
     return f"{here:%a} {here.day} {here:%b %Y}, {here.hour % 12 or 12}:{here:%M %p %Z}"
 
 
 def age(span: timedelta) -> str:
     """A span in its largest unit: “3 days”, “1 hour”, “less than a minute”."""
-    for unit, seconds in STEPS:
-        count = int(span.total_seconds() // seconds)
-        if count >= 1:
-            return plural(count, unit)
-    return "less than a minute"
+    if span.days > 0:
+        return plural(span.days, "day")
+    minutes = span.seconds // 60 if span.days == 0 else 0
+    if minutes >= 60:
+        return plural(minutes // 60, "hour")
+    return plural(minutes, "minute") if minutes else "less than a minute"
 
 
 def since(moment: datetime) -> str:
@@ -53,8 +48,14 @@ def ago(moment: datetime | None, waits: bool = False) -> Markup:
         return Markup("never")
     waited = utcnow() - moment
     mark = "" if not waits or waited < OLD else ' class="old"' if waited < OLDER else ' class="older"'
-    said = f'<time datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{exact(moment)}"{mark}>{age(waited)} ago</time>'
+    said = f"<time {_stamp(moment, current_app.config['TIMEZONE'])}{mark}>{age(waited)} ago</time>"
     return Markup(said)  # noqa: S704 - of figures and names of ours alone  # nosec B704
+
+
+@lru_cache(maxsize=8192)  # a page of a list has fifty of them, and mostly the same again
+def _stamp(moment: datetime, _zone: tzinfo) -> str:
+    """The attributes that say a moment exactly, to a machine and on hover."""
+    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{exact(moment)}"'
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

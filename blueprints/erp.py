@@ -38,15 +38,28 @@ def jobs() -> Any:
         return _kept(Response(status=304), tag)
     page = worklist.page_of(_shown(), worklist.query_of(request.args))
     whole = "HX-Request" not in request.headers  # a search while typing takes the list's part only
-    figures = Tally.remembered("glance", glance.figures) if whole else None
-    response = Response(render_template("jobs.html", page=page, glance=figures, **_filters()))
+    drawn = Tally.remembered("glance", _draw_glance) if whole else ""
+    response = Response(render_template("jobs.html", page=page, glance=drawn, **_filters()))
     return response if announces else _kept(response, tag)
+
+
+def _draw_glance() -> str:
+    """The strip of bars, which is drawn when its figures are counted."""
+    return render_template("_glance.html", glance=glance.figures())
+
+
+@blueprint.get("/erp/figures")
+@requires(Rule(erp=Level.READ_ONLY))
+def figures() -> Any:
+    """What the strip of bars shows, as tables."""
+    return render_template("figures.html", glance=glance.figures())
 
 
 def _tag() -> str:
     """What a list's page depends on: what was written last, who looks, which sign-in, and the minute: ages grow."""
-    generate_csrf()  # at the first page after a sign-in the session has none yet
-    parts = Tally.read()[Tally.REVISION], current_user.id, session.get("csrf_token"), request.headers.get("HX-Request")
+    if "csrf_token" not in session:  # at the first page after a sign-in
+        generate_csrf()
+    parts = Tally.read()[Tally.REVISION], current_user.id, session["csrf_token"], request.headers.get("HX-Request")
     return hashlib.sha256(repr((*parts, f"{utcnow():%F %H:%M}")).encode()).hexdigest()[:20]
 
 

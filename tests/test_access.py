@@ -56,6 +56,7 @@ TABLE: dict[str, Needs | str] = {
     "erp.home": SIGNED_IN,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
+    "erp.figures": SEE_ERP,
     "history.index": SEE_ERP,
     "history.as_csv": SEE_ERP,
     "erp.refresh": Needs("erp", STANDARD),

@@ -56,6 +56,14 @@ def test_each_bar_leads_to_the_list_of_what_it_counts(at_work: None, browser: Ca
         assert week.count('scope="row"') == 1
 
 
+def test_the_figures_are_told_as_tables_too(at_work: None, browser: Callable[[str], Browser]) -> None:
+    with time_machine.travel(NOW, tick=False):
+        page = browser("onlooker").get("/erp/figures").text
+    assert '<th scope="row">7 days and more</th><td><a href="/erp/jobs?filter=ready-to-export&amp;age=older">1' in page
+    assert '<th scope="row">Week of 2 Mar</th><td>' in page
+    assert "</td><td>2 days</td>" in page
+
+
 def test_the_figures_take_two_statements_however_many_projects_there_are(at_work: None) -> None:
     statements: list[str] = []
 
