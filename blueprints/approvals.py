@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, make_response, render_template, request
+from flask import Blueprint, current_app, make_response, redirect, render_template, request
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
@@ -28,6 +28,7 @@ from models import OTHER_EYES, Level, Move, Project, Refused
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(Refused, refused)
 VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
+PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
 REJECT = Asked("approvals.reject", "Reject", "It tells the sender what to correct.")
 ABSENT = Asked(
     "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
@@ -37,6 +38,9 @@ ABSENT = Asked(
 @blueprint.get("")
 @requires(VIEWER)
 def project(project_id: int) -> Any:
+    """The project; what a button asks for, such as `?accept`, has a page of its own."""
+    if asked := next((panel for panel in PANELS if panel in request.args), None):
+        return redirect(f"{request.path}/{asked}")
     return page(get_project(project_id))
 
 

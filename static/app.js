@@ -90,11 +90,12 @@ document.addEventListener("htmx:finally:request", ({ target }) => {
 // --- a decision opens in its row; without a script it is a page of its own ---
 
 document.addEventListener("submit", (event) => {
-  const row = event.target.id === "decide" && event.submitter?.closest("tr");
+  const { target: form, submitter } = event;
+  const row = form.matches(".asks") && form.closest("tr");
   if (!row) return;
   event.preventDefault();
   const headers = { "HX-Target": `tr#${row.id}` };
-  htmx.ajax("GET", event.submitter.formAction, { source: event.submitter, event, target: row, swap: "outerHTML", headers });
+  htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
 });
 
 // --- one post for one click ---

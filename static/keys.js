@@ -22,7 +22,7 @@ const KEYS = {
 // Each answers whether it did something, so that the key is not also the browser's.
 function press(decision) {
   const place = current() ?? rows()[0] ?? document.querySelector(".standing");
-  const button = place?.querySelector(`[formaction$="/${decision}"]:enabled`);
+  const button = place?.querySelector(`.asks [name=${decision}]:enabled`);
   button?.focus();
   button?.click();
   return Boolean(button);

@@ -118,7 +118,7 @@ def test_many_are_accepted_from_ticks_to_export(waiting: Page) -> None:
     accept = waiting.get_by_role("button", name="Accept Selected")
     expect(accept).to_have_count(0)
     for number in range(2):
-        rows(waiting).nth(number).get_by_role("checkbox", name=re.compile("^Select 26-")).check()
+        rows(waiting).nth(number).get_by_role("checkbox", name=re.compile("^26-")).check()
     accept.click()
     waiting.get_by_label("Select a Job Template").select_option("T-COMM")
     expect(waiting.get_by_label("Customer")).to_have_value("CASCREST")

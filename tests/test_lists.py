@@ -4,11 +4,13 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
 from conftest import Browser, migrate
 from flask import Flask
+from markupsafe import escape
 from sqlalchemy import event, func, select, text, update
 
 import paging
@@ -124,6 +126,50 @@ def test_a_page_reads_its_own_rows_only(
         assert plans
         assert not [step for step in plans if step.startswith("SCAN") and "VIRTUAL TABLE INDEX" not in step], plans
         assert "q=" in address or "USE TEMP B-TREE FOR ORDER BY" not in plans, plans
+
+
+# --- what a row holds ---
+
+NASTY = """<i>"it's" & {{ 7 * 7 }}</i>"""
+OURS = {"id", "number", "there", "ticked", "badge(project.status)", "progress(project.export)", "cause(project.export)"}
+OURS |= {"remarks(project.export)"}
+
+
+@pytest.mark.parametrize("column", ["number", "name", "city", "state", "sender", "conflict"])
+def test_what_somebody_typed_is_text_in_a_row_whatever_it_is(
+    browser: SignIn, make_project: Callable[..., Project], cast: dict[str, Person], column: str
+) -> None:
+    project = make_project(**({column: NASTY} if column in ("number", "name", "city", "state") else {}))
+    cast["manager"].name = NASTY if column == "sender" else cast["manager"].name
+    project.send(cast["manager"], "")
+    db.session.commit()
+    approver = browser("approver")
+    page = approver.get("/erp/jobs").text
+    if column == "conflict":
+        row = {"HX-Request": "true", "HX-Target": f"tr#project-{project.id}"}
+        page = approver.post(f"/approvals/{project.id}/reject", {"version": 99, "comment": NASTY}, **row).text
+    assert str(escape(NASTY)) in page
+    assert "<i>" not in page
+
+
+def test_a_row_escapes_all_but_numbers_and_words_of_ours() -> None:
+    """Rows are read without autoescape, for speed: so each value is escaped by name, or stands in the list above."""
+    template = (Path(__file__).parent.parent / "templates/_rows.html").read_text()
+    bare = {each.strip() for each in re.findall(r"{{(.+?)}}", template) if not each.strip().endswith("| e")}
+    conditions = {each for each in bare if each.startswith(("project.sent_at | ago(", "1 if "))}
+    assert bare - conditions == OURS, "end it with | e"
+
+
+@pytest.mark.parametrize("panel", ["accept", "reject", "link"])
+def test_without_a_script_the_buttons_of_a_row_lead_to_their_panel(browser: SignIn, send: Names, panel: str) -> None:
+    (project,) = send("Depot Lofts")
+    approver = browser("approver")
+    action, buttons = re.findall(
+        r'<form class="actions asks" action="([^"]+)">(.+?)</form>', approver.get("/erp/jobs").text
+    )[0]
+    assert f'<button name="{panel}"' in buttons
+    assert approver.get(f"{action}?{panel}=").location == f"/approvals/{project.id}/{panel}"
+    assert approver.get(f"/approvals/{project.id}/{panel}").status_code == 200
 
 
 # --- order and pages ---
