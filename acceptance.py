@@ -6,6 +6,7 @@ Whether a job number is free stands in `numbering`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlalchemy import select
 
@@ -47,7 +48,7 @@ class Acceptance:
     typed: dict[str, str]
     errors: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """Every value that Spectrum will receive, with where it comes from."""
         typed = {element: self.typed[name] for name, element in FIELDS.items()}
@@ -145,7 +146,7 @@ def fixed_problems(fixed: Mapping[str, str]) -> dict[str, str]:
 
 
 def _offered(number: str) -> Job | None:
-    return db.session.scalar(select(Job).where(Job.key == job_key(number), Job.offered()))
+    return db.session.scalar(Job.offered().where(Job.key == job_key(number)))
 
 
 def _starting_values(template: Job | None) -> dict[str, str]:

@@ -101,7 +101,7 @@ class Order:
 
     def beyond(self, forwards: bool) -> ColumnElement[bool]:
         """The condition that a row comes after the one whose id is `beyond`, or backwards before it."""
-        there = bindparam("beyond")
+        there: ColumnElement[Any] = bindparam("beyond")
         key = select(self.key).select_from(self.source).where(self.id == there).correlate(None).scalar_subquery()
         if self.up == forwards:
             return and_(self.key >= key, or_(self.key > key, self.id > there))
@@ -158,8 +158,8 @@ class Listing:
     @cached_property
     def _beyond(self) -> dict[bool, Select[Any]]:
         """What comes after a row; backwards, what comes before it."""
-        there = {forwards: self.rows.where(self.order.beyond(forwards)) for forwards in (True, False)}
-        return {way: rows.order_by(*self.order.by(way)).limit(bindparam("limit")) for way, rows in there.items()}
+        rows = self.rows.limit(bindparam("limit"))
+        return {way: rows.where(self.order.beyond(way)).order_by(*self.order.by(way)) for way in (True, False)}
 
     @cached_property
     def _nth(self) -> dict[bool, Select[Any]]:

@@ -297,7 +297,7 @@ def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: b
 
 def _stands(statuses: Sequence[Status]) -> Any:
     """The condition on the status; written out, so that the indexes of the open queue apply."""
-    written = [literal_column(f"'{status}'") for status in statuses]
+    written: list[Any] = [literal_column(f"'{status}'") for status in statuses]
     return Project.status == written[0] if len(written) == 1 else Project.status.in_(written)
 
 

@@ -8,11 +8,20 @@ from typing import Any
 
 from flask import abort, flash, json, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import joinedload
 
 from extensions import db
 from models import Export, Job, Project, Refused, utcnow
 from wording import age
+
+TO_DECIDE = (
+    select(Project)
+    .options(joinedload(Project.export), joinedload(Project.sent_by))
+    .where(Project.id == bindparam("id"))
+    .with_for_update(of=Project)
+    .execution_options(populate_existing=True)
+)
 
 
 def get_project(project_id: int) -> Project:
@@ -21,8 +30,7 @@ def get_project(project_id: int) -> Project:
 
 def current_project(project_id: int) -> Project:
     """The project, locked for this transaction, as long as it is still what the form showed; else Refused."""
-    beside = joinedload(Project.export), joinedload(Project.sent_by)
-    project = db.session.get(Project, project_id, options=beside, with_for_update={"of": Project}) or abort(404)
+    project = db.session.scalar(TO_DECIDE, {"id": project_id}) or abort(404)
     if request.form.get("version") != str(project.version):
         raise Refused("Nothing that you entered was applied.")
     return project

@@ -86,21 +86,21 @@ def compose(
     """
     share, start = from_project(project), from_template(template)
     named = {"Job_Number": _text(project.get("number")), "Job_Description": _text(project.get("name"))}
-    offers = ((share, "project"), (start, "template"), (fixed or {}, "fixed"))
-
-    def line(element: str) -> Line:
-        if element in typed:
-            value = _text(typed[element])
-            origins = ((start, "template"), (named, "project"))
-            source = next((word for values, word in origins if value and values.get(element) == value), "approver")
-        else:
-            given = ((_text(values.get(element)), word) for values, word in offers)
-            value, source = next((pair for pair in given if pair[0]), ("", "approver"))
-        return Line(element, LABELS[element], value, source)
-
-    fields = [field for field in parameters("AddJob") if field.element not in CREDENTIALS]
-    lines = [(field, line(field.element)) for field in fields]
-    return [line for field, line in lines if line.value or field.required]
+    given: dict[str, tuple[str, str]] = {}
+    for values, word in ((fixed or {}, "fixed"), (start, "template"), (share, "project")):
+        given |= {element: (_text(value), word) for element, value in values.items() if _text(value)}
+    for element, value in typed.items():
+        origins = ((start, "template"), (named, "project"))
+        text = _text(value)
+        given[element] = (
+            text,
+            next((word for values, word in origins if text and values.get(element) == text), "approver"),
+        )
+    return [
+        Line(field.element, LABELS[field.element], *given.get(field.element, ("", "approver")))
+        for field in _COMPOSED
+        if field.required or given.get(field.element, ("", ""))[0]
+    ]
 
 
 def differences(sent: Mapping[str, str], read: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -124,6 +124,7 @@ def _comparable(element: str, value: str) -> str | Decimal:
     return job_key(value)
 
 
+_COMPOSED = [field for field in parameters("AddJob") if field.element not in CREDENTIALS]
 _NUMERIC = frozenset(field.element for field in parameters("AddJob") if field.kind == "numeric")
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, String, and_, exists, or_, select
+from sqlalchemy import JSON, Select, String, and_, exists, or_, select
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from erp.fields import job_key
@@ -80,14 +81,16 @@ class Job(Base):
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod
-    def offered(cls) -> Any:
-        """The condition that a job may be chosen as a job template: a marked one, or while none is, an active one."""
+    @cache
+    def offered(cls) -> Select["Job"]:
+        """The jobs that may be chosen as a job template: the marked ones, or while none is, the active ones."""
         marked = aliased(cls)
         while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
-        return and_(cls.gone_at.is_(None), or_(and_(cls.is_template, cls.status_code != "C"), while_none_is))
+        template = or_(and_(cls.is_template, cls.status_code != "C"), while_none_is)
+        return select(cls).where(cls.gone_at.is_(None), template)
 
     @classmethod
     def templates(cls, first: str) -> Sequence["Job"]:
         """The jobs offered in Select a Job Template: the one of the number `first`, then by number."""
-        offered = select(cls).where(cls.offered()).order_by(cls.key != job_key(first), cls.number)
-        return db.session.scalars(offered).all()
+        offered = cls.offered().order_by(cls.key != job_key(first), cls.number)
+        return list(db.session.scalars(offered))

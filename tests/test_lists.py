@@ -128,6 +128,18 @@ def test_a_page_reads_its_own_rows_only(
         assert "q=" in address or "USE TEMP B-TREE FOR ORDER BY" not in plans, plans
 
 
+def test_an_accept_takes_eight_statements(browser: SignIn, send: Names, template: Job, statements: list[str]) -> None:
+    (project,) = send("Depot Lofts")
+    approver = browser("approver")
+    form = {"csrf_token": approver.token(), "version": project.version, "template": "T-COMM", "job_number": "26-014"}
+    form |= {"template_shown": "T-COMM", "job_name": "Depot Lofts", "taxable": "Y", "division": "1", "price_type": "F"}
+    address = f"/approvals/{project.id}/accept"
+    db.session.rollback()
+    statements.clear()
+    assert approver.client.post(address, data=form).status_code == 303
+    assert len(statements) <= 8, statements
+
+
 # --- what a row holds ---
 
 NASTY = """<i>"it's" & {{ 7 * 7 }}</i>"""

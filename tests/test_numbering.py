@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 import time_machine
+from sqlalchemy import event
 
 import acceptance
 import numbering
@@ -144,3 +146,24 @@ def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
 
 def test_a_text_that_is_no_job_number_is_said_to_be_none(make_project: ProjectMaker) -> None:
     assert "only letters" in numbering.look_up("26/014", make_project()).sentence
+
+
+def test_the_next_number_is_looked_for_among_those_of_the_year_only(make_project: ProjectMaker, depot: Job) -> None:
+    """By the database's own plan: the keys of jobs and projects, and projects' numbers, each by its index."""
+    on_sqlite = db.engine.dialect.name == "sqlite"  # PostgreSQL plans by the size of tables, which are empty here
+    project = make_project(number="P-2")
+    make_project(number="26-015")
+    set_pattern("YY-###")
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if "GLOB" in statement:
+            driver = connection.connection.driver_connection
+            written = statement.replace("?", f"'{parameters[0]}'", 1)
+            plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {written}", parameters[1:]))
+
+    event.listen(db.engine, "before_cursor_execute", explain)
+    assert numbering.suggested(project) == "26-016"
+    event.remove(db.engine, "before_cursor_execute", explain)
+    assert len(plans) == (3 if on_sqlite else 0)
+    assert all(step.startswith("SEARCH") for step in plans), plans
