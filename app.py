@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask, Response, current_app, flash, has_request_context, redirect, render_template, request, url_for
+from flask.cli import AppGroup
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from markupsafe import Markup
@@ -17,7 +19,6 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import access
-import cli
 import config
 import logs
 import models
@@ -29,7 +30,7 @@ from blueprints import erp as erp_tool
 from blueprints.admin import directory, projects
 from blueprints.admin import transfer as transfer_pages
 from erp import fields
-from extensions import csrf, db, login_manager, mail, migrate
+from extensions import csrf, db, login_manager, mail
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -55,6 +56,28 @@ TROUBLE = {
 app_log = logging.getLogger(__name__)
 
 
+class Commands(AppGroup):
+    """The command line, which is read once somebody uses it: a web server has no need of what it brings along."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app.name)
+        self._app = app
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._read()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        self._read()
+        return super().get_command(ctx, cmd_name)
+
+    def _read(self) -> None:
+        if not self.commands:
+            import cli
+
+            cli.register(self._app)
+
+
 def create_app(environ: Mapping[str, str] | None = None, instance_path: str | None = None) -> Flask:
     """The app with the settings of `environ` (the process's environment where none is given).
 
@@ -71,7 +94,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     _bind_extensions(app)
     for room in ROOMS:
         app.register_blueprint(room.blueprint)
-    cli.register(app)
+    app.cli = Commands(app)
     _bind_templates(app)
     app.register_error_handler(HTTPException, _error_page)
     for trouble in (OperationalError, InternalError):  # others are mistakes of ours
@@ -84,7 +107,6 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
 
 def _bind_extensions(app: Flask) -> None:
     db.init_app(app)
-    migrate.init_app(app, db)
     mail.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)

@@ -13,15 +13,16 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
-from flask_migrate import upgrade
+from flask_migrate import Migrate, upgrade
 from sqlalchemy import URL, inspect, text, update
 from sqlalchemy.exc import DatabaseError
 
 from copying import BackupError, engine_of, kind_of
-from extensions import db, migrate, writing
+from extensions import db, writing
 from models import Delivery, DigestDay, Errand, Export, MailOutcome, Person, Setting, utcnow
 from wording import local
 
+migrate = Migrate(render_as_batch=True)
 OURS = {"alembic_version", "project", "export", "event", "setting"}
 BY = "Restored from a backup"
 MAY_HAVE_GONE = "Countersign was restored from a backup before it knew what became of this mail. It may have arrived."

@@ -70,6 +70,7 @@ LEVELS = click.Choice([level.value for level in Level])
 
 
 def register(app: Flask) -> None:
+    backup.migrate.init_app(app, db)
     for command in (scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
     for group in (people, projects, jobs, exports, spectrum, digests, mails, demo):

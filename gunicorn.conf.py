@@ -1,5 +1,6 @@
 """How the production server runs: a few processes with threads, each with the timetable beside the pages."""
 
+import gc
 import os
 import sys
 
@@ -35,6 +36,9 @@ def on_starting(_server):
             _refuse_other_company(app)
         except click.ClickException as problem:
             sys.exit(f"Error: {problem.message}")
+    if _settings["RUN_SCHEDULER"]:
+        import timetable  # noqa: F401 - here, so that the workers share it
+    gc.freeze()  # what a process collects no more, it does not copy either
 
 
 def _refuse_unwritable():

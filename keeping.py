@@ -1,23 +1,16 @@
-"""The backups that are kept: a new one each night, the old ones away, and a sentence where the last one is too old.
+"""The backups that are kept: a new one each night, and the old ones away.
 
 How a backup is made and put back stands in backup.py.
 """
 
-from datetime import timedelta
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 import backup
-import demo
-import wording
-from extensions import db, writing
-from models import Event, Setting, utcnow
-
-OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
-MISSED = "Look at countersign-backup on the server, or tell whoever runs Countersign."
+from extensions import writing
+from models import Setting, utcnow
 
 
 def save(file: Path) -> None:
@@ -43,14 +36,3 @@ def keep(directory: Path, count: int) -> Path:
     for old in sorted(directory.glob("countersign-*.backup"))[:-count]:
         old.unlink()
     return file
-
-
-def overdue() -> str:
-    """A sentence where the last backup is too old, or none was made since the first day; else empty, as in the demo."""
-    last = db.session.get(Setting, Setting.BACKED_UP)
-    began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
-    if began is None or utcnow() - began < OVERDUE or Setting.read(demo.MARK):
-        return ""
-    if last is None:
-        return f"There is no backup of Countersign. {MISSED}"
-    return f"The last backup of Countersign was made {wording.since(last.at)} ago. {MISSED}"

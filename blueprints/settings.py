@@ -1,6 +1,7 @@
 """ERP settings: the connection, exports paused and resumed, job templates, job numbers. Every change is an event."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,8 +10,8 @@ from flask_login import current_user
 from sqlalchemy import func, or_, select
 
 import acceptance
-import keeping
 import numbering
+import wording
 from access import ERP_ADMIN, requires
 from blueprints.answering import announcing
 from erp.fields import LABELS
@@ -18,7 +19,8 @@ from extensions import db
 from models import Errand, Event, Job, Setting, Tally, utcnow
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
-blueprint.add_app_template_global(lambda: Tally.remembered("backup", keeping.overdue), "backup_overdue")
+OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
+MISSED = "Look at countersign-backup on the server, or tell whoever runs Countersign."
 SCHEDULES = {
     "hourly": "every hour",
     "every-4-hours": "every 4 hours",
@@ -201,3 +203,23 @@ def _events() -> Sequence[Event]:
     words = ("paused exports", "resumed exports", "changed the job number pattern", "changed job template %")
     settings = or_(*(Event.action.like(word) for word in words))
     return db.session.scalars(select(Event).where(settings).order_by(Event.id.desc()).limit(10)).all()
+
+
+# --- backups --------------------------------------------------------------------------------------------------------
+
+
+@blueprint.app_template_global()
+def backup_overdue() -> str:
+    """What ERP Admins are told on every ERP page where the last backup is too old; else empty."""
+    return Tally.remembered("backup", _backup_overdue)
+
+
+def _backup_overdue() -> str:
+    """A sentence where the last backup is too old, or none was made since the first day; else empty, as in the demo."""
+    last = db.session.get(Setting, Setting.BACKED_UP)
+    began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
+    if began is None or utcnow() - began < OVERDUE or Setting.read(Setting.DEMO):
+        return ""
+    if last is None:
+        return f"There is no backup of Countersign. {MISSED}"
+    return f"The last backup of Countersign was made {wording.since(last.at)} ago. {MISSED}"

@@ -19,7 +19,6 @@ from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
 
 COMPANY_CODE = "HB"
-MARK = "demo"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
 CAST: tuple[tuple[str, str, Level, Level, Level, bool], ...] = (
     # role, name, erp, projects, directory, can push
@@ -52,12 +51,12 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
     if many:
         past_the_log()
     with writing():
-        filled = Setting.read(MARK, [])
+        filled = Setting.read(Setting.DEMO, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):
             raise ValueError("This database is in use already; demo data goes into an empty one only.")
         if many in filled:
             return "The demo data is there already."
-        Setting.write(MARK, [*filled, many])
+        Setting.write(Setting.DEMO, [*filled, many])
         cast = {row[1]: _person(*row[1:]) for row in CAST}
         if many:
             seed_many(many, cast["Kari Iversen"], cast["Dana Whitfield"], COMPANY_CODE, progress)

@@ -130,6 +130,7 @@ class Setting(Base):
     RESTORED = "restored from a backup"  # {at} until the whole job list was read afterwards, else None
     BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
     PATTERN = "job number pattern"  # such as YY-###, or ""
+    DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)

@@ -13,7 +13,6 @@ from conftest import Browser
 from flask import Flask
 from sqlalchemy import text
 
-import demo
 from extensions import db
 from models import Event, Person, Project, Setting, utcnow
 
@@ -116,7 +115,7 @@ def test_the_banner_is_on_every_erp_page_and_for_erp_admins_only(
 
 def test_the_demo_has_no_banner(app: Flask, cast: dict[str, Person], browser: SignIn) -> None:
     begin(app, cast)
-    Setting.write(demo.MARK, [0])
+    Setting.write(Setting.DEMO, [0])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(days=2)):
         assert banner(browser("controller")) == ""

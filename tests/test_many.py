@@ -18,7 +18,7 @@ Browsing = Callable[[str], Any]
 @pytest.fixture
 def many(app: Flask) -> list[str]:
     """Three hundred projects beside the cast of the tests; what was said while they came."""
-    Setting.write(demo.MARK, [-1])
+    Setting.write(Setting.DEMO, [-1])
     db.session.commit()
     said: list[str] = []
     demo.seed(300, said.append)
