@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _bind_extensions(app: Flask) -> None:
 def _bind_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {
-        "ago": wording.ago,
+        "ago": partial(wording.ago, app.config["TIMEZONE"]),  # and not asked for fifty times a page
         "exact": wording.exact,
         "plural": wording.plural,
         "weekday": wording.weekday,

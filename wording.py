@@ -18,7 +18,11 @@ def local(moment: datetime) -> datetime:
 
 def exact(moment: datetime) -> str:
     """Such as “Mon 9 Mar 2026, 7:05 AM PDT”."""
-    here = local(moment)
+    return _exact(moment, current_app.config["TIMEZONE"])
+
+
+def _exact(moment: datetime, zone: tzinfo) -> str:
+    here = moment.astimezone(zone)
     return f"{here:%a} {here.day} {here:%b %Y}, {here.hour % 12 or 12}:{here:%M %p %Z}"
 
 
@@ -42,20 +46,20 @@ def weekday(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b %Y}"
 
 
-def ago(moment: datetime | None, waits: bool = False) -> Markup:
+def ago(zone: tzinfo, moment: datetime | None, waits: bool = False) -> Markup:
     """An age in words, with the exact time on hover; of what `waits`, marked once it is old."""
     if moment is None:
         return Markup("never")
     waited = utcnow() - moment
     mark = "" if not waits or waited < OLD else ' class="old"' if waited < OLDER else ' class="older"'
-    said = f"<time {_stamp(moment, current_app.config['TIMEZONE'])}{mark}>{age(waited)} ago</time>"
+    said = f"<time {_stamp(moment, zone)}{mark}>{age(waited)} ago</time>"
     return Markup(said)  # noqa: S704 - of figures and names of ours alone  # nosec B704
 
 
 @lru_cache(maxsize=8192)  # a page of a list has fifty of them, and mostly the same again
-def _stamp(moment: datetime, _zone: tzinfo) -> str:
+def _stamp(moment: datetime, zone: tzinfo) -> str:
     """The attributes that say a moment exactly, to a machine and on hover."""
-    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{exact(moment)}"'
+    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_exact(moment, zone)}"'
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -144,7 +144,7 @@ def test_an_accept_takes_eight_statements(browser: SignIn, send: Names, template
 
 NASTY = """<i>"it's" & {{ 7 * 7 }}</i>"""
 OURS = {"id", "number", "there", "ticked", "badge(project.status)", "progress(project.export)", "cause(project.export)"}
-OURS |= {"remarks(project.export)"}
+OURS |= {"remarks(project.export)", "rows"}
 
 
 @pytest.mark.parametrize("column", ["number", "name", "city", "state", "sender", "conflict"])
