@@ -231,7 +231,7 @@ def every_project(query: Query) -> Select[Any]:
 
 
 def _lines(statement: Select[Any], values: Values) -> list[Line]:
-    lines = [Line(*row) for row in db.session.connection().execute(statement, values)]
+    lines = [Line(*row) for row in db.session.connection().execute(statement, values).all()]
     exports = _by_id(Export, [line.export_id for line in lines if line.export_id])
     jobs = _by_id(Job, [line.job_id for line in lines if line.job_id])
     for line in lines:
