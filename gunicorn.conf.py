@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from config import load
 
+gc.disable()  # until a worker serves: what a start makes stays
 try:
     _settings = load(os.environ)
 except click.ClickException as problem:
@@ -74,6 +75,7 @@ def post_worker_init(worker):
     import logs
     import timetable
 
+    gc.enable()
     logs.set_up()
     if _settings["RUN_SCHEDULER"]:
         timetable.start(worker.wsgi)
