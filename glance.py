@@ -12,6 +12,7 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
+import listings
 import worklist
 from extensions import db
 from models import Event, Move, Project, Status, utcnow
@@ -55,12 +56,12 @@ def figures() -> Glance:
 
 def _waiting() -> list[Bar]:
     now = utcnow()
-    columns = [func.count().filter(*each.holds(**each.moments(now))) for each in worklist.AGES.values()]
+    columns = [func.count().filter(*each.holds(**each.moments(now))) for each in listings.AGES.values()]
     counts = [int(count) for count in db.session.execute(select(*columns).where(Project.status == Status.READY)).one()]
     tops = _heights([float(count) for count in counts])
     return [
         Bar(each.label, plural(count, "project"), top, {"filter": worklist.DEFAULT, "age": name}, each.tone)
-        for (name, each), count, top in zip(worklist.AGES.items(), counts, tops, strict=True)
+        for (name, each), count, top in zip(listings.AGES.items(), counts, tops, strict=True)
     ]
 
 

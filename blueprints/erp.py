@@ -9,6 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
 import glance
+import listings
 import worklist
 from access import Rule, requires, signed_in
 from extensions import db
@@ -85,7 +86,7 @@ def _shown() -> worklist.Filter:
 
 
 def _filters() -> dict[str, Any]:
-    menu = {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": worklist.AGES}
+    menu = {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": listings.AGES}
     return menu | {"revision": Tally.read()[Tally.REVISION]}
 
 

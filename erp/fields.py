@@ -90,12 +90,9 @@ def compose(
     for values, word in ((fixed or {}, "fixed"), (start, "template"), (share, "project")):
         given |= {element: (_text(value), word) for element, value in values.items() if _text(value)}
     for element, value in typed.items():
-        origins = ((start, "template"), (named, "project"))
-        text = _text(value)
-        given[element] = (
-            text,
-            next((word for values, word in origins if text and values.get(element) == text), "approver"),
-        )
+        text, origins = _text(value), ((start, "template"), (named, "project"))
+        source = next((word for values, word in origins if text and values.get(element) == text), "approver")
+        given[element] = text, source
     return [
         Line(field.element, LABELS[field.element], *given.get(field.element, ("", "approver")))
         for field in _COMPOSED

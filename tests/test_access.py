@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from extensions import db
 from models import Delivery, Event, Job, Level, Person, Project, Refused
+from tables import tally
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
 
@@ -413,3 +414,19 @@ def test_a_decision_stands_when_who_took_it_is_disabled_afterwards(
     db.session.commit()
     assert project.status == "Rejected"
     assert db.session.query(Event).filter_by(action="rejected").one().who == "Approver"
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["read at once", "read slowly"])
+def test_what_somebody_may_changes_with_the_next_click_however_lately_they_were_remembered(
+    browser: Callable[[str], Browser], cast: dict[str, Person], monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    if slow:  # what takes long to read may be some seconds old, but never who somebody is
+        monkeypatch.setattr(tally, "SLOW", -1)
+    approver = browser("approver")
+    assert approver.get("/erp/jobs").status_code == 200
+    cast["approver"].change(None, {"erp": Level.NONE})
+    db.session.commit()
+    assert approver.get("/erp/jobs").status_code == 404
+    cast["approver"].change(None, {"active": False})
+    db.session.commit()
+    assert approver.get("/erp/jobs").location.startswith("/login")

@@ -19,8 +19,9 @@ ALLOWED = {
     "models": {"extensions", "erp", "tables"},
     "smtp": set(),
     "paging": {"extensions"},
-    "worklist": {"extensions", "models", "paging"},
-    "glance": {"extensions", "models", "wording", "worklist"},
+    "listings": {"extensions", "models", "paging"},
+    "worklist": {"extensions", "listings", "models", "paging"},
+    "glance": {"extensions", "listings", "models", "wording", "worklist"},
 }
 BLUEPRINTS_NEVER = {"erp.spectrum", "exporting", "joblist", "digest", "mailer", "smtp"}
 BLUEPRINTS_NEVER |= {"timetable", "cli", "app", "connection"}

@@ -184,6 +184,30 @@ def test_without_a_script_the_buttons_of_a_row_lead_to_their_panel(browser: Sign
     assert approver.get(f"/approvals/{project.id}/{panel}").status_code == 200
 
 
+def test_the_place_of_a_typed_page_number_is_counted_in_the_index_of_its_order(
+    app: Flask, browser: SignIn, send: Names, statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "PER_PAGE", 1)
+    sent = send("One", "Two", "Three", "Four", "Five")
+    approver, plans = browser("approver"), []
+    on_sqlite = db.engine.dialect.name == "sqlite"  # PostgreSQL plans by the size of tables, which are empty here
+
+    def explain(connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if on_sqlite and re.match(r"SELECT project.id\s+FROM", statement):
+            driver = connection.connection.driver_connection  # type: ignore[attr-defined]
+            plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    for number in (2, 4):  # one counted from the beginning, one from the end
+        approver.get("/erp/jobs")
+        statements.clear()
+        event.listen(db.engine, "before_cursor_execute", explain)
+        assert ids(approver.get(f"/erp/jobs?page={number}").text) == [sent[number - 1].id]
+        event.remove(db.engine, "before_cursor_execute", explain)
+        assert len(statements) <= 5, statements
+    plans = [step.replace("COVERING ", "") for step in plans]  # which some versions say, and all do
+    assert plans == ["SEARCH project USING INDEX ix_project_listed (status=?)"] * (2 if on_sqlite else 0)
+
+
 # --- order and pages ---
 
 

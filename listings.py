@@ -1,0 +1,200 @@
+"""The statements of the lists, each made once for each shape of list, and the lines that they give.
+
+To make a statement takes longer than to run it, and an object longer than plain columns; an export or a job is read
+only for a line that has something to tell of it. What the lists are and how they are cut into pages stands in
+`worklist.py` and `paging.py`. What is searched for, and which moments an age stands for, comes as values.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Select, String, and_, bindparam, cast, column, exists, func, literal_column, or_, select, table
+from sqlalchemy import null as nothing
+from sqlalchemy import text as sql
+from sqlalchemy.orm import outerjoin
+
+from extensions import db
+from models import Export, Job, Person, Project, Standing, Status
+from paging import Listing, Order, Values
+
+kept = lru_cache(maxsize=256)  # shapes
+waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # what was linked was perhaps never sent
+PROJECT_SORTS: dict[str, Any] = {
+    "number": Project.number_key,
+    "name": func.lower(Project.name),
+    "place": func.lower(Project.city),
+    "sender": func.coalesce(func.lower(Person.name), ""),
+    "sent": waiting_since,
+    "job": func.coalesce(Project.job_key, ""),
+    "status": Project.status,
+}
+JOB_SORTS: dict[str, Any] = {
+    "job": Job.key,
+    "name": func.lower(Job.name),
+    "customer": func.lower(Job.customer_code),
+    "division": Job.division,
+}
+WITH_SENDER = outerjoin(Project, Person, Project.sent_by_id == Person.id)
+SEARCH = table("project_search", column("rowid"))  # SQLite's trigram index over the open queue
+TRIGRAM = 3  # shorter words are in no such index
+QUEUE = (Status.READY,)
+
+
+@dataclass(frozen=True)
+class Age:
+    """How long a project has waited: from so many days on, and below so many; and the style of its bar."""
+
+    label: str
+    since: int
+    below: int | None
+    tone: str = ""
+
+    def moments(self, now: datetime) -> dict[str, Any]:
+        """The latest and the earliest moment at which what has waited so long began to wait."""
+        return {"since": now - timedelta(days=self.since), "below": now - timedelta(days=self.below or 0)}
+
+    def holds(self, since: Any, below: Any) -> list[Any]:
+        """The conditions that a project began to wait between these moments."""
+        return [waiting_since <= since, *([] if self.below is None else [waiting_since > below])]
+
+
+AGES = {
+    "new": Age("Less than a day", 0, 1),
+    "young": Age("1 to 2 days", 1, 3),
+    "old": Age("3 to 6 days", 3, 7, "old"),
+    "older": Age("7 days and more", 7, None, "older"),
+}
+
+
+@dataclass(slots=True)
+class Line(Standing):
+    """A project as a list shows it."""
+
+    id: int
+    number: str
+    name: str
+    city: str
+    state: str
+    sender: str | None  # of nobody: what was linked before it was sent
+    sent_at: datetime | None
+    status: Status
+    active: bool
+    version: int
+    sent_by_id: int | None
+    spectrum_job_id: str | None
+    presumed_job_key: str | None
+    export_id: int | None
+    job_id: int | None
+    export: Export | None = None
+    job: Job | None = None
+
+
+TOLD = or_(  # of a project's export there is something to say in a list
+    *(Project.status != Status.SYNCED, Export.due_at.is_not(None), cast(Export.remarks, String) != "[]"),
+    and_(Export.copy_phases, or_(Export.phases_total == 0, Export.phases_done < Export.phases_total)),
+)
+ASTRAY = or_(Job.gone_at.is_not(None), Job.status_code == "C")
+COLUMNS: list[Any] = [
+    *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
+    *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
+    Project.presumed_job_key,
+]
+BESIDE: list[Any] = [
+    select(Export.id).where(Export.project_id == Project.id, Export.current, TOLD).scalar_subquery(),
+    select(Job.id).where(Job.key == Project.job_key, ASTRAY).scalar_subquery(),
+]
+
+
+def lines(statement: Select[Any], values: Values) -> list[Line]:
+    """What a statement of projects finds, with the exports and jobs that there is something to say about."""
+    found = [Line(*row) for row in db.session.connection().execute(statement, values).all()]
+    exports = _by_id(Export, [line.export_id for line in found if line.export_id])
+    jobs = _by_id(Job, [line.job_id for line in found if line.job_id])
+    for line in found:
+        line.export, line.job = exports.get(line.export_id), jobs.get(line.job_id)
+    return found
+
+
+def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
+    return {row.id: row for row in db.session.scalars(select(kind).where(kind.id.in_(ids)))} if ids else {}
+
+
+# --- the shapes ------------------------------------------------------------------------------------------------------
+
+
+@kept
+def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> Listing:
+    """The projects in these statuses and of that age that have so many words in their text."""
+    beside = [nothing(), nothing()] if statuses == QUEUE else BESIDE  # what waits has neither
+    rows = select(*COLUMNS, *beside).select_from(WITH_SENDER)
+    rows = rows.where(_stands(statuses), *_aged(age), *has(Project.search_text, words))
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since, up))
+
+
+@kept
+def hits(sort: str, age: str, on_the_way: bool = False) -> Listing:
+    """What SQLite's index of the open queue finds; `on_the_way` through the queue, or each looked up."""
+    found = select(SEARCH.c.rowid).where(sql("project_search MATCH :quoted"))
+    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(Project.id.in_(found), *_aged(age))
+    rows = rows.where(_stands(QUEUE)) if on_the_way else rows
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since), None if age else found)
+
+
+@kept
+def everything(sort: str, words: int) -> Listing:
+    """Every project that has so many words in its text."""
+    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(*has(Project.search_text, words))
+    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, Project.id, up=False))
+
+
+@kept
+def jobs(slug: str, sort: str, words: int) -> Listing:
+    """Spectrum's jobs of a filter that have so many words in their text."""
+    rows = jobs_of(slug).where(*has(func.lower(Job.key + " " + Job.name + " " + Job.customer_code), words))
+    return Listing(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
+
+
+def jobs_of(slug: str) -> Select[Any]:
+    synced = exists().where(Project.job_key == Job.key)
+    listed = select(Job).where(Job.archived.is_(slug == "archived"))
+    if slug == "archived":
+        return listed
+    return listed.where(Job.gone_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
+
+
+def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
+    """What the address sorts by, else the list's own order."""
+    source = Job.__table__ if sorts is JOB_SORTS else WITH_SENDER
+    key = sorts.get(sort.removeprefix("-"))
+    return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
+
+
+def _stands(statuses: Sequence[Status]) -> Any:
+    """The condition on the status; written out, so that the indexes of the open queue apply."""
+    written: list[Any] = [literal_column(f"'{status}'") for status in statuses]
+    return Project.status == written[0] if len(written) == 1 else Project.status.in_(written)
+
+
+def _aged(age: str) -> list[Any]:
+    return AGES[age].holds(bindparam("since"), bindparam("below")) if age else []
+
+
+def has(text: Any, words: int) -> list[Any]:
+    """The conditions that each word of the search is somewhere in the text."""
+    return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
+
+
+def sought(words: Sequence[str]) -> dict[str, Any]:
+    """The words as values: each for `has`, and all as SQLite's index takes them."""
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+    anywhere = ("%" + re.sub("[/%_]", r"/\g<0>", word) + "%" for word in words)
+    return {"quoted": quoted} | {f"word_{number}": word for number, word in enumerate(anywhere)}
+
+
+def in_index(words: Sequence[str]) -> bool:
+    """Whether SQLite's index has all of these words."""
+    return bool(words) and db.engine.dialect.name == "sqlite" and all(len(word) >= TRIGRAM for word in words)
