@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 import numbering
 from erp.fields import CREDENTIALS, Line, compose, from_project, from_template, job_key, parameters, problems, shorten
@@ -36,6 +36,7 @@ FIXABLE = tuple(
     for each in parameters("AddJob")
     if each.element not in (*CREDENTIALS, *FIELDS.values(), *from_project({}), *ONE_JOBS_OWN)
 )
+OFFERED = Job.offered().where(Job.key == bindparam("key"))
 SUGGESTED = {"customer": Job.customer_code, "division": Job.division, "cost_center": Job.cost_center}
 
 
@@ -146,7 +147,7 @@ def fixed_problems(fixed: Mapping[str, str]) -> dict[str, str]:
 
 
 def _offered(number: str) -> Job | None:
-    return db.session.scalar(Job.offered().where(Job.key == job_key(number)))
+    return db.session.scalar(OFFERED, {"key": job_key(number)})
 
 
 def _starting_values(template: Job | None) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import JSON, Select, String, and_, exists, or_, select
@@ -81,7 +80,6 @@ class Job(Base):
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod
-    @cache
     def offered(cls) -> Select["Job"]:
         """The jobs that may be chosen as a job template: the marked ones, or while none is, the active ones."""
         marked = aliased(cls)

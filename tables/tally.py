@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, TypeVar, cast
 
 from flask import current_app, g, has_app_context
-from sqlalchemy import BigInteger, String, event, select, update
+from sqlalchemy import BigInteger, String, bindparam, event, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from extensions import Base, db
@@ -54,6 +54,7 @@ class Tally(Base):
 
 
 EVERYTHING = select(Tally.name, Tally.n)
+RAISED = update(Tally).where(Tally.name == Tally.REVISION).values(n=bindparam("number"))
 
 
 @event.listens_for(db.session, "after_flush")
@@ -72,7 +73,6 @@ def _raise_revision(session: Any) -> None:
     """The last statement of every write, because whoever holds this row holds up the next writer."""
     session.flush()
     if session.info.pop("wrote", False):
-        raised = update(Tally).where(Tally.name == Tally.REVISION).values(n=secrets.randbits(62))
-        session.connection().execute(raised)
+        session.connection().execute(RAISED, {"number": secrets.randbits(62)})
         if has_app_context():
             g.pop("tally", None)
