@@ -34,10 +34,10 @@ class Round:
 
 def run(address: Address, requests: Iterator[bytes], connections: int = 8, seconds: float = 600) -> Round:
     """Ask until there are no more requests or the time is over; raises ConnectionError where the server hangs up."""
+    first = [(_open(address), request) for _, request in zip(range(connections), requests, strict=False)]
     found, begun, own = Round(), time.perf_counter(), time.process_time()
     with selectors.DefaultSelector() as selector:
-        for _, request in zip(range(connections), requests, strict=False):
-            connection = _Connection(address)
+        for connection, request in first:
             connection.ask(request)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         while selector.get_map():
@@ -54,6 +54,13 @@ def run(address: Address, requests: Iterator[bytes], connections: int = 8, secon
                     key.data.ask(following)
     found.seconds, found.own_seconds = time.perf_counter() - begun, time.process_time() - own
     return found
+
+
+def _open(address: Address) -> "_Connection":
+    """One connection, and a moment for the server to take it: of a bunch, one process alone would take too many."""
+    connection = _Connection(address)
+    time.sleep(0.01)
+    return connection
 
 
 class _Connection:
