@@ -24,6 +24,7 @@ Hold = Callable[[], AbstractContextManager[Export]]
 
 CHECKING, CREATING, CONFIRMING = "Checking", "Creating the job", "Confirming"
 LOOKS_BEFORE_RESENDING = 2
+MORE_THAN_LISTED = "It was not read back: Spectrum has more jobs like it than it lists at once."
 PATIENT_LOOKS = 6  # after these, an export that stays unclear is looked for ten times less often
 
 
@@ -218,8 +219,13 @@ def _complete(erp: ERP, hold: Hold, values: Values) -> None:
 
 
 def _read_back(erp: ERP, values: Values) -> tuple[Values | None, list[str]]:
+    """The new job as Spectrum lists it, if it does, and what there is to remark."""
     try:
-        found = _in_narrowest(erp, values) or look(erp, values)[0]
+        listing = erp.jobs(**_narrowed(values))
+        found = _pick(listing.rows, values)
+        if not found and not listing.complete:  # nor would it be found in a list that is less narrow
+            return None, [MORE_THAN_LISTED]
+        found = found or look(erp, values)[0]
     except Unreadable as reading:
         return None, [f"The new job could not be read back. {reading.cause}"]
     if found is None:

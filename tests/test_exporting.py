@@ -83,6 +83,20 @@ def test_a_synced_job_is_known_at_once_so_that_its_number_is_taken(
     assert job.name == "Depot 26-014"
 
 
+def test_where_spectrum_has_more_jobs_like_it_than_it_lists_an_export_asks_no_more_and_says_so(
+    erp: FakeERP, accepted: Callable[..., Project]
+) -> None:
+    project = accepted()
+    assert project.export
+    for number in ("A-1", "A-2"):
+        erp.keep(project.export.values | {"Job_Number": number})
+    erp.cap = 2
+    run(erp)
+    assert project.status is Status.SYNCED
+    assert [service for service, _ in erp.calls] == ["GetJobMain", "AddJob", "GetJobMain"]
+    assert project.export.remarks == [exporting.MORE_THAN_LISTED]
+
+
 def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
     Setting.write(Setting.PAUSED, {"by": "Dana"})
