@@ -5,6 +5,7 @@ things go wrong; a read always does.
 """
 
 import time
+from collections.abc import Callable
 from threading import Timer
 
 from sandbox import rules, wire
@@ -228,10 +229,21 @@ def reset(call: Call, created: bool = False) -> Reply:
 @incident
 def late_commit(call: Call, seconds: float = 5.0, reset: bool = False, hang: float = 600.0) -> Reply:
     """Nothing is answered, or the connection breaks; the work is done so many seconds later."""
-    timer = Timer(seconds, call.answer)
+    timer = Timer(seconds, unless_reset(call))
     timer.daemon = True
     timer.start()
     return Reset() if reset else Hang(seconds=hang)
+
+
+def unless_reset(call: Call) -> Callable[[], None]:
+    """The call's work, for later; nothing of it in a sandbox that was reset meanwhile."""
+    begun_in = call.store.round
+
+    def work() -> None:
+        if call.store.round == begun_in:
+            call.answer()
+
+    return work
 
 
 def _done(call: Call, created: bool) -> bytes:

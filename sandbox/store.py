@@ -83,6 +83,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.lock = RLock()
+        self.round = 0  # how often everything was forgotten
         self._known: list[Job] | None = None  # the jobs, once read; reading ten thousand takes a third of a second
         self._db = sqlite3.connect(path, check_same_thread=False)
         self._db.executescript(f"pragma journal_mode = wal; {SCHEMA}")
@@ -154,7 +155,8 @@ class Store:
         return [dict(row) for row in self._rows("select * from calls order by id")]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, and begin a new round."""
+        self.round += 1
         for statement in ("delete from jobs", "delete from phases", "delete from codes", "delete from calls"):
             self._write_jobs(statement, [()])
 

@@ -20,6 +20,10 @@ import pytest
 from lxml import etree, html
 
 from erp.fields import parameters, returns
+from sandbox import seed
+from sandbox.spectrum import Call
+from sandbox.spectrum_faults import unless_reset
+from sandbox.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -1017,3 +1021,18 @@ class TestFaultsOfTheMailbox:
         answer = sandbox.mailbox.post("/sandbox/faults", json=given)
         assert answer.status_code == 400
         assert answer.json()["error"].endswith(".")
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_comes_late_does_not_come_into_a_sandbox_that_was_reset_meanwhile(tmp_path: Path, reset: bool) -> None:
+    store = Store(tmp_path / "spectrum.db")
+    seed.fill(store)
+    sent = {field.element: "" for field in parameters("AddJob")}
+    sent |= {"Authorization_ID": "DEMO-COUNTERSIGN", "GUID": str(uuid.uuid4()), "Company_Code": "HB", "Division": "1"}
+    sent |= {"Job_Number": "26-901", "Job_Description": "Depot", "Taxable_Flag": "Y", "Price_Method_Code": "F"}
+    late = unless_reset(Call(store, "AddJob", sent))
+    if reset:
+        store.clear()
+        seed.fill(store)
+    late()
+    assert (store.job("26-901") is None) == reset
