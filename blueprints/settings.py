@@ -1,4 +1,7 @@
-"""ERP settings: the connection, exports paused and resumed, job templates, job numbers. Every change is an event."""
+"""ERP settings: the connection, exports paused and resumed, job templates, job numbers. Every change is an event.
+
+And what ERP Admins are told of backups, wherever they are.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
