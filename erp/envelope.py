@@ -88,9 +88,10 @@ def _responses(service: str, data: etree._Element) -> list[etree._Element]:
 
 
 def _values(response: etree._Element) -> dict[str, str]:
-    """Return the trimmed values by name; each name is there once."""
+    """Return the trimmed values by name; each name is there once, and holds nothing but text."""
     children = _children(response)
-    values = {_name(child): _leaf(child) for child in children}
+    _expect(not any(map(len, children)))
+    values = {_name(child): _text(child) for child in children}
     _expect(len(values) == len(children))
     return values
 
@@ -111,11 +112,6 @@ def _children(parent: etree._Element, *names: str) -> list[etree._Element]:
 def _only(elements: list[etree._Element]) -> etree._Element:
     _expect(len(elements) == 1)
     return elements[0]
-
-
-def _leaf(element: etree._Element) -> str:
-    _expect(len(element) == 0)
-    return _text(element)
 
 
 def _text(element: etree._Element) -> str:

@@ -101,5 +101,5 @@ def masked(row: Mapping[str, str], secrets: list[str]) -> dict[str, str]:
     """Return the row without the secrets in the texts that may quote our own call, in any letter case."""
     longest_first = sorted(filter(None, secrets), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-    quoting = {"desc", "column", "Error_Description", "Error_Column"}
-    return {element: pattern.sub("•••", text) if element in quoting else text for element, text in row.items()}
+    quoting = {"desc", "column", "Error_Description", "Error_Column"} & row.keys()
+    return {**row, **{element: pattern.sub("•••", row[element]) for element in quoting}}

@@ -82,9 +82,12 @@ def write_reply(rows: Iterable[Row]) -> bytes:
 
 def read_reply(service: str, rows: Iterable[Mapping[str, str]]) -> bytes:
     """The answer of a read: its wrapper, with a `response` for each row."""
-    wrapper = service[0].lower() + service[1:]
-    responses = [_plain.response(*(_plain(name, value) for name, value in row.items())) for row in rows]
-    return _response(_plain.returnData(_plain(wrapper, *responses)))
+    wrapper = _plain(service[0].lower() + service[1:])
+    for row in rows:
+        response = etree.SubElement(wrapper, "response")
+        for name, value in row.items():
+            etree.SubElement(response, name).text = value
+    return _response(_plain.returnData(wrapper))
 
 
 def fault(code: str, text: str) -> bytes:
