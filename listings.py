@@ -188,6 +188,11 @@ def has(text: Any, words: int) -> list[Any]:
     return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
 
 
+def words_of(q: str) -> list[str]:
+    """The words of a search; a place is written with a comma, which is no part of either word."""
+    return [word for each in q.casefold().split() if (word := each.strip(",")) or each == q]
+
+
 def sought(words: Sequence[str]) -> dict[str, Any]:
     """The words as values: each for `has`, and all as SQLite's index takes them."""
     quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)

@@ -105,7 +105,7 @@ def _count_jobs() -> dict[str, int]:
 
 def page_of(shown: Filter, query: Query) -> Page:
     """One page of a filter's list."""
-    words = query.q.casefold().split()
+    words = listings.words_of(query.q)
     values = listings.sought(words) | (AGES[query.age].moments(utcnow()) if query.age else {})
     if shown.lists_jobs:
         jobs = listings.jobs(shown.slug, query.sort, len(words))
@@ -126,7 +126,7 @@ def _page_of_hits(query: Query, values: Values, waiting: int) -> Page:
 
 def all_projects(query: Query) -> Page:
     """One page of every project, newest first."""
-    words = query.q.casefold().split()
+    words = listings.words_of(query.q)
     listing, values = listings.everything(query.sort, len(words)), listings.sought(words)
     total = listing.count(values) if words else sum(Tally.read().get(status, 0) for status in Status)
     return listing.page(query, total, listings.lines, values)
@@ -134,7 +134,7 @@ def all_projects(query: Query) -> Page:
 
 def every_project(query: Query) -> Select[Any]:
     """All projects that the search finds, in the order in which they came, for a file."""
-    words = query.q.casefold().split()
+    words = listings.words_of(query.q)
     beside = (joinedload(each) for each in (Project.sent_by, Project.export, Project.job))
     found = select(Project).options(*beside).where(*listings.has(Project.search_text, len(words)))
     return found.order_by(Project.id).params(listings.sought(words))

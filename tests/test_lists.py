@@ -14,6 +14,7 @@ from markupsafe import escape
 from sqlalchemy import event, func, select, text, update
 
 import paging
+from erp.fields import compose
 from extensions import db
 from models import Job, Person, Project, Setting, Status, Tally, utcnow
 
@@ -289,6 +290,19 @@ def test_a_search_finds_each_word_anywhere_as_it_is_typed(
     sent = {project.id: project.name for project in send("Depot Lofts", "Depot 100%", 'The "Plaza"', "Äußere Straße")}
     page = browser("approver").client.get("/erp/jobs", query_string={"q": q}).text
     assert {sent[each] for each in ids(page)} == found
+
+
+@pytest.mark.parametrize("status", ["ready-to-export", "failed-to-export"])
+def test_a_search_finds_a_place_as_the_list_writes_it(
+    browser: SignIn, send: Names, template: Job, cast: dict[str, Person], status: str
+) -> None:
+    (project,) = send("Depot Lofts")
+    if status == "failed-to-export":
+        project.accept(cast["approver"], compose(project.information, {}, {"Job_Number": "26-001"}), template, "HB")
+        project.fail("Spectrum did not take it.")
+        db.session.commit()
+    page = browser("approver").client.get("/erp/jobs", query_string={"filter": status, "q": "Tacoma, WA"}).text
+    assert ids(page) == [project.id]
 
 
 def test_a_search_forgets_what_was_decided_and_learns_what_was_sent_again(
