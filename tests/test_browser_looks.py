@@ -227,6 +227,23 @@ def test_the_list_shows_thirteen_whole_rows_at_1280_by_720(crowded: Live, page: 
     assert len([bottom for bottom in bottoms if bottom <= 720]) >= 13
 
 
+@pytest.mark.parametrize("width", [1280, 1250, 1240, 1060, 1050, 700, 390])
+def test_one_long_place_leaves_the_buttons_of_every_row_in_sight(live: Live, page: Page, width: int) -> None:
+    with behind(live) as people:
+        place = {"city": "Unincorporated Pierce County near Bonney Lake", "state": "Washington"}
+        named = {"number": f"2026-WA-{width:04}-A", "name": "Flood Berm and Pump House"}
+        project = Project.create(people["manager"], BLANK | place | named)
+        project.send(people["manager"])
+        db.session.flush()
+    page.set_viewport_size({"width": width, "height": 720})
+    live.sign_in(page).goto(f"{live.url}/erp/jobs?sort=-sent")
+    edges = page.locator(".list, .list button").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert len(edges) > 9
+    assert max(edges) <= width
+    names = page.locator("tbody th").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
+    assert min(names) >= 96
+
+
 @pytest.mark.parametrize("filter_", ["ready-to-export", "exporting", "failed-to-export", "synced"])
 def test_a_project_prints_on_one_page(live: Live, page: Page, filter_: str) -> None:
     _row_opened(live.sign_in(page), live.url, filter_)
