@@ -13,7 +13,7 @@ from access import PROJECT_ADMIN, Rule, requires
 from erp.fields import job_key
 from extensions import db
 from information import check_information
-from models import INFORMATION, Level, Move, Project, Refused
+from models import INFORMATION, Level, Move, Project, Refused, Status, as_text, changed
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
@@ -81,7 +81,11 @@ def refused(refusal: Refused) -> Any:
     """The project is not what the form showed: what happened, and the project as it really is."""
     db.session.rollback()
     assert request.view_args is not None
-    return _page(_project(request.view_args["project_id"]), 409, conflict=str(refusal))
+    project = _project(request.view_args["project_id"])
+    typed, _, _ = read_information(request.form, project) if "name" in request.form else ({}, {}, {})
+    lost = changed(as_text(project.information), typed) if typed else []
+    note = request.form.get("note", project.note).strip()
+    return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
 
 def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
@@ -98,7 +102,11 @@ def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
     try:
         if project.editable:
             project.edit(current_user, information)
+            project.note = note
+        waited = project.status is Status.READY
         project.set_active(current_user, "active" in request.form)
+        if waited and project.editable:
+            sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
         if move is Move.SEND:
             project.send(current_user, note)
         db.session.commit()
@@ -135,8 +143,9 @@ def _current(project_id: int) -> Project:
     project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
     if request.form.get("version") != str(project.version):
         last = project.events[0]
+        who = "You" if last.person_id == current_user.id else last.who
         raise Refused(
-            f"{last.who} changed this project while you had it open; it is {project.status} now. "
+            f"{who} changed this project while you had it open; it is {project.status} now. "
             "Nothing that you entered was applied."
         )
     return project
@@ -144,4 +153,5 @@ def _current(project_id: int) -> Project:
 
 def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
-    return render_template("project.html", **({"project": project, "typed": typed, "errors": {}} | context)), status
+    begun = {"project": project, "typed": typed, "errors": {}, "note": project.note}
+    return render_template("project.html", **(begun | context)), status
