@@ -6,7 +6,7 @@ Shared by every blueprint whose addresses name a project. `project_id` is the na
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, flash, json, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, flash, json, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import joinedload
@@ -101,9 +101,22 @@ def comment() -> str:
 
 
 def how_it_is(project: Project) -> str:
-    """Such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”"""
+    """Such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
+
+    Of what Countersign did by itself, what came of it and why.
+    """
     last = project.events[0]
+    if last.person_id is None:
+        return f"{project.title} is {project.status} now. {last.comment}".rstrip()
     return f"{project.title} was {last.action} by {last.who} {age(utcnow() - last.at)} ago and is {project.status} now."
+
+
+def announced(page: str, project: Project) -> Response:
+    """What shows the project at work; where it no longer has the status `was`, what came of it is said aloud."""
+    response = make_response(page)
+    if request.args.get("was", project.status) != project.status:
+        response.headers["HX-Trigger"] = announcing(how_it_is(project))
+    return response
 
 
 def announcing(sentence: str) -> str:

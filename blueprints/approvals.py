@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, make_response, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
@@ -11,19 +11,18 @@ import numbering
 from access import APPROVER, Rule, requires
 from blueprints.answering import (
     Asked,
-    announcing,
+    announced,
     comment,
     conflict,
     current_project,
     done,
     get_project,
-    how_it_is,
     page,
     refused,
 )
 from blueprints.answering import row as project_row
 from extensions import db
-from models import OTHER_EYES, Level, Move, Project, Refused
+from models import OTHER_EYES, Level, Move, Project, Refused, Status
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(Refused, refused)
@@ -49,17 +48,15 @@ def project(project_id: int) -> Any:
 def row(project_id: int) -> Any:
     """The row as it is now, for a list that shows the project at work; `was` is the status the list shows."""
     found = get_project(project_id)
-    response = make_response(project_row(found))
-    if request.args.get("was", found.status) != found.status:
-        response.headers["HX-Trigger"] = announcing(how_it_is(found))
-    return response
+    return announced(project_row(found), found)
 
 
 @blueprint.get("/standing")
 @requires(VIEWER)
 def standing(project_id: int) -> Any:
-    """Where it stands, for the project's own page while an export is under way."""
-    return render_template("_standing.html", project=get_project(project_id))
+    """Where it stands, for the project's own page while an export is under way; `was` as above."""
+    found = get_project(project_id)
+    return announced(render_template("_standing.html", project=found), found)
 
 
 @blueprint.get("/accept")
@@ -110,7 +107,7 @@ def accept(project_id: int) -> Any:
 def reject_form(project_id: int) -> Any:
     found = get_project(project_id)
     if not found.allows(Move.REJECT):
-        return conflict(found, "")
+        return conflict(found, found.why_not(Move.REJECT))
     return REJECT.ask(found)
 
 
@@ -121,7 +118,8 @@ def reject(project_id: int) -> Any:
     if found.allows(Move.REJECT) and not comment():
         return REJECT.ask_again(found)
     found.reject(current_user, comment())
-    return done(found, f"{found.title} was rejected. It is editable again, and the sender is told by mail.")
+    told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
+    return done(found, f"{found.title} was rejected. It is editable again{told}.")
 
 
 @blueprint.post("/take-back")
@@ -170,7 +168,7 @@ def copy_phases(project_id: int) -> Any:
 def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Move.ACCEPT) or found.allows(Move.RETRY)):
-        raise Refused(found.why_not(Move.ACCEPT))
+        raise Refused(found.why_not(Move.RETRY if found.status is Status.FAILED else Move.ACCEPT))
     if found.needs_other_eyes(current_user):
         raise Refused(OTHER_EYES)
     return found

@@ -173,7 +173,12 @@ def _checking(story: Story, project: Project, template: str) -> None:
 def _refused(story: Story, project: Project, template: str) -> None:
     story.send(project)
     export = story.accept(project, template, Customer_Code="HARBRLITE")
-    _fail(story, export, "Spectrum did not accept the job.", [["Customer_Code", "Customer Code HARBRLITE is invalid."]])
+    _fail(
+        story,
+        export,
+        "Spectrum refused to create the job: Customer: Customer Code HARBRLITE is invalid.",
+        [["Customer_Code", "Customer Code HARBRLITE is invalid."]],
+    )
 
 
 def _another(story: Story, project: Project, number: str) -> None:

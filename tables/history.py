@@ -8,11 +8,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base
 from tables.base import Moment, plain_enum, utcnow
-from tables.moves import Status
+from tables.moves import Move, Status
 
 if TYPE_CHECKING:
     from models import Project
     from tables.people import Person
+
+
+DEEDS = {
+    str(Move.TAKE_BACK): "took it back",
+    str(Move.FAIL): "could not export it",
+    str(Move.LOSE_TRACK): "began to look for it in Spectrum",
+    str(Move.FOUND): "found it in Spectrum",
+}
 
 
 class Event(Base):
@@ -45,3 +53,8 @@ class Event(Base):
     @property
     def who(self) -> str:
         return self.person.name if self.person else "Countersign"
+
+    @property
+    def deed(self) -> str:
+        """What the person, or Countersign, did, to be read after their name."""
+        return DEEDS.get(self.action, self.action)

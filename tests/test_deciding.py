@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import Browser
+from lxml import html
 from sqlalchemy import event
 
 from erp.fields import compose
@@ -54,6 +55,7 @@ def unchanged(project: Project) -> bool:
         ({"job_number": " t-comm "}, "Spectrum already has job T-COMM"),
         ({"taxable": ""}, "Yes or No"),
         ({"taxable": "X"}, "Taxable"),
+        ({"job_name": " "}, "Enter a name for the job."),
         ({"job_name": "x" * 26}, "26 characters long; Spectrum takes 25"),
         ({"division": "north"}, "Division"),
         ({"price_type": ""}, "Price Type"),
@@ -324,3 +326,75 @@ def test_search_finds_number_name_place_and_sender_in_any_case(browser: SignIn, 
 def test_a_search_that_finds_nothing_says_so(browser: SignIn, waiting: Project) -> None:
     page = browser("approver").client.get("/erp/jobs", query_string={"q": "no such thing"})
     assert "Nothing here matches" in page.text
+
+
+@pytest.mark.parametrize("place", ["row", "standing"])
+def test_how_an_export_ended_is_said_once_it_has(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job, place: str
+) -> None:
+    lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
+    waiting.accept(cast["approver"], lines, template, "HB")
+    db.session.commit()
+    approver, address = browser("approver"), f"/approvals/{waiting.id}/{place}?was=Exporting"
+    assert "HX-Trigger" not in approver.get(address).headers
+    waiting.fail("Spectrum refused to create the job: City: Too long.")
+    db.session.commit()
+    said = approver.get(address).headers["HX-Trigger"]
+    assert f"{waiting.title} is Failed to Export now. Spectrum refused to create the job: City: Too long." in said
+
+
+def test_a_failed_project_with_another_job_says_what_comes_before_retry(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
+) -> None:
+    lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
+    export = waiting.accept(cast["approver"], lines, template, "HB")
+    export.found = {"Job_Number": "26-014"}
+    waiting.fail("Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
+    db.session.commit()
+    approver = browser("approver")
+    for panel in ("accept", "reject"):
+        answer = approver.get(f"/approvals/{waiting.id}/{panel}")
+        assert (answer.status_code, "Press Link to it instead, or Not ours, first." in answer.text) == (409, True)
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_rejection_says_that_the_sender_is_told_only_where_that_is_so(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], active: bool
+) -> None:
+    cast["manager"].active = active
+    db.session.commit()
+    approver = browser("approver")
+    there = approver.post(f"/approvals/{waiting.id}/reject", {"version": waiting.version, "comment": "No"}).location
+    page = approver.get(there).text
+    assert "It is editable again" in page
+    assert ("the sender is told by mail" in page) is active
+
+
+@pytest.mark.parametrize(
+    ("messages", "lines"),
+    [
+        ([["City", "Too long."]], ["Spectrum refused to create the job: City: Too long."]),
+        (
+            [["City", "Too long."], ["State", "Unknown."]],
+            ["Spectrum refused to create the job.", "City: Too long.", "State: Unknown."],
+        ),
+    ],
+)
+def test_why_spectrum_refused_is_said_once(
+    browser: SignIn,
+    waiting: Project,
+    cast: dict[str, Person],
+    template: Job,
+    messages: list[list[str]],
+    lines: list[str],
+) -> None:
+    sent = compose(waiting.information, {}, {"Job_Number": "26-014"})
+    export = waiting.accept(cast["approver"], sent, template, "HB")
+    told = "; ".join(": ".join(each) for each in messages)
+    export.cause, export.messages = f"Spectrum refused to create the job: {told}", messages
+    waiting.fail(export.cause)
+    export.finish()
+    db.session.commit()
+    page = html.fromstring(browser("approver").get("/erp/jobs?filter=failed-to-export").text)
+    said = page.xpath('//tbody//*[@class="cause" or self::li]')
+    assert [each.text_content() for each in said] == lines
