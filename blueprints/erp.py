@@ -109,6 +109,6 @@ def _about_spectrum() -> dict[str, Any]:
 def _setting(name: str, default: Any = None) -> Any:
     """What `Setting.read` says, without asking the database for each."""
     settings = Tally.remembered(
-        "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}
+        "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}, patience=0
     )
     return settings.get(name, default)

@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 import pairing
 from access import APPROVER, requires
 from blueprints.answering import Asked, comment, conflict, current_project, done, get_project, page, refused
-from blueprints.results import Result, attempt, told
+from blueprints.results import Result, as_id, attempt, ticked, told
 from erp.fields import job_key
 from extensions import db
 from models import Job, Move, Project, Refused
@@ -123,6 +123,8 @@ def choose_project(job_id: int) -> Any:
         return redirect(url_for(".link_form", project_id=project.id, job=job.number))
     pair = pairing.pairs([job]).get(job.key)
     error = f"No project has the number {number}." if number else ""
+    if "number" in request.args and not number:
+        error = "Enter the number of the project."
     return render_template("job_link.html", job=job, number=number, pair=pair, error=error), 422 if error else 200
 
 
@@ -144,9 +146,8 @@ def add_ticked() -> Any:
 @requires(APPROVER)
 def link_ticked() -> Any:
     """Link to Existing Project: one job goes to the choice of its project; several are linked to the ones shown."""
-    ticked = request.form.getlist("job")
-    if len(ticked) == 1 and ticked[0].isdecimal():
-        return redirect(url_for(".choose_project", job_id=int(ticked[0])), 303)
+    if len(jobs := ticked("job")) == 1:
+        return redirect(url_for(".choose_project", job_id=jobs[0]), 303)
 
     def link_to_pair(job: Job) -> str:
         project = _pair_as_shown(job)
@@ -161,18 +162,30 @@ def link_ticked() -> Any:
 @blueprint.post("/erp/jobs/archive")
 @requires(APPROVER)
 def archive_ticked() -> Any:
-    return _archive(True, "put away. They are under Archived.")
+
+    def put_away(job: Job) -> str:
+        if problem := pairing.taken(job):
+            raise Refused(problem)
+        job.archived = True
+        return f"{job.title} was put away."
+
+    return _told(_each_ticked(put_away), "put away. They are under Archived")
 
 
 @blueprint.post("/erp/jobs/bring-back")
 @requires(APPROVER)
 def bring_back_ticked() -> Any:
-    return _archive(False, "brought back.")
+
+    def bring_back(job: Job) -> str:
+        job.archived = False
+        return f"{job.title} was brought back."
+
+    return _told(_each_ticked(bring_back), "brought back")
 
 
 def _each_ticked(act: Callable[[Job], str]) -> list[Result]:
     """Do it with each ticked job, in a transaction each."""
-    return [_result(job_id, act) for job_id in _ticked()]
+    return [_result(job_id, act) for job_id in ticked("job")]
 
 
 def _result(job_id: int, act: Callable[[Job], str]) -> Result:
@@ -188,23 +201,12 @@ def _not_free(job: Job) -> str:
 def _pair_as_shown(job: Job) -> Project:
     """The project that the row offered, as the row showed it; else Refused."""
     project_id, _, version = request.form.get(f"pair-{job.id}", "").partition(":")
-    if not project_id.isdecimal():
+    if not project_id:
         raise Refused("No project has this number. Tick this job alone to choose its project.")
-    project = db.session.get(Project, int(project_id), with_for_update=True) or abort(404)
+    project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
     if version != str(project.version):
         raise Refused(f"{project.title} was changed meanwhile; it is {project.status} now.")
     return project
-
-
-def _archive(archived: bool, what: str) -> Any:
-    ticked = _ticked()
-    db.session.execute(update(Job).where(Job.id.in_(ticked)).values(archived=archived))
-    db.session.commit()
-    return _told([Result("", worked=True)] * len(ticked), what.removesuffix("."))
-
-
-def _ticked() -> list[int]:
-    return [int(job_id) for job_id in request.form.getlist("job") if job_id.isdecimal()]
 
 
 def _told(results: list[Result], what: str) -> Any:

@@ -4,11 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import flash, redirect, render_template
+from flask import flash, redirect, render_template, request
 from sqlalchemy.exc import IntegrityError
 
+from access import LARGEST_ID
 from extensions import db
 from models import Refused
+
+
+def as_id(text: str) -> int:
+    """The id that a form names; 0, which no row has, where it is none."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
+    return number if number <= LARGEST_ID else 0
+
+
+def ticked(name: str) -> list[int]:
+    """The ids of the ticked rows."""
+    return [as_id(text) for text in request.values.getlist(name)]
 
 
 @dataclass(frozen=True)

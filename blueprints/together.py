@@ -11,9 +11,9 @@ from sqlalchemy import select
 import acceptance
 import numbering
 from acceptance import Acceptance
-from access import APPROVER, LARGEST_ID, requires
+from access import APPROVER, requires
 from blueprints.answering import get_project
-from blueprints.results import Result, attempt, told
+from blueprints.results import Result, attempt, ticked, told
 from extensions import db
 from models import Export, Job, Project, Refused, Status
 from wording import plural
@@ -101,8 +101,8 @@ def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
 
 def _ticked() -> list[Project]:
     """The ticked projects, those that wait longest first."""
-    ids = [int(each) for each in request.values.getlist("project") if each.isdecimal() and int(each) <= LARGEST_ID]
-    return list(db.session.scalars(select(Project).where(Project.id.in_(ids)).order_by(Project.sent_at, Project.id)))
+    some = Project.id.in_(ticked("project"))
+    return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
 
 
 def _accept_page(forms: list[Acceptance]) -> str:

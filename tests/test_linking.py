@@ -189,6 +189,26 @@ def test_one_ticked_job_goes_to_the_choice_of_its_project(
     assert approver.get(f"{address}?number=26-a").location == f"/approvals/{project.id}/link?job=J-77"
 
 
+def test_a_job_that_got_its_project_meanwhile_is_not_put_away(
+    browser: Browsing, make_job: Callable[..., Job], waiting: Project, cast: Cast
+) -> None:
+    job = make_job()
+    waiting.link(cast["approver"], job, "HB")
+    db.session.commit()
+    answer = browser("approver").post("/erp/jobs/archive", tick(job))
+    assert answer.status_code == 409
+    assert waiting.title in answer.text
+    db.session.refresh(job)
+    assert not job.archived
+
+
+@pytest.mark.parametrize("job", ["9" * 23, "9" * 5000, "-1", "\u0663"])
+@pytest.mark.parametrize("action", ["archive", "bring-back", "add", "link"])
+def test_a_job_that_can_not_be_is_not_found(browser: Browsing, action: str, job: str) -> None:
+    answer = browser("approver").post(f"/erp/jobs/{action}", {"job": [job, job], f"pair-{job}": f"{job}:1"})
+    assert answer.status_code == 404
+
+
 def test_an_archived_job_is_under_archived_until_it_is_brought_back(
     browser: Browsing, make_job: Callable[..., Job]
 ) -> None:

@@ -92,9 +92,15 @@ def test_while_paused_nothing_is_exported_and_after_resume_it_is(
     assert accepted.status is Status.SYNCED
 
 
-def test_while_paused_every_erp_page_says_who_paused(browser: SignIn, accepted: Project) -> None:
+def test_while_paused_every_erp_page_says_who_paused(
+    browser: SignIn, accepted: Project, make_project: Callable[..., Project], cast: dict[str, Person], template: Job
+) -> None:
     controller = browser("controller")
+    waiting = make_project(number="26-015")
+    waiting.send(cast["manager"])
+    db.session.commit()
     pages = ["/erp/jobs", "/erp/jobs?filter=synced", ADDRESS, f"/approvals/{accepted.id}"]
+    pages += [f"/erp/together/reject?project={waiting.id}", f"/erp/jobs/{template.id}/link"]
     assert not any("Exports are paused" in controller.get(address).text for address in pages)
     controller.post(f"{ADDRESS}/pause")
     for address in pages:
