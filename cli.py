@@ -27,7 +27,7 @@ import transfer
 from demo import seed
 from erp import ERP, Unreadable
 from extensions import db, writing
-from models import ON_SERVER, PASSWORD_LENGTH, Level, Person, Project, utcnow
+from models import ON_SERVER, PASSWORD_LENGTH, Level, Person, Project, Setting, utcnow
 from wording import local, plural
 
 
@@ -110,7 +110,10 @@ def _person(email: str) -> Person:
 
 
 def _password() -> str:
-    password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("The password is not in UTF-8.") from None
     if len(password) < PASSWORD_LENGTH:
         raise click.ClickException(f"A password has {PASSWORD_LENGTH} characters or more.")
     return password
@@ -245,7 +248,10 @@ def refresh_jobs() -> None:
 @exports.command("run")
 def run_exports() -> None:
     """Do the exports that are due, once, a line per project."""
-    exporting.run_due(_spectrum(), click.echo)
+    erp = _spectrum()
+    if paused := Setting.read(Setting.PAUSED):
+        raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
+    exporting.run_due(erp, click.echo)
 
 
 def _spectrum() -> ERP:

@@ -14,9 +14,11 @@ AT_ONCE = 1000  # rows
 def move(address: str) -> int:
     """Copy the present database into the empty one at the address; the number of rows.
 
-    Raises BackupError where that holds people already, and ValueError where the address is none.
+    Raises BackupError where that holds people already or is no PostgreSQL, and ValueError where the address is none.
     """
     url = make_url(database_url(address))
+    if url.get_backend_name() != "postgresql":
+        raise BackupError("Give the address of a PostgreSQL database, such as postgresql://server/countersign.")
     with brought_to_date(url):
         if db.session.scalar(select(Person.id).limit(1)):
             raise BackupError("That database is in use already. Make a new, empty one, and move there.")

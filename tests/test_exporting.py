@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from flask import Flask
 from sqlalchemy import update
 
 import exporting
+import joblist
 from erp import Answer, Message, Outcome
 from erp.fake import FakeERP
 from erp.fields import compose
@@ -104,6 +106,15 @@ def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Ca
     assert run(erp) == []
     assert erp.calls == []
     assert project.status is Status.EXPORTING
+
+
+def test_the_command_says_that_exports_are_paused(app: Flask, monkeypatch: pytest.MonkeyPatch, erp: FakeERP) -> None:
+    monkeypatch.setattr(joblist, "spectrum", lambda: erp)
+    Setting.write(Setting.PAUSED, {"by": "Dana"})
+    db.session.commit()
+    result = app.test_cli_runner().invoke(args=["exports", "run"])
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "Dana paused exports" in result.output
 
 
 def test_five_hundred_wait_without_a_storm_while_spectrum_is_away_and_go_in_order_when_it_returns(

@@ -1,6 +1,7 @@
 """From SQLite to PostgreSQL: every row arrives, and what is new gets the next number."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,10 @@ def test_a_database_with_people_in_it_is_not_moved_into(app: Flask, new_database
 def test_an_address_of_no_database_is_refused_in_a_sentence(app: Flask) -> None:
     result = move(app, "https://somewhere")
     assert (result.exit_code, "ADDRESS must begin with" in result.output) == (1, True)
+
+
+@ON_SQLITE
+def test_no_database_is_moved_into_a_file(app: Flask, tmp_path: Path) -> None:
+    result = move(app, f"sqlite:///{tmp_path / 'new.db'}")
+    assert (result.exit_code, "address of a PostgreSQL database" in result.output) == (1, True)
+    assert not (tmp_path / "new.db").exists()

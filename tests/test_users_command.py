@@ -8,7 +8,7 @@ from extensions import db
 from models import HASHER, Level, Person
 
 
-def users(app: Flask, *args: str, stdin: str = "") -> tuple[int, str, str]:
+def users(app: Flask, *args: str, stdin: str | bytes = "") -> tuple[int, str, str]:
     """Exit code, standard output and standard error of `flask users …`."""
     result = app.test_cli_runner().invoke(args=["users", *args], input=stdin)
     db.session.rollback()
@@ -36,10 +36,12 @@ def test_create_adds_a_person_who_can_sign_in(app: Flask) -> None:
         ("x@example.com", " ", PASSWORD, "Enter a name"),
         ("x@example.com", "X", "elevenchars\n", "A password has 12 characters or more."),
         ("x@example.com", "X", "", "A password has 12 characters or more."),
+        ("x@example.com", "X", b"\xff" * 12 + b"\n", "The password is not in UTF-8."),
+        ("x@weiß.example", "X", PASSWORD, "Enter an email address"),
     ],
 )
 def test_create_says_in_a_sentence_why_it_could_not(
-    app: Flask, cast: dict[str, Person], email: str, name: str, stdin: str, sentence: str
+    app: Flask, cast: dict[str, Person], email: str, name: str, stdin: str | bytes, sentence: str
 ) -> None:
     code, said, complaint = users(app, "create", email, "--name", name, "--password-stdin", stdin=stdin)
     assert (code, said) == (1, "")
