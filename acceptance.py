@@ -82,6 +82,8 @@ class Acceptance:
         self.errors = {names.get(element, element): sentence for element, sentence in found.items()}
         if self.template is None:
             self.errors["template"] = "Select a job template."
+        if not self.typed["job_name"]:
+            self.errors["job_name"] = "Enter a name for the job."
         if not self.typed["taxable"]:
             self.errors["taxable"] = "Say whether the job is taxable: Yes or No."
         if not (verdict := self.verdict).free:

@@ -20,6 +20,7 @@ bind = f"{_settings['HOST']}:{_settings['PORT']}"
 workers = 2
 worker_class = "gthread"
 threads = 4
+limit_request_line = 8190  # the most that gunicorn takes: what is too long to make sense is ignored by the page
 timeout = 60
 graceful_timeout = 25
 control_socket_disable = True

@@ -8,7 +8,7 @@ from typing import Any
 from models import INFORMATION
 
 DATES = ("start_date", "completion_date")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f]")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

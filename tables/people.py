@@ -63,7 +63,7 @@ DIRECTORY = {
     "subscribed": "Subscribe to ERP digest emails",
     "active": "Active",
 }
-EMAIL = re.compile(r"[^@\s\0-\x1f\x7f<>,;:\"()]+@[^@\s\0-\x1f\x7f<>,;:\"()]+")
+EMAIL = re.compile(r"(?=[!-~]+$)[^@<>,;:\"()]+@[^@<>,;:\"()]+")  # in ASCII, which every mail server takes
 # How long the link of a mail is good, by what the mail is for; the link is used up by setting the password
 LINKS = {"invitation": timedelta(days=7), "reset": timedelta(hours=1)}
 LINK_PAUSE = timedelta(minutes=5)
