@@ -20,7 +20,10 @@ from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.orm import DeclarativeBase
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-PRAGMAS = ("journal_mode=WAL", "busy_timeout=15000", "foreign_keys=ON", "synchronous=FULL")
+PRAGMAS = (
+    *("journal_mode=WAL", "busy_timeout=15000", "foreign_keys=ON", "synchronous=FULL"),
+    "cache_size=-512",  # kilobytes: there are many connections, and the system keeps the file in memory as well
+)
 
 
 class Base(DeclarativeBase):

@@ -115,11 +115,16 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 def _header(cells: list[str], found: Import) -> list[str]:
     header = [cell.casefold() for cell in cells]
     missing = [column for column in ("number", "name") if column not in header]
-    strange = [cell for cell in header if cell not in (*COLUMNS, *TOLD)]
+    strange = [cell for cell in header if cell and cell not in (*COLUMNS, *TOLD)]
+    if len(header) == 1 and ";" in header[0]:
+        found.problems.append((1, "The columns must be separated by commas, not by semicolons."))
+        return header
     if missing:
         found.problems.append((1, f"The header must have the column {' and '.join(missing)}."))
     if strange:
         found.problems.append((1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}."))
+    if "" in header:
+        found.problems.append((1, "A column has no name."))
     if len(set(header)) < len(header):
         found.problems.append((1, "A column is there twice."))
     return header

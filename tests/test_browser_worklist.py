@@ -52,6 +52,12 @@ def test_a_search_keeps_the_order_that_was_chosen(waiting: Page) -> None:
     expect(waiting.get_by_role("columnheader", name="Name")).to_have_attribute("aria-sort", "ascending")
 
 
+def test_a_search_for_five_thousand_letters_is_answered_with_a_page(live: Live, page: Page) -> None:
+    answer = live.sign_in(page).goto(f"{live.url}/erp/jobs?q={'x' * 5000}")
+    assert answer is not None
+    assert answer.status == 200
+
+
 def test_typing_searches_the_projects_too(live: Live, page: Page) -> None:
     live.sign_in(page, "kari.iversen").goto(f"{live.url}/admin/projects")
     search(page).press_sequentially("depot", delay=20)

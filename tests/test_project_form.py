@@ -77,3 +77,12 @@ def test_switching_off_a_project_that_waits_says_that_it_is_retrieved(
     assert "retrieved from accounting" in manager.get(address).text
     db.session.refresh(project)
     assert (project.status, project.active) == (Status.RETRIEVED, False)
+
+
+@pytest.mark.parametrize("number", ["26-\u200b014", "26-\u202e014", "26-\x07014"])
+def test_a_number_with_an_invisible_character_is_refused(
+    manager: Browser, make_project: Callable[..., Project], number: str
+) -> None:
+    project = make_project()
+    answer = manager.post(f"/admin/projects/{project.id}", form(project, number=number))
+    assert (answer.status_code, "invisible character" in answer.text) == (422, True)

@@ -282,6 +282,11 @@ def test_a_forgotten_password_gets_the_same_answer_whether_the_account_exists_or
     assert [(delivery.kind, delivery.person.name) for delivery in deliveries] == [("reset", "Approver")]
 
 
+def test_a_link_for_nobody_is_refused_at_once(app: Flask) -> None:
+    answer = ask_for_link(app, " ")
+    assert (answer.status_code, "Enter your email address." in answer.text) == (422, True)
+
+
 def test_asking_again_within_five_minutes_mails_nothing_more(app: Flask) -> None:
     with time_machine.travel(utcnow(), tick=False) as clock:
         for minutes, mails in ((0, 1), (4, 1), (2, 2)):

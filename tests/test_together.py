@@ -72,6 +72,7 @@ def test_a_row_that_changed_meanwhile_fails_alone_and_says_so(
     assert answer.status_code == 409
     assert "26-002 Depot 2: It was changed meanwhile and is Retrieved now." in answer.text
     assert "26-001 Depot 1 was rejected." in answer.text
+    assert "The addresses are missing." in answer.text
     assert statuses(waiting) == [Status.REJECTED, Status.RETRIEVED, Status.REJECTED]
 
 

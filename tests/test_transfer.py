@@ -145,6 +145,8 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
     [
         (b"number,city\n1,Fife\n", "Line 1: The header must have the column name."),
         (b"number,name,colour\n1,a,b\n", "Line 1: There is no column colour."),
+        (b"number,name,\n1,a,\n", "Line 1: A column has no name."),
+        (b"number;name\n1;a\n", "Line 1: The columns must be separated by commas, not by semicolons."),
         (b"number,name,name\n1,a,b\n", "Line 1: A column is there twice."),
         (b"number,name\n26-014,Caf\xe9\n", "Line 2: This is not UTF-8 text."),
         (b'number,name\n26-014,Depot\n26-015,"Tr"ail\n', "Line 3: This is not CSV"),

@@ -109,7 +109,7 @@ def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
             wanted[tool] = Level(form.get(tool))
         except ValueError:
             errors[tool] = f"Choose one of {', '.join(level.label for level in Level)}."
-    wanted["email"] = wanted["email"].casefold()
+    wanted["email"] = wanted["email"].lower()
     return wanted, errors
 
 
