@@ -402,10 +402,11 @@ class Export(Leased, Base):
     accepted_by: Mapped[Person] = relationship()
 
     @classmethod
-    def lock_above(cls, row_id: int) -> None:
+    def lock_above(cls, row_id: int) -> "Project | None":
         """Whoever decides about a project locks it before its export; so does a worker."""
         above = select(cls.project_id).where(cls.id == row_id).scalar_subquery()
-        db.session.execute(select(Project.id).where(Project.id == above).with_for_update())
+        project = select(Project).where(Project.id == above).with_for_update()
+        return db.session.scalar(project, execution_options={"populate_existing": True})
 
     @classmethod
     def template_last_used(cls, by: Person) -> str:
