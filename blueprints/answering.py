@@ -108,6 +108,9 @@ def how_it_is(project: Project) -> str:
     last = project.events[0]
     if last.person_id is None:
         return f"{project.title} is {project.status} now. {last.comment}".rstrip()
+    if last.deed != last.action:
+        ago = age(utcnow() - last.at)
+        return f"{project.title}: {last.who} {last.deed} {ago} ago; it is {project.status} now."
     return f"{project.title} was {last.action} by {last.who} {age(utcnow() - last.at)} ago and is {project.status} now."
 
 

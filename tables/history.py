@@ -57,4 +57,6 @@ class Event(Base):
     @property
     def deed(self) -> str:
         """What the person, or Countersign, did, to be read after their name."""
+        if self.action == Move.FAIL and self.person_id:
+            return "did not find it in Spectrum"
         return DEEDS.get(self.action, self.action)

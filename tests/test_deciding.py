@@ -343,6 +343,34 @@ def test_how_an_export_ended_is_said_once_it_has(
     assert f"{waiting.title} is Failed to Export now. Spectrum refused to create the job: City: Too long." in said
 
 
+def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
+) -> None:
+    lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
+    waiting.accept(cast["approver"], lines, template, "HB")
+    waiting.take_back(cast["controller"])
+    db.session.commit()
+    page = browser("approver").get(f"/approvals/{waiting.id}").text
+    assert "<b>Controller</b> took it back" in page
+    said = browser("approver").get(f"/approvals/{waiting.id}/row?was=Exporting").headers["HX-Trigger"]
+    assert f"{waiting.title}: Controller took it back less than a minute ago; it is Ready to Export now." in said
+
+
+def test_who_says_that_it_is_not_in_spectrum_is_not_said_to_have_failed(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
+) -> None:
+    lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
+    export = waiting.accept(cast["approver"], lines, template, "HB")
+    waiting.lose_track("Spectrum did not answer.")
+    export.looks = 2
+    db.session.commit()
+    waiting.settle(cast["controller"], exists=False, comment="I looked")
+    db.session.commit()
+    page = browser("approver").get(f"/approvals/{waiting.id}").text
+    assert "<b>Controller</b> did not find it in Spectrum" in page
+    assert "<b>Countersign</b> began to look for it in Spectrum" in page
+
+
 def test_a_failed_project_with_another_job_says_what_comes_before_retry(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
