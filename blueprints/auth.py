@@ -68,7 +68,7 @@ def ask_for_link() -> Any:
     """Mail a link, if there is such a person; the answer does not tell."""
     email = request.form.get("email", "").strip()
     if not email:
-        return render_template("forgotten.html", error="Enter your email address."), 422
+        return render_template("forgotten.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
         return render_template("forgotten.html", email=email, error=refusal), 429
     person = Person.by_email(email)

@@ -285,6 +285,7 @@ def test_a_forgotten_password_gets_the_same_answer_whether_the_account_exists_or
 def test_a_link_for_nobody_is_refused_at_once(app: Flask) -> None:
     answer = ask_for_link(app, " ")
     assert (answer.status_code, "Enter your email address." in answer.text) == (422, True)
+    assert 'aria-invalid="true"' in answer.text
 
 
 def test_asking_again_within_five_minutes_mails_nothing_more(app: Flask) -> None:
