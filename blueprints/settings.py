@@ -205,7 +205,8 @@ def _events() -> Sequence[Event]:
     """The latest changes of these settings."""
     words = ("paused exports", "resumed exports", "changed the job number pattern", "changed job template %")
     settings = or_(*(Event.action.like(word) for word in words))
-    return db.session.scalars(select(Event).where(settings).order_by(Event.id.desc()).limit(10)).all()
+    of_no_project = select(Event).where(Event.project_id.is_(None), settings)  # where few of so many events are
+    return db.session.scalars(of_no_project.order_by(Event.id.desc()).limit(10)).all()
 
 
 # --- backups --------------------------------------------------------------------------------------------------------
