@@ -7,7 +7,7 @@ only for a line that has something to tell of it. What the lists are and how the
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Select, String, and_, bindparam, cast, column, exists, func, literal_column, or_, select, table
 from sqlalchemy import null as nothing
 from sqlalchemy import text as sql
-from sqlalchemy.orm import outerjoin
+from sqlalchemy.orm import join, outerjoin
 
 from extensions import db
-from models import Export, Job, Person, Project, Standing, Status
+from models import ORDERS, Export, Job, Person, Project, Standing, Status
 from paging import Listing, Order, Values
 
 kept = lru_cache(maxsize=256)  # shapes
@@ -27,9 +27,9 @@ PROJECT_SORTS: dict[str, Any] = {
     "number": Project.number_key,
     "name": func.lower(Project.name),
     "place": func.lower(Project.city),
-    "sender": func.coalesce(func.lower(Person.name), ""),
+    "sender": Project.sender_key,
     "sent": waiting_since,
-    "job": func.coalesce(Project.job_key, ""),
+    "job": func.coalesce(Project.job_key, literal_column("''")),
     "status": Project.status,
 }
 JOB_SORTS: dict[str, Any] = {
@@ -39,9 +39,11 @@ JOB_SORTS: dict[str, Any] = {
     "division": Job.division,
 }
 WITH_SENDER = outerjoin(Project, Person, Project.sent_by_id == Person.id)
-SEARCH = table("project_search", column("rowid"))  # SQLite's trigram index over the open queue
-TRIGRAM = 3  # shorter words are in no such index
 QUEUE = (Status.READY,)
+# SQLite's trigram indexes: over the open queue, which is searched all day, and over everything
+SEARCH_QUEUE, SEARCH_ALL = (table(name, column("rowid")) for name in ("project_search", "project_search_all"))
+TRIGRAM = 3  # shorter words are in no such index
+KEPT_FOR_ALL = ("number", "job", *ORDERS)
 
 
 @dataclass(frozen=True)
@@ -127,28 +129,38 @@ def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
 
 
 @kept
-def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> Listing:
-    """The projects in these statuses and of that age that have so many words in their text."""
-    beside = [nothing(), nothing()] if statuses == QUEUE else BESIDE  # what waits has neither
-    rows = select(*COLUMNS, *beside).select_from(WITH_SENDER)
-    rows = rows.where(_stands(statuses), *_aged(age), *has(Project.search_text, words))
-    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since, up))
+def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> Listing:
+    """The projects in these statuses, or in all, of that age, that have so many words in their text.
+
+    Where they are `most` of all projects, they are met on the way through all, if those are kept in that order.
+    """
+    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE  # what waits has neither
+    rows = select(*COLUMNS, *beside).select_from(WITH_SENDER).where(*_aged(age), *has(Project.search_text, words))
+    if statuses:
+        rows = rows.where(_stands(statuses, planned=not (most and sort.removeprefix("-") in KEPT_FOR_ALL)))
+    return Listing(rows, _order_of_projects(statuses, up, sort))
 
 
 @kept
-def hits(sort: str, age: str, on_the_way: bool = False) -> Listing:
-    """What SQLite's index of the open queue finds; `on_the_way` through the queue, or each looked up."""
-    found = select(SEARCH.c.rowid).where(sql("project_search MATCH :quoted"))
-    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(Project.id.in_(found), *_aged(age))
-    rows = rows.where(_stands(QUEUE)) if on_the_way else rows
-    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, waiting_since), None if age else found)
+def found(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> Listing:
+    """The same by one of SQLite's indexes: what that finds is put in order. `words` are too short for it."""
+    index = SEARCH_QUEUE if statuses == QUEUE else SEARCH_ALL
+    matches = sql(f"{index.name} MATCH :quoted")
+    source = outerjoin(join(index, Project, Project.id == index.c.rowid), Person, Project.sent_by_id == Person.id)
+    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE
+    rows = select(*COLUMNS, *beside).select_from(source).where(matches, *_aged(age), *has(Project.search_text, words))
+    if statuses not in (QUEUE, ()):
+        return Listing(rows.where(_stands(statuses, planned=False)), _order_of_projects(statuses, up, sort))
+    counted = None if age or words else select(index.c.rowid).where(matches)
+    return Listing(rows, _order_of_projects(statuses, up, sort), counted)
 
 
 @kept
-def everything(sort: str, words: int) -> Listing:
-    """Every project that has so many words in its text."""
-    rows = select(*COLUMNS, nothing(), nothing()).select_from(WITH_SENDER).where(*has(Project.search_text, words))
-    return Listing(rows, _order(PROJECT_SORTS, sort, Project.id, Project.id, up=False))
+def met(sort: str, age: str, words: int) -> Listing:
+    """Of the open queue, what its index finds, but met on the way through the queue."""
+    in_index = Project.id.in_(select(SEARCH_QUEUE.c.rowid).where(sql(f"{SEARCH_QUEUE.name} MATCH :quoted")))
+    listing = projects(QUEUE, True, sort, age, words)
+    return replace(listing, rows=listing.rows.where(in_index))
 
 
 @kept
@@ -168,15 +180,25 @@ def jobs_of(slug: str) -> Select[Any]:
 
 def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
     """What the address sorts by, else the list's own order."""
-    source = Job.__table__ if sorts is JOB_SORTS else WITH_SENDER
+    source = Job.__table__ if sorts is JOB_SORTS else Project.__table__
     key = sorts.get(sort.removeprefix("-"))
     return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
 
 
-def _stands(statuses: Sequence[Status]) -> Any:
-    """The condition on the status; written out, so that the indexes of the open queue apply."""
-    written: list[Any] = [literal_column(f"'{status}'") for status in statuses]
-    return Project.status == written[0] if len(written) == 1 else Project.status.in_(written)
+def _order_of_projects(statuses: tuple[Status, ...], up: bool, sort: str) -> Order:
+    """Of one status, an order by status is the list's own."""
+    sorts = PROJECT_SORTS | ({"status": waiting_since} if len(statuses) == 1 else {})
+    return _order(sorts, sort, Project.id, waiting_since if statuses else Project.id, up)
+
+
+def _stands(statuses: Sequence[Status], planned: bool = True) -> Any:
+    """The condition on the status, written out, so that the indexes of the open queue apply.
+
+    It is `planned` with, or the database does not look for an index of it.
+    """
+    status: Any = Project.status if planned else literal_column("(project.status || '')")
+    written: list[Any] = [literal_column(f"'{each}'") for each in statuses]
+    return status == written[0] if len(written) == 1 else status.in_(written)
 
 
 def _aged(age: str) -> list[Any]:
@@ -189,17 +211,17 @@ def has(text: Any, words: int) -> list[Any]:
 
 
 def words_of(q: str) -> list[str]:
-    """The words of a search; a place is written with a comma, which is no part of either word."""
-    return [word for each in q.casefold().split() if (word := each.strip(",")) or each == q]
+    """The words of a search, the shortest first; a place is written with a comma, which is no part of either word."""
+    return sorted((word for each in q.casefold().split() if (word := each.strip(",")) or each == q), key=len)
 
 
 def sought(words: Sequence[str]) -> dict[str, Any]:
-    """The words as values: each for `has`, and all as SQLite's index takes them."""
-    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+    """The words as values: each for `has`, and those that SQLite's indexes have as they take them."""
+    quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= TRIGRAM)
     anywhere = ("%" + re.sub("[/%_]", r"/\g<0>", word) + "%" for word in words)
     return {"quoted": quoted} | {f"word_{number}": word for number, word in enumerate(anywhere)}
 
 
-def in_index(words: Sequence[str]) -> bool:
-    """Whether SQLite's index has all of these words."""
-    return bool(words) and db.engine.dialect.name == "sqlite" and all(len(word) >= TRIGRAM for word in words)
+def too_short(words: Sequence[str]) -> int:
+    """How many of the words no index on SQLite has; of PostgreSQL, which decides for itself, all."""
+    return sum(len(word) < TRIGRAM or db.engine.dialect.name != "sqlite" for word in words)

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Index, String, func, select, text
+from sqlalchemy import JSON, ForeignKey, Index, String, func, inspect, select, text, update
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from sqlalchemy.orm.attributes import set_committed_value
@@ -51,9 +51,11 @@ SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  
 OTHER_EYES = "You sent this project, so another accounting approver must accept it."
 
 
-# The open queue has an order of its own for each of these, because it is what is looked at all day
+# What lists are sorted by. All projects are kept in these orders, which a change of status does not touch; what waits
+# has orders of its own, because it is what is looked at all day and a small part of all
+ORDERS: dict[str, Any] = {"name": text("lower(name)"), "place": text("lower(city)"), "sender": "sender_key"}
+OPEN_QUEUE = ORDERS | {"number": "number_key"}
 WAITS = text(f"status = '{Status.READY}'")
-OPEN_QUEUE: dict[str, Any] = {"number": "number_key", "name": text("lower(name)"), "place": text("lower(city)")}
 
 
 class Project(Standing, Base):
@@ -84,6 +86,7 @@ class Project(Standing, Base):
     job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
     company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
     presumed_job_key: Mapped[str | None] = mapped_column(String(30), index=True)  # the job that it is already, it seems
+    sender_key: Mapped[str] = mapped_column(default="")
     search_text: Mapped[str] = mapped_column(default="")
 
     created_by: Mapped[Person | None] = relationship(foreign_keys=[created_by_id])
@@ -97,6 +100,9 @@ class Project(Standing, Base):
     __mapper_args__ = {"version_id_col": version}
     __table_args__ = (
         Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
+        Index("ix_project_status", "status", "id"),
+        Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
+        *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
         *(
             Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
             for name, key in OPEN_QUEUE.items()
@@ -339,12 +345,23 @@ class Project(Standing, Base):
 @sa_event.listens_for(Project, "before_update")
 def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
     own = {column: getattr(project, column) for column in SEARCHED}
-    project.search_text = search_text(own, project.sent_by.name if project.sent_by else "")
+    project.search_text = search_text(own, project.sender)
+    project.sender_key = project.sender.casefold()
+
+
+@sa_event.listens_for(Person, "after_update")
+def _keep_sender_key(_mapper: Any, connection: Any, person: Person) -> None:
+    if inspect(person).attrs.name.history.has_changes():
+        theirs = update(Project.__table__).where(Project.sent_by_id == person.id)
+        connection.execute(theirs.values(sender_key=person.name.casefold()))
 
 
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
     """What the search field looks through, case folded; `values` by column."""
-    return " ".join(part for part in (*(values.get(column) for column in SEARCHED), sender) if part).casefold()
+    parts = dict.fromkeys(
+        [*(values.get(column) for column in SEARCHED), sender]
+    )  # a job's number is most often the project's
+    return " ".join(part for part in parts if part).casefold()
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:

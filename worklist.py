@@ -4,7 +4,7 @@ Their statements stand in `listings.py`; how a list is cut into pages, in `pagin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -15,7 +15,7 @@ import paging
 from extensions import db
 from listings import AGES, QUEUE
 from models import Project, Status, Tally, utcnow
-from paging import Page, Query, Values
+from paging import Page, Query
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,13 @@ def query_of(args: Mapping[str, str]) -> Query:
 
 def counts() -> dict[str, int]:
     """How many rows each filter holds, by slug."""
-    tally, of_jobs = Tally.read(), Tally.remembered("counts of jobs", _count_jobs)
-    return {slug: _held(each, tally) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
+    of_jobs = Tally.remembered("counts of jobs", _count_jobs)
+    return {slug: _held(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
 
 
-def _held(shown: Filter, tally: Mapping[str, int]) -> int:
-    return sum(tally.get(status, 0) for status in shown.statuses)
+def _held(statuses: tuple[Status, ...]) -> int:
+    """How many projects have one of these statuses, or any."""
+    return sum(Tally.read().get(status, 0) for status in statuses or Status)
 
 
 def _count_jobs() -> dict[str, int]:
@@ -105,30 +106,38 @@ def _count_jobs() -> dict[str, int]:
 
 def page_of(shown: Filter, query: Query) -> Page:
     """One page of a filter's list."""
+    if not shown.lists_jobs:
+        return _page_of_projects(shown.statuses, shown.oldest_first, query)
     words = listings.words_of(query.q)
-    values = listings.sought(words) | (AGES[query.age].moments(utcnow()) if query.age else {})
-    if shown.lists_jobs:
-        jobs = listings.jobs(shown.slug, query.sort, len(words))
-        return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], paging.objects(), values)
-    held = _held(shown, Tally.read())
-    if shown.statuses == QUEUE and listings.in_index(words):
-        return _page_of_hits(query, values, held)
-    listing = listings.projects(shown.statuses, shown.oldest_first, query.sort, query.age, len(words))
-    return listing.page(query, listing.count(values) if words or query.age else held, listings.lines, values)
-
-
-def _page_of_hits(query: Query, values: Values, waiting: int) -> Page:
-    """What the index of the open queue finds: a few are looked up and put in order, many are met on the way soon."""
-    total = listings.hits(query.sort, query.age).count(values)
-    many = total is None or total > PASSED * paging.PER_PAGE * waiting / max(total, 1)
-    return listings.hits(query.sort, query.age, many).page(query, total, listings.lines, values)
+    jobs, values = listings.jobs(shown.slug, query.sort, len(words)), listings.sought(words)
+    return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], paging.objects(), values)
 
 
 def all_projects(query: Query) -> Page:
     """One page of every project, newest first."""
-    words = listings.words_of(query.q)
-    listing, values = listings.everything(query.sort, len(words)), listings.sought(words)
-    total = listing.count(values) if words else sum(Tally.read().get(status, 0) for status in Status)
+    return _page_of_projects((), False, replace(query, age=""))
+
+
+def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: Query) -> Page:
+    """One page of the projects in these statuses, or in all.
+
+    What a search finds few of is put in order; what it finds many of is met on the way soon. In a list which is but a
+    little of what the index has, everything is.
+    """
+    words, held = listings.words_of(query.q), _held(statuses)
+    values = listings.sought(words) | (AGES[query.age].moments(utcnow()) if query.age else {})
+    asked = (statuses, up, query.sort, query.age)
+    short, most = listings.too_short(words), statuses != QUEUE and 2 * held > _held(())
+    listing = listings.projects(*asked, len(words), most)
+    total: int | None = held
+    if short < len(words) and (statuses == QUEUE or most):
+        found = listings.found(*asked, short)
+        total = found.count(values)
+        if total is not None:
+            soon = statuses == QUEUE and total > PASSED * paging.PER_PAGE * held / max(total, 1)
+            listing = listings.met(query.sort, query.age, short) if soon else found
+    elif words or query.age:
+        total = listing.count(values)
     return listing.page(query, total, listings.lines, values)
 
 

@@ -104,7 +104,8 @@ def _projects(manager: Person, company_code: str, zone: str) -> Iterator[dict[st
             "job_key": key if has_job else None,
             "company_code": company_code if has_job else None,
         }
-        yield row | {"search_text": search_text(row, manager.name if sent else "")}
+        sender = manager.name if sent else ""
+        yield row | {"sender_key": sender.casefold(), "search_text": search_text(row, sender)}
 
 
 def _moment(index: int, zone: str) -> str:

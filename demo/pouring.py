@@ -16,6 +16,7 @@ KEPT_BY_TRIGGERS = (
     " ON CONFLICT (name) DO UPDATE SET n = excluded.n",
     "INSERT INTO project_search (rowid, text) SELECT id, search_text FROM project"
     " WHERE status = 'Ready to Export' AND id NOT IN (SELECT rowid FROM project_search)",
+    "INSERT INTO project_search_all (project_search_all) VALUES ('rebuild')",
 )
 
 

@@ -21,7 +21,8 @@ def render_item(kind, item, autogen_context):
 
 def include_name(name, kind, _parents):
     """What the search looks through is made by hand, and no model stands for it: on SQLite a table, else an index."""
-    return kind not in ("table", "index") or not name.startswith(("project_search", "ix_project_ready_search"))
+    by_hand = ("project_search", "ix_project_ready_search", "ix_project_search_all")
+    return kind not in ("table", "index") or not name.startswith(by_hand)
 
 
 def run() -> None:

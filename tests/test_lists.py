@@ -227,6 +227,21 @@ def test_each_project_is_on_one_page_there_and_back(
     assert walk(approver, link(last, "prev"), "prev") == [there[1], there[0]]
 
 
+def test_the_order_by_sender_is_that_of_the_names_as_they_are_now(
+    browser: SignIn, make_project: Callable[..., Project], cast: dict[str, Person]
+) -> None:
+    sent = [make_project(number=f"26-{n:03}") for n in range(2)]
+    for project, sender in zip(sent, ("manager", "clerk"), strict=True):
+        project.send(cast[sender])
+    db.session.commit()
+    first, second = (project.id for project in sent)
+    approver = browser("approver")
+    assert ids(approver.get("/erp/jobs?sort=sender").text) == [second, first]
+    cast["clerk"].name = "Zoë"
+    db.session.commit()
+    assert ids(approver.get("/erp/jobs?sort=sender").text) == [first, second]
+
+
 def test_a_page_goes_on_where_the_one_before_ended_although_that_row_was_decided_meanwhile(
     browser: SignIn, send: Names, cast: dict[str, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +360,8 @@ def test_a_database_that_is_brought_to_date_counts_and_finds_what_it_has(
     migrate(environ["DATABASE_URL"])
     approver = browser("approver")
     assert ids(approver.get("/erp/jobs?q=lofts").text) == [depot]
+    assert approver.get("/admin/projects?q=lofts").text.count("Depot Lofts") == 1
+    assert set(db.session.scalars(select(Project.sender_key))) == {"manager"}
     assert Tally.read()[Status.READY] == 2
 
 
