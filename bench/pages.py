@@ -16,7 +16,8 @@ PER_PAGE = 50
 NUMBER = re.compile(r"\bM\d{7}\b")
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 READY = "SELECT id, number, name FROM project WHERE status = 'Ready to Export' ORDER BY sent_at, id"
-SYNCED = "SELECT number FROM project WHERE status = 'Synced' ORDER BY sent_at DESC, id DESC LIMIT 50"
+SYNCED = "SELECT number FROM project WHERE status = 'Synced' ORDER BY {} LIMIT 50"
+EVERYWHERE = "SELECT number FROM project WHERE name LIKE '{}%' ORDER BY id DESC LIMIT 50"
 COMMON = OWNERS[1]
 
 
@@ -40,7 +41,14 @@ def pages_of(database: str) -> list[Page]:
     engine = create_engine(database)
     with engine.connect() as connection:
         ready = connection.execute(text(READY)).all()
-        synced = connection.scalars(text(SYNCED)).all()
+        synced, by_name, rare = (
+            connection.scalars(text(statement)).all()
+            for statement in (
+                SYNCED.format("sent_at DESC, id DESC"),
+                SYNCED.format("lower(name), id"),
+                EVERYWHERE.format(RARE),
+            )
+        )
     engine.dispose()
     waiting = [row.number for row in ready]
     last = max(0, (len(waiting) - 1) // PER_PAGE * PER_PAGE)
@@ -59,6 +67,8 @@ def pages_of(database: str) -> list[Page]:
         Page("search for a rare name", f"/erp/jobs?q={RARE.lower()}", found(RARE), (0.5, 0.5, 0.45)),
         Page("waiting 7 days and more", "/erp/jobs?age=older", waiting[:PER_PAGE], (0.5, 0.3, 0.25)),
         Page("filter Synced", "/erp/jobs?filter=synced", synced, (0.5, 0.3, 0.25)),
+        Page("Synced, by name", "/erp/jobs?filter=synced&sort=name", by_name),
+        Page("all projects, a rare name", f"/admin/projects?q={RARE.lower()}", rare),
     ]
 
 

@@ -62,10 +62,11 @@ def accepts(path: Path) -> tuple[float, float]:
         database = f"sqlite:///{copy}"
         with product(database):
             ids = _send(MORE, "A")
-            versions = dict(db.session.execute(select(Project.id, Project.version).where(Project.id.in_(ids))).all())
+            asked = select(Project.id, Project.number, Project.name, Project.version).where(Project.id.in_(ids))
+            waiting = db.session.execute(asked).all()
         with stage.serving(database) as server:
             visitor = Visitor(server)
-            forms = (_form(visitor, project, version) for project, version in versions.items())
+            forms = (_form(visitor, *project) for project in waiting)
             rates = [
                 load.run(server.address, itertools.islice(forms, MORE // 2), connections) for connections in (1, 8)
             ]
@@ -78,11 +79,10 @@ def accepts(path: Path) -> tuple[float, float]:
     return rates[0].rate, rates[1].rate
 
 
-def _form(visitor: Visitor, project: int, version: int) -> bytes:
-    """The bytes that accept a project."""
+def _form(visitor: Visitor, project: int, number: str, name: str, version: int) -> bytes:
+    """The bytes that accept a project, under the number and name that its form begins with."""
     fields = {"csrf_token": visitor.token, "version": version, "template": "T-COMM", "template_shown": "T-COMM"}
-    fields |= {"job_number": f"A{project}", "job_name": f"Wharf {project}", "taxable": "Y", "division": "1"}
-    fields |= {"price_type": "F"}
+    fields |= {"job_number": number, "job_name": name, "taxable": "Y", "division": "1", "price_type": "F"}
     return visitor.request(f"/approvals/{project}/accept", urlencode(fields))
 
 
