@@ -7,7 +7,7 @@ safe beside the present database. How each kind of database is copied stands in 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +30,10 @@ MAY_HAVE_GONE = "Countersign was restored from a backup before it knew what beca
 
 def save(file: Path) -> None:
     """Write a consistent copy of the database to the file, whole or not at all. Raises BackupError."""
+    if kind_of(_url()).exists(_url()) and _is_empty(_url()):
+        raise BackupError(
+            "The database holds nothing of Countersign. Is DATABASE_URL right? A new one: flask db upgrade."
+        )
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         kind_of(_url()).copy_out(_url(), partial)
@@ -126,12 +130,18 @@ def make_safe() -> None:
 
 def _keep_present(file: Path, url: URL) -> Path | None:
     """A copy of what is replaced now, beside the backup."""
-    with engine_of(url) as engine:
-        if not kind_of(url).exists(url) or "alembic_version" not in inspect(engine).get_table_names():
-            return None
+    if not kind_of(url).exists(url) or _is_empty(url):
+        return None
     kept = file.with_name(f"before-restore-{utcnow():%Y%m%d-%H%M%S}{file.suffix}")
     save(kept)
     return kept
+
+
+def _is_empty(url: URL) -> bool:
+    """Whether it can be read and has no table of ours; what can not be read is for the copying to tell."""
+    with engine_of(url) as engine, suppress(DatabaseError):
+        return "alembic_version" not in inspect(engine).get_table_names()
+    return False
 
 
 def _url() -> URL:

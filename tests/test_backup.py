@@ -148,6 +148,16 @@ def test_a_backup_that_can_not_be_written_leaves_nothing_behind(app: Flask, tmp_
     assert not list(tmp_path.glob("nowhere*"))
 
 
+def test_of_a_database_with_nothing_of_ours_there_is_no_backup(app: Flask, file: Path, run: Any) -> None:
+    assert run("db", "downgrade", "base").exit_code == 0
+    with db.engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    result = run("backup", file)
+    assert result.exit_code == 1
+    assert "nothing of Countersign" in result.output
+    assert not list(file.parent.iterdir())
+
+
 def test_a_restored_database_sends_nothing_until_an_admin_resumes(
     template: Job, erp: FakeERP, browser: SignIn, file: Path, run: Any
 ) -> None:
