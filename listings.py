@@ -166,7 +166,7 @@ def met(sort: str, age: str, words: int) -> Listing:
 @kept
 def jobs(slug: str, sort: str, words: int) -> Listing:
     """Spectrum's jobs of a filter that have so many words in their text."""
-    rows = jobs_of(slug).where(*has(func.lower(Job.key + " " + Job.name + " " + Job.customer_code), words))
+    rows = jobs_of(slug).where(*has(Job.search_text, words))
     return Listing(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
 
 
@@ -212,7 +212,7 @@ def has(text: Any, words: int) -> list[Any]:
 
 def words_of(q: str) -> list[str]:
     """The words of a search, the shortest first; a place is written with a comma, which is no part of either word."""
-    return sorted((word for each in q.casefold().split() if (word := each.strip(",")) or each == q), key=len)
+    return sorted(filter(None, (each.strip(",") for each in q.casefold().split())), key=len)
 
 
 def sought(words: Sequence[str]) -> dict[str, Any]:

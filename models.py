@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Index, String, func, inspect, select, text, update
+from sqlalchemy import JSON, ForeignKey, Index, String, func, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from sqlalchemy.orm.attributes import set_committed_value
@@ -63,7 +63,7 @@ class Project(Standing, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(30))
-    number_key: Mapped[str] = mapped_column(String(60), unique=True)
+    number_key: Mapped[str] = mapped_column(String(90), unique=True)  # folding makes three letters of some
     name: Mapped[str] = mapped_column(String(120))
     description: Mapped[str] = mapped_column(default="")
     address_1: Mapped[str] = mapped_column(String(80), default="")
@@ -86,6 +86,8 @@ class Project(Standing, Base):
     job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
     company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
     presumed_job_key: Mapped[str | None] = mapped_column(String(30), index=True)  # the job that it is already, it seems
+    # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
+    # since is found under the old name until then, because a new name must not wait for everything that was ever sent
     sender_key: Mapped[str] = mapped_column(default="")
     search_text: Mapped[str] = mapped_column(default="")
 
@@ -347,13 +349,6 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
     own = {column: getattr(project, column) for column in SEARCHED}
     project.search_text = search_text(own, project.sender)
     project.sender_key = project.sender.casefold()
-
-
-@sa_event.listens_for(Person, "after_update")
-def _keep_sender_key(_mapper: Any, connection: Any, person: Person) -> None:
-    if inspect(person).attrs.name.history.has_changes():
-        theirs = update(Project.__table__).where(Project.sent_by_id == person.id)
-        connection.execute(theirs.values(sender_key=person.name.casefold()))
 
 
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:

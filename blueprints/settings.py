@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 import acceptance
 import numbering
@@ -195,8 +195,7 @@ def _found(q: str) -> Sequence[Job]:
     """The jobs that a search for templates finds, by number; complete ones can be none."""
     if not q:
         return []
-    text = func.lower(Job.number + " " + Job.name)
-    matching = [text.contains(word, autoescape=True) for word in q.casefold().split()]
+    matching = [Job.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
     open_jobs = select(Job).where(Job.gone_at.is_(None), Job.status_code != "C", *matching)
     return db.session.scalars(open_jobs.order_by(Job.number).limit(FOUND)).all()
 

@@ -56,6 +56,8 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
             raise ValueError("This database is in use already; demo data goes into an empty one only.")
         if many in filled:
             return "The demo data is there already."
+        if many and max(filled, default=0) > 0:
+            raise ValueError(f"This database has {max(filled)} such projects already; only an empty one takes others.")
         Setting.write(Setting.DEMO, [*filled, many])
         cast = {row[1]: _person(*row[1:]) for row in CAST}
         if many:

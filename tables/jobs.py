@@ -26,6 +26,7 @@ class Job(Base):
     customer_code: Mapped[str] = mapped_column(default="")
     division: Mapped[str] = mapped_column(default="")
     cost_center: Mapped[str] = mapped_column(default="")
+    search_text: Mapped[str] = mapped_column(default="")  # what a search looks through, case folded
     row: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # the whole row as Spectrum gave it
     first_seen_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
     listed: Mapped[bool] = mapped_column(default=False)  # a refresh has seen it; only such a job can be gone
@@ -60,12 +61,14 @@ class Job(Base):
     @staticmethod
     def columns(row: Mapping[str, str]) -> dict[str, Any]:
         """What is kept of a job that Spectrum lists, by column."""
+        number, name, customer = (row.get(each, "") for each in ("Job_Number", "Job_Description", "Customer_Code"))
         return {
-            "key": job_key(row["Job_Number"]),
-            "number": row["Job_Number"],
-            "name": row.get("Job_Description", ""),
+            "key": job_key(number),
+            "number": number,
+            "name": name,
+            "search_text": f"{number} {name} {customer}".casefold(),
             "status_code": row.get("Status_Code") or "A",
-            "customer_code": row.get("Customer_Code", ""),
+            "customer_code": customer,
             "division": row.get("Division", ""),
             "cost_center": row.get("Cost_Center", ""),
             "row": dict(row),

@@ -94,6 +94,21 @@ def test_ready_to_import_lists_open_jobs_that_are_no_project_and_no_template(
     assert sorted(set(re.findall(r"J-[A-Z]+", text))) == ["J-INACTIVE", "J-OPEN"]
 
 
+@pytest.mark.parametrize(
+    ("name", "q"), [("Äpfel Hall", "äpfel"), ("Äpfel Hall", "ÄPFEL"), ("Hauptstraße 2", "STRASSE 2")]
+)
+def test_a_search_of_jobs_finds_a_name_however_it_is_written(
+    browser: Browsing, make_job: Callable[..., Job], name: str, q: str
+) -> None:
+    make_job("J-1", Job_Description=name)
+    make_job("J-2", Job_Description="Other")
+    db.session.commit()
+    page = browser("controller").client.get("/erp/jobs", query_string={"filter": "ready-to-import", "q": q}).text
+    assert ("J-1" in page, "J-2" in page) == (True, False)
+    found = browser("controller").client.get("/erp/settings", query_string={"q": q}).text
+    assert ("J-1" in found, "J-2" in found) == (True, False)
+
+
 def test_adding_a_job_makes_a_linked_project_from_it(browser: Browsing, make_job: Callable[..., Job]) -> None:
     job = make_job(Est_Start_Date="03/09/2026", Est_Complete_Date="09/30/2026", Address_2="Unit B")
     response = browser("approver").post("/erp/jobs/add", tick(job))

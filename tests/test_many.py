@@ -31,6 +31,12 @@ def test_of_a_hundred_projects_five_wait_and_ninety_are_synced(many: list[str]) 
     assert many == ["300 projects", "their history", "their exports"]
 
 
+def test_of_such_projects_there_is_one_set(many: list[str]) -> None:
+    with pytest.raises(ValueError, match="has 300 such projects already"):
+        demo.seed(200)
+    assert demo.seed(300) == "The demo data is there already."
+
+
 def test_they_are_found_by_the_words_that_the_rule_would_have_kept(many: list[str]) -> None:
     before = dict(db.session.execute(select(Project.id, Project.search_text)).all())
     for project in db.session.scalars(select(Project)):

@@ -86,3 +86,8 @@ def test_a_number_with_an_invisible_character_is_refused(
     project = make_project()
     answer = manager.post(f"/admin/projects/{project.id}", form(project, number=number))
     assert (answer.status_code, "invisible character" in answer.text) == (422, True)
+
+
+def test_a_project_number_may_grow_where_it_is_folded(manager: Browser) -> None:
+    number = "\N{GREEK SMALL LETTER IOTA WITH DIALYTIKA AND TONOS}" * 30
+    assert manager.post("/admin/projects", {"number": number, "name": "Depot"}).status_code == 303

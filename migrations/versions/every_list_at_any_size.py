@@ -16,12 +16,16 @@ LEARN = "INSERT INTO project_search_all (rowid, search_text) VALUES (new.id, new
 
 def upgrade():
     op.add_column("project", sa.Column("sender_key", sa.String(), nullable=False, server_default=""))
+    op.add_column("job", sa.Column("search_text", sa.String(), nullable=False, server_default=""))
     database = op.get_bind()
-    for sender, name in database.execute(sa.text("SELECT id, name FROM person")).all():
-        database.execute(
-            sa.text("UPDATE project SET sender_key = :key WHERE sent_by_id = :sender"),
-            {"key": name.casefold(), "sender": sender},
-        )
+    fold(
+        "SELECT id, name FROM person",
+        "UPDATE project SET sender_key = :folded WHERE sent_by_id = :id",
+    )
+    fold(
+        "SELECT id, number || ' ' || name || ' ' || customer_code FROM job",
+        "UPDATE job SET search_text = :folded WHERE id = :id",
+    )
     for name, key in ORDERS.items():
         op.execute(f"CREATE INDEX ix_project_{name} ON project ({key}, id)")
     op.execute(f"CREATE INDEX ix_project_ready_sender ON project (status, sender_key, id) WHERE {WAITS}")
@@ -30,6 +34,13 @@ def upgrade():
         search_on_sqlite()
     else:
         search_on_postgresql()
+
+
+def fold(texts, keep):
+    """Keep texts case folded, as Python folds them, by id."""
+    found = [{"id": row_id, "folded": said.casefold()} for row_id, said in op.get_bind().execute(sa.text(texts))]
+    if found:
+        op.get_bind().execute(sa.text(keep), found)
 
 
 def search_on_sqlite():
@@ -44,6 +55,8 @@ def search_on_sqlite():
 
 
 def search_on_postgresql():
+    """Where the server has pg_trgm. And a key may be as long as folding makes it, which SQLite never minded."""
+    op.alter_column("project", "number_key", type_=sa.String(90))
     if op.get_bind().scalar(sa.text("SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'")):
         op.execute("CREATE INDEX ix_project_search_all ON project USING gin (search_text gin_trgm_ops)")
 
@@ -55,6 +68,8 @@ def downgrade():
         op.drop_table("project_search_all")
     else:
         op.execute("DROP INDEX IF EXISTS ix_project_search_all")
+        op.alter_column("project", "number_key", type_=sa.String(60))
     for name in ("status", "ready_sender", *ORDERS):
         op.drop_index(f"ix_project_{name}", "project")
     op.drop_column("project", "sender_key")
+    op.drop_column("job", "search_text")
