@@ -72,14 +72,17 @@ class Acceptance:
 
     @property
     def other_errors(self) -> list[str]:
-        """What is wrong with values that this form does not ask for."""
-        return [sentence for name, sentence in self.errors.items() if name not in FIELDS and name != "template"]
+        """What Spectrum would refuse of values that this form does not ask for."""
+        return [sentence for element, sentence in self._problems.items() if element not in FIELDS.values()]
+
+    @property
+    def _problems(self) -> dict[str, str]:
+        return problems({line.element: line.value for line in self.lines})
 
     def check(self) -> bool:
         """Fill `errors` with everything that Spectrum, or another project, stands against; True when nothing does."""
         names = {element: name for name, element in FIELDS.items()}
-        found = problems({line.element: line.value for line in self.lines})
-        self.errors = {names.get(element, element): sentence for element, sentence in found.items()}
+        self.errors = {names.get(element, element): sentence for element, sentence in self._problems.items()}
         if self.template is None:
             self.errors["template"] = "Select a job template."
         if not self.typed["job_name"]:

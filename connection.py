@@ -100,10 +100,12 @@ READS: dict[str, Callable[[ERP], object]] = {
 def test(erp: ERP) -> Iterator[tuple[str, str | None]]:
     """Each service with what is wrong with it; None where it is there, takes our fields and, if it reads, answers.
 
-    The services that write are not called, because that would write.
+    The services that write are not called, because that would write. Jobs are read even where the service is not
+    described as it should be: whether Spectrum can be reached is known afterwards.
     """
+    jobs = _tried(erp, "GetJobMain")
     for service in SERVICES:
-        yield service, erp.probe(service) or _tried(erp, service)
+        yield service, erp.probe(service) or (jobs if service == "GetJobMain" else _tried(erp, service))
 
 
 def _tried(erp: ERP, service: str) -> str | None:

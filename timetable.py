@@ -122,11 +122,11 @@ ERRANDS: dict[str, Callable[[str], tuple[bool, str]]] = {
 
 
 def refresh_when_old() -> None:
-    """Ask for a fresh job list when the schedule says so."""
+    """Ask for a fresh job list when the schedule says so, and again soon where the last time failed."""
     every = REFRESH_EVERY.get(current_app.config["SPECTRUM_REFRESH"])
     last = Setting.read(joblist.LAST, {})
     read, tried = (_moment(last.get(name)) for name in ("at", "tried"))
-    if every and not _within(read, every) and not _within(tried, timedelta(minutes=5)):
+    if (last.get("error") or (every and not _within(read, every))) and not _within(tried, timedelta(minutes=5)):
         refresh_job_list()
 
 

@@ -74,7 +74,7 @@ def reject() -> Any:
         return f"{project.title} was rejected."
 
     results = [_decided(project_id, with_comment) for project_id in [project.id for project in projects]]
-    return _told(results, f"{plural(len(results), 'project')} rejected. The senders are told by mail.")
+    return _told(results, f"{plural(len(results), 'project')} rejected. Who sent them is told by mail.")
 
 
 def _accept(form: Acceptance, project: Project) -> str:

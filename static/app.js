@@ -54,10 +54,11 @@ document.addEventListener("htmx:after:swap", (event) => {
   else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
 });
 
-// A panel's first field; in a row that refreshed itself the place where one was; else its first button, or its link.
+// A panel's first field; in a row that refreshed itself the place where one was; else the first button that only asks,
+// because a second Enter must not act, or its link.
 function landing(target, stop) {
   const panel = target.querySelector(".decision form, .many");
-  return panel?.querySelector(FIELD) ?? stops(target)[stop] ?? target.querySelector("button") ?? target.querySelector("a");
+  return panel?.querySelector(FIELD) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
 
 document.addEventListener("DOMContentLoaded", () => document.querySelector(INVALID)?.focus());
@@ -80,12 +81,15 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 
 // --- what somebody else changed appears by itself, but never under the hands of somebody who is at work in the list ---
 
-document.addEventListener("htmx:finally:request", ({ target }) => {
+function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
   if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, [hx-trigger^=every]")) return;
   htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph" });
-});
+}
+
+document.addEventListener("htmx:after:swap", catchUp);
+document.addEventListener("htmx:finally:request", catchUp);  // nothing came, but what kept it from the list may be over
 
 // --- a decision opens in its row; without a script it is a page of its own ---
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import copy_context
+from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 
@@ -12,11 +13,12 @@ from flask import Flask
 from sqlalchemy import event, func, select
 
 import joblist
+import timetable
 from erp import ERP, Listing, Outcome, Unreadable
 from erp.fake import FakeERP
 from erp.spectrum import Spectrum
 from extensions import db
-from models import Job, Person, Project, Setting
+from models import Job, Person, Project, Setting, utcnow
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -295,3 +297,17 @@ def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_l
         text = approver.get(address).text
         assert "No longer in Spectrum" in text, address
         assert said in text, address
+
+
+@pytest.mark.parametrize(("tried", "again"), [(6, True), (4, False)])
+def test_a_list_that_could_not_be_read_is_asked_for_again_soon_although_it_is_young(
+    app: Flask, spectrum_url: str, tried: int, again: bool
+) -> None:
+    app.config |= {"SPECTRUM_URL": spectrum_url, "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN"}
+    now = utcnow()
+    failed = {"at": now.isoformat(), "error": "Out of reach", "tried": (now - timedelta(minutes=tried)).isoformat()}
+    Setting.write(joblist.LAST, failed)
+    db.session.commit()
+    timetable.refresh_when_old()
+    db.session.expire_all()
+    assert bool(Setting.read(joblist.LAST).get("error")) is not again

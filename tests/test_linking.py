@@ -312,6 +312,16 @@ def test_a_job_that_can_not_be_linked_is_refused_at_the_field(
     assert waiting.status is Status.READY
 
 
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true", "HX-Target": "tr#project-1"}])
+def test_the_number_that_is_compared_stands_in_its_field(
+    browser: Browsing, make_job: Callable[..., Job], waiting: Project, headers: dict[str, str]
+) -> None:
+    make_job("J-OTHER")
+    db.session.commit()
+    page = browser("approver").get(f"/approvals/{waiting.id}/link?job=J-OTHER", **headers).text
+    assert re.findall(r'name="job"[^>]* value="([^"]*)"', page) == ["J-OTHER", "J-OTHER"]
+
+
 def test_a_link_of_a_project_that_changed_meanwhile_is_refused_with_who_did_what(
     browser: Browsing, make_job: Callable[..., Job], waiting: Project, cast: Cast
 ) -> None:
@@ -385,7 +395,7 @@ def test_with_another_job_found_retry_and_reject_wait_for_whose_it_is(browser: B
     approver = browser("approver")
     page = approver.get(f"/approvals/{mistaken.id}").text
     buttons = re.findall(r"<button[^>]*>(.+?)</button>", page)
-    assert sorted(buttons) == ["Link to it instead", "Not ours", "Sign out"]
+    assert buttons == ["Sign out", "Link to it instead", "Not ours"]
     for address, data in (("reject", {"comment": "No"}), ("accept", {})):
         response = approver.post(f"/approvals/{mistaken.id}/{address}", {**data, **version(mistaken)})
         assert response.status_code == 409

@@ -144,7 +144,15 @@ def test_an_accept_takes_eight_statements(browser: SignIn, send: Names, template
 # --- what a row holds ---
 
 NASTY = """<i>"it's" & {{ 7 * 7 }}</i>"""
-OURS = {"id", "number", "there", "ticked", "badge(project.status)", "progress(project.export)", "cause(project.export)"}
+OURS = {
+    "id",
+    "called",
+    "there",
+    "ticked",
+    "badge(project.status)",
+    "progress(project.export, paused)",
+    "cause(project.export)",
+}
 OURS |= {"remarks(project.export)", "rows"}
 
 

@@ -9,6 +9,7 @@ from lxml import html
 
 import acceptance
 import readiness
+from extensions import db
 from models import Job, Person, Project
 
 INFORMATION: dict[str, Any] = {
@@ -60,6 +61,17 @@ def test_readiness_says_word_for_word_what_acceptance_would_say(
     form = acceptance.read(project, {"template": "T-COMM", "job_number": "26-900", "job_name": "Depot", "taxable": "Y"})
     assert not form.check()
     assert form.other_errors == list(readiness.refused(project.information).values())
+
+
+def test_the_accept_form_says_it_as_soon_as_it_opens(
+    browser: Callable[[str], Any], make_project: Callable[..., Project], cast: dict[str, Any]
+) -> None:
+    project = make_project(state="Washington")
+    project.send(cast["manager"])
+    db.session.commit()
+    page = browser("approver").get(f"/approvals/{project.id}/accept").text
+    assert "Spectrum would refuse what the project says." in page
+    assert readiness.refused(project.information)["state"] in page
 
 
 def test_a_long_name_and_an_unfit_number_are_said_to_be_accountings_to_change() -> None:

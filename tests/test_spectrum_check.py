@@ -178,6 +178,17 @@ def test_each_contact_leaves_noted_whether_spectrum_could_be_worked_with(app: Fl
     assert contact()["error_at"] > lost["error_at"]
 
 
+def test_a_test_that_does_not_reach_spectrum_leaves_it_not_connected(
+    app: Flask, fault: Fault, cast: dict[str, Person]
+) -> None:
+    assert ask_and_run(cast["controller"]).succeeded
+    assert contact()["connected"]
+    app.config["SPECTRUM_URL"] = "http://127.0.0.1:1"
+    app.extensions.pop("spectrum")
+    assert ask_and_run(cast["controller"]).succeeded is False
+    assert not contact()["connected"]
+
+
 def test_a_refusal_is_an_answer_so_spectrum_counts_as_connected(app: Flask, fault: Fault) -> None:
     fault("error-rows", "AddJob")
     erp = joblist.spectrum()
