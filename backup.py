@@ -34,6 +34,7 @@ def save(file: Path) -> None:
         raise BackupError(
             "The database holds nothing of Countersign. Is DATABASE_URL right? A new one: flask db upgrade."
         )
+    _refuse_target(file)
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         kind_of(_url()).copy_out(_url(), partial)
@@ -44,7 +45,21 @@ def save(file: Path) -> None:
     except OSError as error:
         raise BackupError(f"{file} can not be written: {error.strerror}.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _refuse_target(file: Path) -> None:
+    """Refuse what a backup must not take the place of; the database, because it would be cut off from who uses it."""
+    try:
+        if not file.parent.is_dir():
+            raise BackupError(f"There is no folder {file.parent}.")
+        if file.exists() and not file.is_file():
+            raise BackupError(f"{file} is no file. Name one that the backup may take the place of.")
+        if file.exists() and _url().get_backend_name() == "sqlite" and file.samefile(str(_url().database)):
+            raise BackupError(f"{file} is the database itself. Name another file.")
+    except OSError as error:
+        raise BackupError(f"{file} can not be written: {error.strerror}.") from None
 
 
 def restore(file: Path) -> Path | None:

@@ -12,7 +12,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError
 
 import backup
 import connection
@@ -37,7 +37,9 @@ class Told(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (OperationalError, ProgrammingError) as error:
+        except (IntegrityError, DataError):  # of what we wrote, not of the database
+            raise
+        except DatabaseError as error:
             raise unusable(error) from None
 
 

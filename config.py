@@ -102,9 +102,11 @@ def database_url(text: str) -> str:
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     try:
-        make_url(text)
+        database = make_url(text).database
     except ValueError:
         raise ValueError("must be a whole address, such as postgresql://name@server:5432/countersign") from None
+    if text.startswith("sqlite") and database in (None, "", ":memory:"):
+        raise ValueError("must name a file, such as sqlite:////var/lib/countersign/countersign.db")
     return re.sub("^postgresql://", "postgresql+psycopg://", text)
 
 
@@ -132,7 +134,7 @@ def _spectrum_url(text: str) -> str:
 def _web_address(text: str, meaning: str) -> str:
     try:
         parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in text
     except ValueError:  # of the brackets or the port
         whole = False
     if not whole or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:

@@ -53,6 +53,8 @@ def _refuse_unwritable():
             database.rollback()
     except DBAPIError as error:
         said = str(error.orig).partition("\n")[0].rstrip(".")
+        if "not a database" in said:
+            raise click.ClickException(f"DATABASE_URL does not name a database of Countersign: {said}.") from None
         if any(words in said for words in ("unable to open", "readonly", "read-only", "permission denied")):
             raise click.ClickException(
                 f"The database of DATABASE_URL can not be written to: {said}. Let the user that runs Countersign write"

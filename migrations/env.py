@@ -5,7 +5,7 @@ SQLite alters a table by making it anew; with foreign keys on, dropping the old 
 
 from alembic import context
 from flask import current_app
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
 from cli import unusable
 
@@ -58,5 +58,7 @@ def _check_foreign_keys(connection) -> None:
 
 try:
     run()
-except OperationalError as error:
+except (IntegrityError, ProgrammingError):  # of what a migration said
+    raise
+except DatabaseError as error:
     raise unusable(error) from None

@@ -1,5 +1,6 @@
 """A backup is whole or not there; a restored database is proven first, and then waits for somebody to look."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,18 @@ def test_a_backup_that_can_not_be_written_leaves_nothing_behind(app: Flask, tmp_
     result = run("backup", tmp_path / "nowhere" / "file")
     assert result.exit_code == 1
     assert not list(tmp_path.glob("nowhere*"))
+
+
+def test_a_backup_takes_the_place_of_no_device_and_not_of_the_database(app: Flask, tmp_path: Path, run: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused = {tmp_path / "pipe": "is no file", tmp_path / "nowhere" / "file": "There is no folder"}
+    if db.engine.dialect.name == "sqlite":
+        refused[Path(str(db.engine.url.database))] = "is the database itself"
+    for target, sentence in refused.items():
+        before = target.stat().st_ino if target.exists() else None
+        result = run("backup", target)
+        assert (result.exit_code, sentence in result.output) == (1, True), result.output
+        assert (target.stat().st_ino if target.exists() else None) == before
 
 
 def test_of_a_database_with_nothing_of_ours_there_is_no_backup(app: Flask, file: Path, run: Any) -> None:
