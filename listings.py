@@ -134,8 +134,7 @@ def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words:
 
     Where they are `most` of all projects, they are met on the way through all, if those are kept in that order.
     """
-    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE  # what waits has neither
-    rows = select(*COLUMNS, *beside).select_from(WITH_SENDER).where(*_aged(age), *has(Project.search_text, words))
+    rows = _rows(WITH_SENDER, statuses, age, words)
     if statuses:
         rows = rows.where(_stands(statuses, planned=not (most and sort.removeprefix("-") in KEPT_FOR_ALL)))
     return Listing(rows, _order_of_projects(statuses, up, sort))
@@ -147,8 +146,7 @@ def found(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: in
     index = SEARCH_QUEUE if statuses == QUEUE else SEARCH_ALL
     matches = sql(f"{index.name} MATCH :quoted")
     source = outerjoin(join(index, Project, Project.id == index.c.rowid), Person, Project.sent_by_id == Person.id)
-    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE
-    rows = select(*COLUMNS, *beside).select_from(source).where(matches, *_aged(age), *has(Project.search_text, words))
+    rows = _rows(source, statuses, age, words).where(matches)
     if statuses not in (QUEUE, ()):
         return Listing(rows.where(_stands(statuses, planned=False)), _order_of_projects(statuses, up, sort))
     counted = None if age or words else select(index.c.rowid).where(matches)
@@ -183,6 +181,12 @@ def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: b
     source = Job.__table__ if sorts is JOB_SORTS else Project.__table__
     key = sorts.get(sort.removeprefix("-"))
     return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
+
+
+def _rows(source: Any, statuses: tuple[Status, ...], age: str, words: int) -> Select[Any]:
+    """The columns of lines; what waits has no export and no job to tell of, and a list of all tells of none."""
+    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE
+    return select(*COLUMNS, *beside).select_from(source).where(*_aged(age), *has(Project.search_text, words))
 
 
 def _order_of_projects(statuses: tuple[Status, ...], up: bool, sort: str) -> Order:

@@ -352,10 +352,8 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
 
 
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
-    """What the search field looks through, case folded; `values` by column."""
-    parts = dict.fromkeys(
-        [*(values.get(column) for column in SEARCHED), sender]
-    )  # a job's number is most often the project's
+    """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
+    parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
     return " ".join(part for part in parts if part).casefold()
 
 

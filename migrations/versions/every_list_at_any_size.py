@@ -18,14 +18,9 @@ def upgrade():
     op.add_column("project", sa.Column("sender_key", sa.String(), nullable=False, server_default=""))
     op.add_column("job", sa.Column("search_text", sa.String(), nullable=False, server_default=""))
     database = op.get_bind()
-    fold(
-        "SELECT id, name FROM person",
-        "UPDATE project SET sender_key = :folded WHERE sent_by_id = :id",
-    )
-    fold(
-        "SELECT id, number || ' ' || name || ' ' || customer_code FROM job",
-        "UPDATE job SET search_text = :folded WHERE id = :id",
-    )
+    of_job = "SELECT id, number || ' ' || name || ' ' || customer_code FROM job"
+    fold(of_job, "UPDATE job SET search_text = :folded WHERE id = :id")
+    fold("SELECT id, name FROM person", "UPDATE project SET sender_key = :folded WHERE sent_by_id = :id")
     for name, key in ORDERS.items():
         op.execute(f"CREATE INDEX ix_project_{name} ON project ({key}, id)")
     op.execute(f"CREATE INDEX ix_project_ready_sender ON project (status, sender_key, id) WHERE {WAITS}")
