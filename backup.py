@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask_migrate import Migrate, upgrade
 from sqlalchemy import URL, inspect, text, update
 from sqlalchemy.exc import DatabaseError
 
+import schema
 from copying import BackupError, engine_of, kind_of
 from extensions import db, writing
 from models import Delivery, DigestDay, Errand, Export, MailOutcome, Person, Setting, utcnow
@@ -123,8 +123,7 @@ def _refuse_strangers(file: Path, proving: URL) -> None:
                 version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         except DatabaseError:
             raise BackupError(f"{file} is damaged: it can not be read as a database.") from None
-    known = {script.revision for script in ScriptDirectory.from_config(migrate.get_config()).walk_revisions()}
-    if version not in known:
+    if version not in schema.revisions():
         raise BackupError(f"{file} is of a newer Countersign than this one. Install that one first.")
 
 

@@ -1,5 +1,6 @@
 """The commands. Each exits 0 when it did what was asked, 1 with a sentence when it could not, 2 for wrong usage."""
 
+import re
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ import joblist
 import keeping
 import logs
 import moving
+import schema
 import timetable
 import transfer
 from demo import seed
@@ -49,13 +51,20 @@ class Group(AppGroup):
     command_class = Told
 
 
+ADVICE = {  # what to do now, by what the driver said
+    r"no such|(relation|column) .*does not exist": "Is the address right? Where it is new or older than the program,"
+    " bring it to date: flask db upgrade.",
+    "locked|lock timeout": "Something else holds it: try again when that is done.",
+    "readonly|read-only|permission denied": "Let the user that runs this write to it; a file, also to its folder.",
+    "": "Look whether the address is right, and whether it is there and its server runs.",
+}
+
+
 def unusable(error: DBAPIError) -> click.ClickException:
     """What the database's driver said, as a sentence with what to do now."""
     said = str(error.orig).partition("\n")[0].rstrip(".")
-    return click.ClickException(
-        f"The database of DATABASE_URL can not be used: {said}. Look whether it is there and its server runs;"
-        " where it is new, or the program is newer than it, run: flask db upgrade."
-    )
+    advice = next(advice for pattern, advice in ADVICE.items() if re.search(pattern, said, re.IGNORECASE))
+    return click.ClickException(f"The database of DATABASE_URL can not be used: {said}. {advice}")
 
 
 people = Group("users", help="The people of the Company Directory.")
@@ -300,6 +309,7 @@ def check_mail(address: str) -> None:
 @with_appcontext
 def scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
+    schema.refuse_other_version()
     connection.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):

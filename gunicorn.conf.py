@@ -28,14 +28,14 @@ proc_name = "countersign"
 
 
 def on_starting(_server):
-    """A database that can not be written to, or of another Spectrum company, is refused before any worker starts."""
+    """A database that can not be written to or is not ours to write to is refused before any worker starts."""
     from app import create_app
 
     app = create_app()
     with app.app_context():
         try:
             _refuse_unwritable()
-            _refuse_other_company(app)
+            _refuse_other_database(app)
         except click.ClickException as problem:
             sys.exit(f"Error: {problem.message}")
     if _settings["RUN_SCHEDULER"]:
@@ -62,15 +62,22 @@ def _refuse_unwritable():
             ) from None
 
 
-def _refuse_other_company(app):
+def _refuse_other_database(app):
+    """One of another version, or of another Spectrum company; an empty one may be made ready while the server runs."""
     import connection
+    import schema
     from extensions import db
 
     try:
+        if schema.state() == schema.EMPTY:
+            app.logger.error(schema.sentence(schema.EMPTY))
+            return
+        schema.refuse_other_version()
         connection.refuse_other_company()
     except SQLAlchemyError:
         app.logger.exception("the database can not be read, so nobody knows whose it is")
-    db.engine.dispose()
+    finally:
+        db.engine.dispose()
 
 
 def post_worker_init(worker):

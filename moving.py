@@ -1,6 +1,7 @@
 """From SQLite to PostgreSQL: every row, in one transaction, into a new database."""
 
-from sqlalchemy import Connection, Table, delete, insert, make_url, select, text
+from sqlalchemy import URL, Connection, Table, delete, insert, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from backup import brought_to_date
 from config import database_url
@@ -14,11 +15,13 @@ AT_ONCE = 1000  # rows
 def move(address: str) -> int:
     """Copy the present database into the empty one at the address; the number of rows.
 
-    Raises BackupError where that holds people already or is no PostgreSQL, and ValueError where the address is none.
+    Raises BackupError where that is out of reach, no PostgreSQL, or holds people already; ValueError where the address
+    is none.
     """
     url = make_url(database_url(address))
     if url.get_backend_name() != "postgresql":
         raise BackupError("Give the address of a PostgreSQL database, such as postgresql://server/countersign.")
+    _reach(url)
     with brought_to_date(url):
         if db.session.scalar(select(Person.id).limit(1)):
             raise BackupError("That database is in use already. Make a new, empty one, and move there.")
@@ -28,6 +31,15 @@ def move(address: str) -> int:
             target.execute(text(f'ALTER TABLE "{table.name}" DISABLE TRIGGER USER'))
             target.execute(delete(table))  # what the migrations put there
         return sum(_copy(table, target) for table in tables)
+
+
+def _reach(url: URL) -> None:
+    try:
+        with engine_of(url) as there, there.connect():
+            pass
+    except OperationalError as error:
+        said = str(error.orig).partition("\n")[0].rstrip(".")
+        raise BackupError(f"The database at ADDRESS can not be reached: {said}.") from None
 
 
 def _copy(table: Table, target: Connection) -> int:

@@ -9,6 +9,7 @@ from flask import Blueprint, current_app
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+import schema
 from access import public
 from extensions import db
 from models import Delivery, Export, Setting, utcnow
@@ -36,21 +37,28 @@ def readyz() -> Any:
 
 
 def _database() -> str:
-    """Whether it can be written to: a change is begun, and taken back."""
+    """Whether it is of this version, and can be written to: a change is begun, and taken back."""
     try:
+        if (found := schema.state()) != schema.OK:
+            return found
         with db.engine.connect() as connection:
             connection.execute(update(Setting).where(Setting.name == "timetable").values(name="timetable"))
             connection.rollback()
     except SQLAlchemyError as error:
         db.session.rollback()
         return "can only be read" if "read" in str(error) and "only" in str(error) else "not reachable"
-    return "disk is full" if _disk_is_full() else "ok"
+    return _file()
 
 
-def _disk_is_full() -> bool:
-    """Whether hardly anything is free where SQLite keeps its file; PostgreSQL has a disk of its own."""
+def _file() -> str:
+    """How SQLite's file fares: one that was taken away is written to while it is open. PostgreSQL sees to its own."""
     address = db.engine.url
-    return address.drivername == "sqlite" and shutil.disk_usage(Path(address.database or ".").parent).free < SPARE
+    if address.drivername != "sqlite":
+        return "ok"
+    file = Path(address.database or "")
+    if not file.exists():
+        return "its file is gone"
+    return "disk is full" if shutil.disk_usage(file.parent).free < SPARE else "ok"
 
 
 def _spectrum() -> str:

@@ -14,14 +14,14 @@ import time_machine
 from conftest import Browser
 from crashing import accept, status
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 
 import digest
 import exporting
 import timetable
 from blueprints import health
 from erp.fake import FakeERP
-from extensions import db
+from extensions import db, writing
 from models import Delivery, Errand, Export, Job, Person, Project, Setting, Status, utcnow
 
 MakeProject = Callable[..., Project]
@@ -90,6 +90,35 @@ def test_readyz_is_503_at_once_when_the_disk_of_the_database_is_full(
     monkeypatch.setattr(health, "SPARE", shutil.disk_usage(tmp_path).free * 2)  # as if that much were wanted
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.json["database"]) == (503, "disk is full")
+
+
+@ON_SQLITE
+def test_readyz_is_503_once_the_file_of_the_database_was_taken_away(
+    app: Flask, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """It is written to while it is open, and then lost. Taken out to see it fail: the question in health._file."""
+    timetable.beat()
+    path = Path(environ["DATABASE_URL"].removeprefix("sqlite:///"))
+    path.rename(tmp_path / "elsewhere.db")
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["database"]) == (503, "its file is gone")
+
+
+@pytest.mark.parametrize(
+    ("change", "stands"),
+    [
+        ("UPDATE alembic_version SET version_num = '0001'", "older than the program"),
+        ("UPDATE alembic_version SET version_num = '9999'", "newer than the program"),
+        ("DELETE FROM alembic_version", "empty"),
+        ("DROP TABLE alembic_version", "empty"),
+    ],
+)
+def test_readyz_is_503_while_the_database_is_of_another_version(app: Flask, change: str, stands: str) -> None:
+    timetable.beat()
+    with writing():
+        db.session.execute(text(change))
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["database"]) == (503, stands)
 
 
 def test_readyz_is_503_when_the_timetable_could_write_nothing_for_minutes(app: Flask) -> None:

@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from conftest import free_port
 
 import config
+import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 ENOUGH = {"SECRET_KEY": "0123456789abcdef"}
@@ -99,12 +103,55 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "command", "advice"),
+    [
+        ("sqlite:///{path}/new.db", "users list", "bring it to date: flask db upgrade."),
+        ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "demo seed", "Let the user that runs this write to it"),
+    ],
+)
+def test_a_database_that_can_not_be_used_is_said_with_what_to_do_about_it(
+    url: str, command: str, advice: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    done = start(f"flask --app app {command}", url.format(path=tmp_path))
+    assert (done.returncode, advice in done.stderr) == (1, True)
+
+
+def start(program: str, url: str) -> subprocess.CompletedProcess[str]:
+    """A program of the product that is expected to end by itself at once."""
+    environ = os.environ | ENOUGH | {"DATABASE_URL": url, "PORT": str(free_port())}
+    name, *arguments = program.split()
+    command = [Path(sys.executable).parent / name, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+
+SERVER = "gunicorn --config gunicorn.conf.py app:create_app()"
+
+
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "sqlite:///file:{path}?mode=ro&uri=true"])
 def test_the_server_refuses_a_database_that_it_can_not_write(url: str, tmp_path: Path, migrated_sqlite: Path) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "test.db")
-    environ = os.environ | ENOUGH | {"DATABASE_URL": url.format(path=tmp_path / "test.db"), "PORT": str(free_port())}
-    gunicorn = [Path(sys.executable).parent / "gunicorn", "--config", "gunicorn.conf.py", "app:create_app()"]
-    done = subprocess.run(gunicorn, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    done = start(SERVER, url.format(path=tmp_path / "test.db"))
     assert done.returncode == 1
     assert "Error: The database of DATABASE_URL can not be written to: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", [SERVER, "flask --app app scheduler"])
+@pytest.mark.parametrize(("revision", "stands"), [("0001", "older"), ("9999", "newer")])
+def test_a_database_of_another_version_is_refused_with_what_to_do(
+    program: str, revision: str, stands: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    with closing(sqlite3.connect(tmp_path / "test.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    done = start(program, f"sqlite:///{tmp_path / 'test.db'}")
+    assert done.returncode == 1
+    assert f"Error: The database of DATABASE_URL is {stands} than the program. " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_newest_revision_is_the_one_that_an_upgrade_leads_to() -> None:
+    heads = ScriptDirectory(str(ROOT / "migrations")).get_heads()
+    assert heads == schema.revisions()[-1:]

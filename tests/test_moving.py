@@ -75,3 +75,9 @@ def test_no_database_is_moved_into_a_file(app: Flask, tmp_path: Path) -> None:
     result = move(app, f"sqlite:///{tmp_path / 'new.db'}")
     assert (result.exit_code, "address of a PostgreSQL database" in result.output) == (1, True)
     assert not (tmp_path / "new.db").exists()
+
+
+def test_a_database_that_is_not_there_is_said_to_be_the_one_at_the_address(app: Flask) -> None:
+    result = move(app, "postgresql://nobody@127.0.0.1:1/none")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: The database at ADDRESS can not be reached: ")
