@@ -35,15 +35,26 @@ def save(file: Path) -> None:
             "The database holds nothing of Countersign. Is DATABASE_URL right? A new one: flask db upgrade."
         )
     _refuse_target(file)
+    try:
+        with whole_or_not(file) as partial:
+            kind_of(_url()).copy_out(_url(), partial)
+    except OSError as error:
+        raise BackupError(f"{file} can not be written: {error.strerror}.") from None
+
+
+@contextmanager
+def whole_or_not(file: Path) -> Iterator[Path]:
+    """Where to write what takes the file's place once it is complete. Raises OSError."""
+    if file.exists() and not file.is_file():
+        yield file  # a pipe, a terminal: it takes what comes
+        return
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        kind_of(_url()).copy_out(_url(), partial)
+        yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(file)
         _keep_name(file.parent)
-    except OSError as error:
-        raise BackupError(f"{file} can not be written: {error.strerror}.") from None
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

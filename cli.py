@@ -12,7 +12,7 @@ from typing import Any
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError
 
 import backup
@@ -238,13 +238,13 @@ def import_projects(file: Path) -> None:
 @click.argument("file", type=FILE)
 def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
-    found = db.session.scalars(select(Project).order_by(Project.id)).all()
     try:
-        with file.open("w", encoding="utf-8", newline="") as opened:
-            transfer.write(found, opened)
+        with backup.whole_or_not(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
+            opened.writelines(transfer.pieces(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
-    click.echo(f"{plural(len(found), 'project')} exported.")
+    exported = db.session.scalar(select(func.count()).select_from(Project)) or 0
+    click.echo(f"{plural(exported, 'project')} exported.")
 
 
 @jobs.command("refresh")

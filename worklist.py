@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import joinedload
 
 import listings
 import paging
@@ -144,6 +143,5 @@ def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: Query) -> P
 def every_project(query: Query) -> Select[Any]:
     """All projects that the search finds, in the order in which they came, for a file."""
     words = listings.words_of(query.q)
-    beside = (joinedload(each) for each in (Project.sent_by, Project.export, Project.job))
-    found = select(Project).options(*beside).where(*listings.has(Project.search_text, len(words)))
+    found = select(Project).where(*listings.has(Project.search_text, len(words)))
     return found.order_by(Project.id).params(listings.sought(words))

@@ -182,11 +182,11 @@ def cast(app: Flask) -> dict[str, Person]:
 
 
 class OwnContextClient(FlaskClient):
-    """Each request in a context of its own, as on a server; the test's own session then reads afresh."""
+    """Each request in a context of its own, answer and all, as on a server; the test then reads afresh."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         db.session.rollback()
-        response = Context().run(super().open, *args, **kwargs)
+        response = Context().run(super().open, *args, buffered=True, **kwargs)
         db.session.rollback()
         return response
 

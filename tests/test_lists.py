@@ -88,6 +88,18 @@ def test_a_page_takes_four_statements_however_many_rows_it_has(
     assert costs[0] == costs[1] <= 4, statements
 
 
+def test_the_file_of_all_projects_takes_as_many_statements_however_many_there_are(
+    browser: SignIn, send: Names, statements: list[str]
+) -> None:
+    manager, taken = browser("manager"), []
+    for number in (2, 30):
+        send(*("Depot",) * number, first=number)
+        statements.clear()
+        assert len(manager.get("/admin/projects.csv").text.splitlines()) > number
+        taken.append(len(statements))
+    assert taken[0] == taken[1]
+
+
 def test_a_search_takes_one_statement_more(browser: SignIn, send: Names, statements: list[str]) -> None:
     send(*(f"Depot {n}" for n in range(60)))
     approver = browser("approver")

@@ -2,6 +2,10 @@
 
 import csv
 import io
+import os
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +200,35 @@ def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
     db.session.commit()
     assert flask("projects", "import").exit_code == 0
     assert [project.information for project in projects()[2:]] == before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_export_that_can_not_be_written_whole_leaves_the_file_as_it_was(
+    environ: dict[str, str], tmp_path: Path, make_project: Callable[..., Project]
+) -> None:
+    """Taken out to see it fail: the place beside the file (backup.whole_or_not)."""
+    for number in range(60):
+        make_project(number=f"26-{number:03}", description="long " * 400)
+    before, room = set(tmp_path.iterdir()), 100_000  # bytes of the 120,000
+    file = tmp_path / "projects.csv"
+    file.write_text("of yesterday")
+    command = [sys.executable, "-m", "flask", "--app", "app", "projects", "export", str(file)]
+    done = subprocess.run(
+        command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, f"Error: {file} can not be written: File too large.\n")
+    assert file.read_text() == "of yesterday"
+    assert {path for path in tmp_path.iterdir() if "db" not in path.name} == {*before, file} - set(
+        tmp_path.glob("*db*")
+    )
+
+
+def test_an_export_to_a_device_goes_there(app: Flask, make_project: Callable[..., Project]) -> None:
+    make_project()
+    result = app.test_cli_runner().invoke(args=["projects", "export", "/dev/null"])
+    assert (result.exit_code, result.output) == (0, "1 project exported.\n")
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1+cmd|' /C calc'!A0", "-2+3+A1", "@SUM(A1)"])

@@ -1,15 +1,13 @@
 """Projects in and out as CSV, in the browser: choose a file, see what it would do, import it; the list as a file."""
 
-import io
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
 from flask_login import current_user
 
 import transfer
 import worklist
 from access import PROJECT_ADMIN, Rule, requires
-from extensions import db
 from models import Level
 from wording import plural
 
@@ -21,10 +19,8 @@ LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which
 @requires(Rule(projects=Level.READ_ONLY))
 def export() -> Any:
     """The list that the search finds, whole."""
-    file = io.StringIO(newline="")
-    transfer.write(db.session.scalars(worklist.every_project(worklist.query_of(request.args))), file)
-    named = {"Content-Disposition": 'attachment; filename="projects.csv"'}
-    return Response(file.getvalue(), mimetype="text/csv", headers=named)
+    lines = stream_with_context(transfer.pieces(worklist.every_project(worklist.query_of(request.args))))
+    return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="projects.csv"'})
 
 
 @blueprint.get("/admin/projects/import")
