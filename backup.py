@@ -24,7 +24,7 @@ from wording import local
 
 migrate = Migrate(render_as_batch=True)
 OURS = {"alembic_version", "project", "export", "event", "setting"}
-BY = "Restored from a backup"
+BY = "The restore of a backup"
 MAY_HAVE_GONE = "Countersign was restored from a backup before it knew what became of this mail. It may have arrived."
 
 

@@ -54,8 +54,9 @@ def _check_together(settings: dict[str, Any]) -> None:
     missing = [name for name in wanted if not settings[name]]
     if 0 < len(missing) < len(wanted):
         raise SettingsError(f"{' and '.join(missing)} must be set too, because another Spectrum setting is.")
-    if bool(settings["SPECTRUM_CLIENT_ID"]) != bool(settings["SPECTRUM_CLIENT_SECRET"]):
-        raise SettingsError("SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must both be set, or neither of them.")
+    for name, secret in (("SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET"), ("MAIL_USERNAME", "MAIL_PASSWORD")):
+        if bool(settings[name]) != bool(settings[secret]):
+            raise SettingsError(f"{name} and {secret} must both be set, or neither of them.")
     if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
         raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
 

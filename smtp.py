@@ -132,11 +132,14 @@ def _before_the_text() -> Iterator[None]:
         raise MailError(Trouble.HELD, f"{server()} does not offer what the mail settings ask for: {error}") from error
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
         raise MailError(Trouble.NO_ANSWER, f"{server()} broke off the connection.") from error
+    except ssl.SSLCertVerificationError as error:
+        said = f"No safe connection to {server()}, its certificate is wrong: {error.verify_message}."
+        raise MailError(Trouble.HELD, said) from error
     except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or error
-        raise MailError(
-            Trouble.HELD, f"No safe connection to {server()}, its certificate is wrong: {reason}."
-        ) from error
+        said = (
+            f"No safe connection to {server()}, it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS."
+        )
+        raise MailError(Trouble.HELD, said) from error
     except TimeoutError as error:
         raise MailError(Trouble.NO_ANSWER, f"{server()} did not answer in {TIMEOUT} seconds.") from error
     except OSError as error:

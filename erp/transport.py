@@ -5,6 +5,7 @@ could tell whether what was written to it arrived. Nothing here knows SOAP.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -83,18 +84,25 @@ class Transport:
             return Reply(response.status_code, bytes(body), response.charset_encoding)
 
     def _unconnected(self, error: Exception) -> Unreadable:
-        distrust = _distrust(error)
-        if distrust:
-            cause = f"The certificate of {self._server} is not trusted ({distrust}); nothing was sent."
-            return Unreadable(Outcome.CONFIGURATION, f"{cause} Ask IT to check SPECTRUM_CA_FILE.")
-        cause = f"Spectrum could not be reached at {self._server}; nothing was sent."
+        below = _root(error)
+        if isinstance(below, ssl.SSLCertVerificationError):
+            cause = f"The certificate of {self._server} is not trusted ({below.verify_message}); nothing was sent."
+            return Unreadable(Outcome.CONFIGURATION, f"{cause} Ask IT to check it, SPECTRUM_URL and SPECTRUM_CA_FILE.")
+        cause = f"Spectrum could not be reached at {self._server} ({_why(below)}); nothing was sent."
         return Unreadable(Outcome.NOT_SENT, f"{cause} Countersign tries again by itself.")
 
 
-def _distrust(error: BaseException | None) -> str:
-    """Return what is wrong with the certificate, from the error below the errors; "" when nothing is."""
-    while error:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return str(error.verify_message)
-        error = error.__cause__ or error.__context__
-    return ""
+def _root(error: BaseException) -> BaseException:
+    """The error below the errors."""
+    some = getattr(error, "exceptions", ())  # one for each address of a name
+    below = some[0] if some else error.__cause__ or error.__context__
+    return _root(below) if below else error
+
+
+def _why(error: BaseException) -> str:
+    """What the network said, in its own words: such as “Connection refused”."""
+    if isinstance(error, ssl.SSLError):
+        return "it speaks no TLS there"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)  # of names the numbers are below 0
+    return "no answer"

@@ -179,7 +179,7 @@ def test_a_restored_database_sends_nothing_until_an_admin_resumes(
     run("restore", file)
     exporting.run_due(erp)
     assert not erp.calls
-    assert "Restored from a backup" in browser("controller").get("/erp/jobs").text
+    assert "Exports are paused: The restore of a backup paused them" in browser("controller").get("/erp/jobs").text
     assert browser("controller").post("/erp/settings/resume").status_code == 303
     while db.session.get_one(Project, project).status is not Status.SYNCED:  # two looks, then it is sent
         db.session.execute(update(Export).values(due_at=utcnow()))

@@ -82,6 +82,21 @@ def test_a_refusal_shows_no_password(name: str, value: str) -> None:
     assert "hush-hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SPECTRUM_URL": "https://spectrum.example.com"},
+        {"SPECTRUM_CLIENT_ID": "countersign"},
+        {"MAIL_USERNAME": "countersign"},
+        {"MAIL_USE_TLS": "yes", "MAIL_USE_SSL": "yes"},
+    ],
+    ids="|".join,
+)
+def test_settings_that_make_no_sense_together_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(config.SettingsError, match=next(iter(given)) + "|must be set too"):
+        config.load({**ENOUGH, **given})
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "countersign.localhost"])
 def test_plain_http_is_for_this_machine(host: str) -> None:
     assert config.load({**ENOUGH, "BASE_URL": f"http://{host}:8000"})["BASE_URL"] == f"http://{host}:8000"

@@ -289,6 +289,16 @@ def test_a_server_without_starttls_holds_the_queue_where_starttls_is_asked_for(
     assert Setting.read(Setting.MAIL)["held"]
 
 
+def test_a_server_that_speaks_no_tls_holds_the_queue_and_blames_no_certificate(
+    rejected: Delivery, app: Flask, post: Postbox
+) -> None:
+    app.config["MAIL_USE_SSL"] = True
+    digest.deliver_due()
+    trouble = Setting.read(Setting.MAIL)
+    assert trouble["held"]
+    assert trouble["cause"].endswith("it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS.")
+
+
 def test_a_failed_sign_in_holds_the_queue_and_a_right_one_sends(rejected: Delivery, app: Flask) -> None:
     def authenticate(*given: object) -> AuthResult:
         return AuthResult(success=given[-1].password == b"right", handled=False)  # type: ignore[attr-defined]
