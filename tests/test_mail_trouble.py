@@ -12,7 +12,7 @@ import pytest
 import time_machine
 import trustme
 from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import AsyncMessage
+from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult
 from conftest import ENVIRON, free_port
 from flask import Flask
@@ -199,8 +199,8 @@ def test_no_answer_after_the_text_is_unknown_and_never_sent_again_by_itself(
 def test_a_mail_that_the_server_takes_is_sent_even_if_the_goodbye_goes_wrong(
     rejected: Delivery, clock: time_machine.Traveller, app: Flask
 ) -> None:
-    class Rude(AsyncMessage):
-        async def handle_message(self, message: object) -> None:
+    class Rude(Message):
+        def handle_message(self, message: object) -> None:
             got.append(message)
 
         async def handle_QUIT(self, server: object, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
@@ -231,12 +231,12 @@ class Running:
         self.controller.stop()
 
 
-class Keeping(AsyncMessage):
+class Keeping(Message):
     def __init__(self) -> None:
         super().__init__()
         self.got: list[EmailMessage] = []
 
-    async def handle_message(self, message: EmailMessage) -> None:  # type: ignore[override]
+    def handle_message(self, message: EmailMessage) -> None:  # type: ignore[override]
         self.got.append(message)
 
 
