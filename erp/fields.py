@@ -41,7 +41,7 @@ def from_project(project: Mapping[str, object]) -> dict[str, str]:
         "City": _text(project.get("city")),
         "State": _text(project.get("state")).upper(),
         "Zip_Code": _text(project.get("zip")),
-        "Phone": _digits(_text(project.get("phone"))),
+        "Phone": _phone(_text(project.get("phone"))),
         "Est_Start_Date": _date(project.get("start_date")),
         "Est_Complete_Date": _date(project.get("completion_date")),
     }
@@ -127,6 +127,12 @@ _NUMERIC = frozenset(field.element for field in parameters("AddJob") if field.ki
 
 def _text(value: object) -> str:
     return "" if value is None else str(value).strip()
+
+
+def _phone(text: str) -> str:
+    """One number as its digits; anything else as it is typed, to be refused: its digits alone would be another one."""
+    plain = re.fullmatch(r"\+?[0-9\s().\-\u2010-\u2015]+", text)
+    return (_digits(text) if plain else "") or text
 
 
 def _digits(text: str) -> str:

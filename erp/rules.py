@@ -74,12 +74,12 @@ def _field_problem(field: Field, value: str) -> str | None:
         return f"{label} is missing; Spectrum requires it." if required else None
     if _UNSENDABLE.search(value):
         return f"{label} holds a line break or an invisible character; type it again."
-    if len(value) > field.max:
-        return f"{label} is {len(value)} characters long; Spectrum takes {field.max}."
     if field.element in CHOICES and value not in tuple(CHOICES[field.element]):
         return f"{label} must be one of {', '.join(CHOICES[field.element])}."
     check = _CHECKS.get(field.element) or _CHECKS.get(field.kind)
-    return f"{label} {check[1]}" if check and not check[0](value) else None
+    if check and not check[0](value):
+        return f"{label} {check[1]}"
+    return f"{label} is {len(value)} characters long; Spectrum takes {field.max}." if len(value) > field.max else None
 
 
 def is_number(value: str) -> bool:
@@ -105,7 +105,10 @@ _CHECKS: dict[str, tuple[Callable[[str], bool], str]] = {
     "date": (lambda value: as_date(value) is not None, "must be a date like 03/09/2026."),
     "State": (lambda value: value in STATES, "must be the postal abbreviation of a US state or Canadian province."),
     "Zip_Code": (lambda value: bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 -]*", value)), "must be like 78701-1234."),
-    "Phone": _NO_DASHES,
+    "Phone": (
+        lambda value: bool(re.fullmatch(r"[0-9]+", value)),
+        "must be one number like 253-555-0129; an extension goes into the description.",
+    ),
     "Fax_Phone": _NO_DASHES,
     "Job_Site_Phone": _NO_DASHES,
     "Total_Units": (lambda value: is_number(value) and float(value) > 0, "must be a number above 0."),

@@ -170,10 +170,7 @@ def test_a_fixed_value_that_spectrum_would_refuse_is_said_at_its_field(browser: 
     shown = html.fromstring(answer.text)
     invalid = shown.xpath('//input[@aria-invalid="true"]')
     assert [field.get("name") for field in invalid] == ["Certified_Flag", "Work_County_Tax_Code"]
-    assert (
-        text(shown.get_element_by_id("Certified_Flag-problem"))
-        == "Certified Flag is 5 characters long; Spectrum takes 1."
-    )
+    assert text(shown.get_element_by_id("Certified_Flag-problem")) == "Certified Flag must be one of Y, N."
     assert invalid[0].value == "maybe"
     db.session.refresh(template)
     assert not template.is_template
