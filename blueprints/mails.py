@@ -30,7 +30,7 @@ NOT_AN_ADDRESS = "Enter an email address, such as dana@example.com."
 @blueprint.get("")
 @requires(ERP_ADMIN)
 def index() -> Any:
-    return _page(current_user.email)
+    return _page()
 
 
 @blueprint.get("/<int:delivery_id>")
@@ -61,7 +61,7 @@ def test() -> Any:
         return _page(address, 422, error=NOT_AN_ADDRESS)
     Errand.ask("test mail", current_user, address)
     db.session.commit()
-    return redirect(url_for(".index"), 303)
+    return redirect(url_for(".index", _anchor="test"), 303)
 
 
 @blueprint.get("/test")
@@ -97,8 +97,11 @@ def _unsubscribe_page(token: str) -> Any:
     return render_template("unsubscribe.html", person=person), 200 if person else 404
 
 
-def _page(address: str, status: int = 200, error: str = "") -> Any:
-    shown: dict[str, Any] = {"address": address, "error": error, "tested": Errand.last("test mail"), "kinds": KINDS}
+def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
+    tested = Errand.last("test mail")
+    mine = tested and tested.asked_by_id == current_user.id
+    address = typed if typed is not None else tested.subject if tested and mine else current_user.email
+    shown: dict[str, Any] = {"address": address, "error": error, "tested": tested, "kinds": KINDS}
     shown |= {"stuck": _stuck(), "page": _others(), "server": current_app.config["MAIL_SERVER"]}
     return render_template("mails.html", **shown), status
 

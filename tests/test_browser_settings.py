@@ -38,6 +38,23 @@ def test_a_refresh_asked_for_in_the_settings_ends_with_what_was_read(live: Live,
     expect(connection).to_contain_text("Read less than a minute ago")
 
 
+def test_a_test_mail_answers_beside_its_button_where_the_focus_and_the_address_stay(live: Live, page: Page) -> None:
+    live.sign_in(page)
+    page.goto(f"{live.url}/erp/mails")
+    card = page.get_by_role("region", name="Test")
+    button, answer = card.get_by_role("button", name="Send a test mail"), card.get_by_role("status")
+    page.get_by_label("Email").fill("it@halvorsen.example")
+    button.click()
+    expect(answer).to_contain_text("took a test mail to it@halvorsen.example", timeout=30_000)
+    expect(answer).to_be_in_viewport()
+    expect(button).to_be_focused()
+    expect(page.get_by_label("Email")).to_have_value("it@halvorsen.example")
+    page.get_by_label("Email").fill("it")
+    button.click()
+    expect(card.get_by_role("alert")).to_contain_text("Enter an email address")
+    expect(page.get_by_label("Email")).to_be_focused()
+
+
 def test_pausing_shows_on_the_erp_pages_until_exports_are_resumed(live: Live, new_page: OpenPage) -> None:
     page = settings(live, new_page())
     page.get_by_role("button", name="Pause Exports").click()

@@ -14,7 +14,7 @@ from sqlalchemy import select
 import digest
 import timetable
 from extensions import db, writing
-from models import Delivery, MailOutcome, Person, Project, Setting
+from models import Delivery, Level, MailOutcome, Person, Project, Setting
 
 MakeProject = Callable[..., Project]
 SignIn = Callable[[str], Browser]
@@ -141,6 +141,20 @@ def test_a_test_mail_is_an_errand_whose_answer_the_page_shows(
     assert answer in said(admin.get("/erp/mails").text)
     assert answer in said(admin.get("/erp/mails/test").text)
     assert "hx-trigger" not in admin.get("/erp/mails/test").text
+
+
+def test_the_address_of_a_test_mail_stays_for_whoever_typed_it(browser: SignIn, cast: dict[str, Person]) -> None:
+    cast["approver"].erp = Level.ADMIN
+    db.session.commit()
+    admin = browser("controller")
+    answer = admin.post("/erp/mails/test", {"address": "it@example.com"})
+    assert answer.location == "/erp/mails#test"
+
+    def address(of: Browser) -> list[str]:
+        return html.document_fromstring(of.get("/erp/mails").text).xpath("//input[@name='address']/@value")
+
+    assert address(admin) == ["it@example.com"]
+    assert address(browser("approver")) == ["approver@example.com"]
 
 
 def test_a_test_mail_needs_an_address(browser: SignIn) -> None:
