@@ -26,6 +26,7 @@ from models import LINKS, UNDER_WAY, Delivery, Event, Export, Project, Status, u
 from smtp import MailError, Trouble
 
 LISTED = 50  # a summary names so many projects and counts the rest
+TROUBLES = (Status.FAILED, Status.CHECKING)
 STUCK = timedelta(minutes=30)
 AS_IS = policy.SMTP.clone(max_line_length=998, cte_type="7bit")
 
@@ -67,10 +68,12 @@ class Summary:
     waiting_count: int
     troubled: Sequence[Project]
     troubled_count: int
+    troubles: Sequence[Status]  # which of the two there are, listed or not: each has a list of its own
 
     @classmethod
     def now(cls) -> "Summary":
-        return cls(*_oldest(Status.READY), *_oldest(Status.FAILED, Status.CHECKING))
+        troubles = select(Project.status).where(Project.status.in_(TROUBLES)).distinct()
+        return cls(*_oldest(Status.READY), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
 
 
 def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:

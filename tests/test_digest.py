@@ -115,19 +115,22 @@ def test_a_day_on_which_nothing_waited_is_done_and_a_project_sent_later_waits_fo
     assert len(post.arrived) == 2
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.CHECKING])
-def test_an_export_that_failed_or_is_being_checked_is_reason_enough_and_is_told_with_its_cause(
-    status: Status, waiting: Project, cast: dict[str, Person], template: Job, post: Postbox
+@pytest.mark.parametrize(("status", "listed"), [(Status.FAILED, "failed-to-export"), (Status.CHECKING, "exporting")])
+def test_an_export_that_failed_or_is_being_checked_is_reason_enough_and_is_told_with_its_cause_and_its_list(
+    status: Status, listed: str, waiting: Project, cast: dict[str, Person], template: Job, post: Postbox
 ) -> None:
-    cause = "Customer HARBRLITE is not in Spectrum & never was."
+    cause = "Spectrum refused to create the job: Customer: HARBRLITE is not there & never was; Division: Unknown."
     export = Export(project=waiting, accepted_by=cast["approver"], template_number=template.number, request=[])
     export.cause = cause
+    export.messages = [["Customer_Code", "HARBRLITE is not there & never was"], ["Division", "Unknown"]]
     db.session.add(export)
     waiting.status = status
     db.session.commit()
     tick()
     text = post.arrived[0].part("plain")
     assert f"{status}: {cause}" in text
+    assert text.count("HARBRLITE") == text.count("Unknown") == 1
+    assert links(text)[1:] == [f"http://127.0.0.1:8000/erp/jobs?filter={listed}", "http://127.0.0.1:8000/me"]
     assert "1 export needs a look" in text
     assert "wait" not in text.splitlines()[0]
 
