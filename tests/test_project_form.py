@@ -39,6 +39,20 @@ def test_a_note_that_was_saved_goes_with_the_next_send(manager: Browser, make_pr
     assert (project.status, project.note) == (Status.READY, "Please hurry")
 
 
+def test_the_history_tells_a_change_once_though_it_was_saved_and_sent_with_one_press(
+    manager: Browser, make_project: Callable[..., Project], cast: dict[str, Person]
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    project.reject(cast["approver"], "Which city?")
+    db.session.commit()
+    address = f"/admin/projects/{project.id}"
+    assert manager.post(f"{address}/send", form(project, city="Olympia")).status_code == 303
+    history = html.fromstring(manager.get(address).text).xpath('//section[@aria-labelledby="history"]')[0]
+    assert history.text_content().count("Olympia") == 1
+    assert project.sent_changes == [["City", "Tacoma", "Olympia"]]
+
+
 def test_what_was_typed_into_a_form_that_is_no_longer_true_is_shown_beside_what_holds(
     manager: Browser, make_project: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
