@@ -102,6 +102,18 @@ document.addEventListener("submit", (event) => {
   htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
 });
 
+// --- Send to ERP saves first what is typed, so it follows the checkbox and not what is saved ---
+
+function followActive() {
+  const [active, send, why] = ["active", "send", "why-not"].map((id) => document.getElementById(id));
+  if (!send) return;
+  send.disabled = !active.checked;
+  why.hidden = active.checked;
+}
+
+document.addEventListener("change", followActive);
+window.addEventListener("pageshow", followActive);  // a browser may bring back how it was ticked
+
 // --- one post for one click ---
 
 document.addEventListener("submit", (event) => {

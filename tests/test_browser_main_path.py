@@ -231,6 +231,23 @@ def test_an_inactive_project_waits_nowhere_and_its_send_button_says_why_not(
     expect(approver.get_by_role("row").filter(has_text=number)).to_have_count(0)
 
 
+def test_a_project_that_is_switched_on_is_sent_with_the_same_press(live: Live, page: Page, number: str) -> None:
+    live.sign_in(page, "kari.iversen")
+    create(page, number, "Hilltop Grocery Annex")
+    active, button = page.get_by_label("Active Project?"), page.get_by_role("button", name="Send to ERP")
+    why_not = page.get_by_text("An inactive project is not sent")
+    active.uncheck()
+    expect(button).to_be_disabled()
+    page.get_by_role("button", name="Update").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(button).to_be_disabled()
+    expect(why_not).to_be_visible()
+    active.check()
+    expect(why_not).not_to_be_visible()
+    button.click()
+    status_of(page, live, number, "Ready to Export")
+
+
 def test_an_export_with_something_wrong_comes_back_in_place_with_what_was_typed(
     live: Live, manager: Page, approver: Page, number: str
 ) -> None:

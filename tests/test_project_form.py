@@ -39,6 +39,21 @@ def test_a_note_that_was_saved_goes_with_the_next_send(manager: Browser, make_pr
     assert (project.status, project.note) == (Status.READY, "Please hurry")
 
 
+@pytest.mark.parametrize("ticked", [True, False])
+def test_a_form_with_something_wrong_comes_back_ticked_as_it_was(
+    manager: Browser, make_project: Callable[..., Project], ticked: bool
+) -> None:
+    project = make_project()
+    project.active = not ticked
+    db.session.commit()
+    typed = form(project, name="")
+    if not ticked:
+        del typed["active"]
+    page = html.fromstring(manager.post(f"/admin/projects/{project.id}", typed).text)
+    assert bool(page.xpath('//input[@name="active"]/@checked')) is ticked
+    assert bool(page.xpath('//button[@id="send"]/@disabled')) is not ticked
+
+
 def test_the_history_tells_a_change_once_though_it_was_saved_and_sent_with_one_press(
     manager: Browser, make_project: Callable[..., Project], cast: dict[str, Person]
 ) -> None:

@@ -93,18 +93,19 @@ def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
     note = request.form.get("note", "").strip()
-    if move is Move.SEND and "active" not in request.form:
+    active = "active" in request.form
+    if move is Move.SEND and not active:
         errors["active"] = "An inactive project is not sent. Tick Active Project? first."
     if len(note) > NOTE_LENGTH:
         errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
     if errors:
-        return _page(project, 422, errors=errors, note=note, **({"typed": typed} if typed else {}))
+        return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
     try:
         if project.editable:
             project.edit(current_user, information)
             project.note = note
         waited = project.status is Status.READY
-        project.set_active(current_user, "active" in request.form)
+        project.set_active(current_user, active)
         if waited and project.editable:
             sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
         if move is Move.SEND:
@@ -113,7 +114,7 @@ def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()
         errors = _number_taken(typed["number"], project_id)
-        return _page(_project(project_id), 422, errors=errors, note=note, typed=typed)
+        return _page(_project(project_id), 422, errors=errors, note=note, active=active, typed=typed)
     flash(sentence)
     return redirect(url_for(".general", project_id=project_id), 303)
 
@@ -153,5 +154,5 @@ def _current(project_id: int) -> Project:
 
 def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
-    begun = {"project": project, "typed": typed, "errors": {}, "note": project.note}
+    begun = {"project": project, "typed": typed, "errors": {}, "note": project.note, "active": project.active}
     return render_template("project.html", **(begun | context)), status
