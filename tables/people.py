@@ -209,15 +209,15 @@ class Person(UserMixin, Base):
         except BadData:
             return None
 
-    def mail_link(self, purpose: str, by: "Person | None") -> bool:
-        """Queue the mail with the link that sets the password; False where one was queued a few minutes ago."""
+    def mail_link(self, purpose: str, by: "Person | None") -> datetime | None:
+        """Queue the mail with the link that sets a password; or the moment of one that is a few minutes old."""
         now = utcnow()
         lately = Delivery.created_at.between(now - LINK_PAUSE, now)
-        queued = select(Delivery.id).where(Delivery.person_id == self.id, Delivery.kind == purpose, lately)
-        if db.session.scalar(queued.limit(1)):
-            return False
-        Delivery.queue(purpose, self.note(f"sent the {purpose} link", by), self)
-        return True
+        queued = select(Delivery.created_at).where(Delivery.person_id == self.id, Delivery.kind == purpose, lately)
+        before = db.session.scalar(queued.limit(1))
+        if before is None:
+            Delivery.queue(purpose, self.note(f"sent the {purpose} link", by), self)
+        return before
 
     # the directory
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+import time_machine
 from conftest import Browser
 from sqlalchemy import select
 
@@ -96,9 +98,15 @@ def test_who_is_added_gets_an_invitation_and_nobody_types_a_password(browser: Si
 def test_an_invitation_is_mailed_again_but_not_twice_within_five_minutes(browser: SignIn, cast: People) -> None:
     cast["clerk"].password_hash = None
     db.session.commit()
-    administrator = browser("administrator")
-    for _ in range(2):
-        assert administrator.post(f"/admin/directory/{cast['clerk'].id}/invite").status_code == 303
+    administrator, address = browser("administrator"), f"/admin/directory/{cast['clerk'].id}"
+    told = (
+        "The invitation is on its way to clerk@example.com.",
+        "The last invitation to clerk@example.com is from 3 minutes ago, so no other was mailed.",
+    )
+    for minutes, sentence in zip((0, 3), told, strict=True):
+        with time_machine.travel(timedelta(minutes=minutes), tick=False):
+            assert administrator.post(f"{address}/invite").status_code == 303
+            assert sentence in administrator.get(address).text
         assert db.session.query(Delivery).count() == 1
 
 

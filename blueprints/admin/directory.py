@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from access import TOOLS, Rule, log_refusal, requires
 from extensions import db
 from models import Level, Person
+from wording import since
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
@@ -93,9 +94,14 @@ def invite(person_id: int) -> Any:
     found = db.session.get(Person, person_id) or abort(404)
     if found.password_hash or not found.active:
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
-    mailed = found.mail_link("invitation", current_user)
+    before = found.mail_link("invitation", current_user)
     db.session.commit()
-    flash(f"The invitation is on its way to {found.email}{'' if mailed else ' already'}.")
+    flash(
+        f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
+        " The next can go five minutes after it."
+        if before
+        else f"The invitation is on its way to {found.email}."
+    )
     return redirect(url_for(".person", person_id=person_id), 303)
 
 
