@@ -229,8 +229,8 @@ def import_projects(file: Path) -> None:
         if not found.problems and not transfer.carry_out(found, None, _to_stderr):
             found = transfer.read(data)
     if found.problems:
-        lines = [f"Line {number}: {sentence}" for number, sentence in found.problems]
-        raise click.ClickException("\n".join(["Nothing was imported.", *lines]))
+        faults = [f"{lines}: {sentence}" for lines, sentence in found.faults]
+        raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
     click.echo(f"{plural(len(found.projects), 'project')} imported.")
 
 

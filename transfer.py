@@ -18,6 +18,7 @@ from erp.fields import job_id_problem, job_key
 from extensions import db
 from information import check_information
 from models import EDITABLE, INFORMATION, Event, Export, Person, Project, Status, search_text
+from wording import plural
 
 OWN = ("number", *(column for column in INFORMATION if column != "number"))
 COLUMNS = (*OWN, "active", "spectrum_job_id")
@@ -28,15 +29,24 @@ WRITTEN = (
     *(Project.active, Project.spectrum_job_id, Project.status, Export.accepted_at, Person.name),
 )
 BATCH = 10_000  # lines that the database is given at once
+QUOTED = 3  # so many values of one fault are told
 SWITCH = {"": True, "yes": True, "no": False}
 
 
 @dataclass
 class Import:
-    """A file that was read: a project's values for each good line, and sentences for the bad ones, by line number."""
+    """A file that was read: a project's values for each good line, and what is wrong with the bad ones."""
 
     projects: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)  # line, sentence, what was found there
+
+    @property
+    def faults(self) -> list[tuple[str, str]]:
+        """What is wrong, each fault once: all its lines, and a sentence with some of its values."""
+        faults: dict[str, dict[int, str]] = {}
+        for line, sentence, value in sorted(self.problems):
+            faults.setdefault(sentence, {})[line] = value
+        return [(_lines_said(list(at)), sentence + _found(at.values())) for sentence, at in faults.items()]
 
 
 # --- in -------------------------------------------------------------------------------------------------------------
@@ -53,9 +63,9 @@ def read(data: bytes) -> Import:
             _find_taken(found)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        found.problems.append((line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again."))
+        found.problems.append((line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again.", ""))
     except _NotCSV as error:
-        found.problems.append((error.line, f"This is not CSV: {error}."))
+        found.problems.append((error.line, f"This is not CSV: {error}.", ""))
     return found
 
 
@@ -121,16 +131,16 @@ def _header(cells: list[str], found: Import) -> list[str]:
     missing = [column for column in ("number", "name") if column not in header]
     strange = [cell for cell in header if cell and cell not in (*COLUMNS, *TOLD)]
     if len(header) == 1 and ";" in header[0]:
-        found.problems.append((1, "The columns must be separated by commas, not by semicolons."))
+        found.problems.append((1, "The columns must be separated by commas, not by semicolons.", ""))
         return header
     if missing:
-        found.problems.append((1, f"The header must have the column {' and '.join(missing)}."))
+        found.problems.append((1, f"The header must have the column {' and '.join(missing)}.", ""))
     if strange:
-        found.problems.append((1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}."))
+        found.problems.append((1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}.", ""))
     if "" in header:
-        found.problems.append((1, "A column has no name."))
+        found.problems.append((1, "A column has no name.", ""))
     if len(set(header)) < len(header):
-        found.problems.append((1, "A column is there twice."))
+        found.problems.append((1, "A column is there twice.", ""))
     return header
 
 
@@ -138,24 +148,25 @@ def _read_lines(header: list[str], lines: Iterable[tuple[int, list[str]]], found
     before: dict[tuple[str, str], int] = {}
     for number, cells in lines:
         if len(cells) != len(header):
-            found.problems.append((number, f"It has {len(cells)} values; the header has {len(header)} columns."))
+            counted = f"There are {plural(len(cells), 'value')}; the header has {plural(len(header), 'column')}."
+            found.problems.append((number, counted, ""))
             continue
         typed = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
         values, problems = _read_line(typed)
         for column in ("number", "spectrum_job_id"):
             if typed[column] and (first := before.setdefault((column, job_key(typed[column])), number)) != number:
-                problems.append(f"{column} {typed[column]} stands in line {first} already.")
-        found.problems += [(number, problem) for problem in problems]
+                problems.append((f"{column} stands further up already.", f"{_quote(typed[column])} in line {first}"))
+        found.problems += [(number, *problem) for problem in problems]
         found.projects.append(values | {"line": number})
 
 
-def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     values, errors = check_information({column: typed[column] for column in INFORMATION})
-    problems = list(errors.values())
     if typed["active"].casefold() not in SWITCH:
-        problems.append(f"active is {typed['active']}; it must be yes or no.")
+        errors["active"] = "active must be yes or no."
     if typed["spectrum_job_id"] and (problem := job_id_problem(typed["spectrum_job_id"])):
-        problems.append(problem)
+        errors["spectrum_job_id"] = problem
+    problems = [(sentence, _quote(typed[column])) for column, sentence in errors.items()]
     active = SWITCH.get(typed["active"].casefold())
     return values | {"active": active, "spectrum_job_id": typed["spectrum_job_id"]}, problems
 
@@ -165,11 +176,39 @@ def _find_taken(found: Import) -> None:
         keys = [job_key(line["number"]) for line in batch]
         taken = set(db.session.scalars(select(Project.number_key).where(Project.number_key.in_(keys))))
         found.problems += [
-            (line["line"], f"Another project has the number {line['number']} already.")
+            (line["line"], "Another project has this number already.", _quote(line["number"]))
             for line, key in zip(batch, keys, strict=True)
             if key in taken
         ]
-    found.problems.sort()
+
+
+def _lines_said(lines: list[int]) -> str:
+    """Such as “Lines 3, 7 to 12 and 40”; the lines are in order."""
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][-1] + 1:
+            runs[-1].append(line)
+        else:
+            runs.append([line])
+    said = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return f"{'Line' if len(lines) == 1 else 'Lines'} {_listed([each for run in said for each in run])}"
+
+
+def _found(values: Iterable[str]) -> str:
+    """Such as “ Found: “a”, “b”, “c” and 14 others.”; empty where no value says more than its sentence."""
+    different = [value for value in dict.fromkeys(values) if value]
+    said, rest = different[:QUOTED], len(different) - QUOTED
+    return f" Found: {_listed([*said, plural(rest, 'other')] if rest > 0 else said)}." if said else ""
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _quote(value: str) -> str:
+    """The value's beginning in quotation marks, all of it to be seen; empty where there is none."""
+    seen = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
+    return f"“{seen[:40]}{'…' if len(seen) > 40 else ''}”" if value else ""
 
 
 # --- out ------------------------------------------------------------------------------------------------------------

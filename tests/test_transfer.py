@@ -94,7 +94,7 @@ def test_a_long_import_says_how_far_it_is_and_a_taken_number_far_down_is_named(f
     assert done.stdout == "10,001 projects imported.\n"
     assert done.stderr.splitlines() == ["10,000 of 10,001 projects", "10,001 of 10,001 projects"]
     again = flask("projects", "import", text=lines("number,name", *(f"M{line}" for line in long[:-1]), long[-1]))
-    assert again.stderr.splitlines()[1:] == ["Line 10002: Another project has the number L10000 already."]
+    assert again.stderr.splitlines()[1:] == ["Line 10002: Another project has this number already. Found: “L10000”."]
 
 
 @pytest.mark.parametrize(
@@ -133,15 +133,31 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
     assert result.stderr.splitlines() == [
         "Error: Nothing was imported.",
         "Line 3: Enter the Project Name.",
-        "Line 4: Estimated Start Date must be a date, such as 2026-03-09.",
-        "Line 5: Project Name holds a line break or an invisible character; type it again.",
-        "Line 7: The completion date is before the start date.",
-        "Line 7: active is maybe; it must be yes or no.",
-        "Line 8: number 26-014 stands in line 2 already.",
-        "Line 9: Another project has the number 26-x already.",
-        "Line 10: It has 2 values; the header has 12 columns.",
+        "Line 4: Estimated Start Date must be a date, such as 2026-03-09. Found: “03/09/2026”.",
+        "Line 5: Project Name holds a line break or an invisible character; type it again. Found: “Two�lines”.",
+        "Line 7: The completion date is before the start date. Found: “2026-03-09”.",
+        "Line 7: active must be yes or no. Found: “maybe”.",
+        "Line 8: number stands further up already. Found: “26-014” in line 2.",
+        "Line 9: Another project has this number already. Found: “26-x”.",
+        "Line 10: There are 2 values; the header has 12 columns.",
     ]
     assert len(projects()) == 1
+
+
+def test_a_fault_of_many_lines_is_said_once_with_all_the_lines_and_some_of_the_values(flask: Flasked) -> None:
+    dates = ["03/09/2026", "2026-03-09", "soon", "soon", "May 1", "2026-03-09", "n/a", "x" * 50]
+    text = lines("number,name,start_date", *(f"26-{line},Depot,{date}" for line, date in enumerate(dates)))
+    result = flask("projects", "import", text=text)
+    assert result.stderr.splitlines()[1:] == [
+        "Lines 2, 4 to 6, 8 and 9: Estimated Start Date must be a date, such as 2026-03-09."
+        " Found: “03/09/2026”, “soon”, “May 1” and 2 others."
+    ]
+    twice = [f"26-{number},Depot" for number in range(1000)] * 2
+    result = flask("projects", "import", text=lines("number,name", *twice))
+    assert result.stderr.splitlines()[1:] == [
+        "Lines 1002 to 2001: number stands further up already."
+        " Found: “26-0” in line 2, “26-1” in line 3, “26-2” in line 4 and 997 others."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +171,10 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
         (b"number,name\n26-014,Caf\xe9\n", "Line 2: This is not UTF-8 text."),
         (b'number,name\n26-014,Depot\n26-015,"Tr"ail\n', "Line 3: This is not CSV"),
         (b"number,name,spectrum_job_id\n1,a,ALL\n", "Line 2: ALL means every job"),
-        (b"number,name,spectrum_job_id\n1,a,J1\n2,b,j1\n", "Line 3: spectrum_job_id j1 stands in line 2 already."),
+        (
+            b"number,name,spectrum_job_id\n1,a,J1\n2,b,j1\n",
+            "Line 3: spectrum_job_id stands further up already. Found: “j1” in line 2.",
+        ),
         (b"number,name\n1,a\x00b\n", "Line 2: "),
         (b"\n", "Line 1: The header must have the column number and name."),
     ],
@@ -253,6 +272,7 @@ def test_in_the_browser_a_file_is_previewed_then_imported(browser: Browsing) -> 
     preview = upload(manager, text)
     assert preview.status_code == 200
     assert "2 projects to import" in preview.text
+    assert preview.text.index("Import 2 Projects") < preview.text.index("<table")
     assert projects() == []
     done = manager.post("/admin/projects/import/confirm", {"text": text})
     assert done.status_code == 303
@@ -273,6 +293,13 @@ def test_in_the_browser_a_bad_line_is_named_and_nothing_can_be_imported(browser:
     assert projects() == []
 
 
+def test_in_the_browser_the_lines_of_a_fault_that_is_everywhere_are_folded_away(browser: Browsing) -> None:
+    every_other = lines("number,name", *(f"26-{number},{'Depot' if number % 2 else ''}" for number in range(2000)))
+    page = upload(browser("manager"), every_other).text
+    assert "<summary>Many lines: Enter the Project Name.</summary>Lines 2, 4, 6, " in page
+    assert " and 2000</details>" in page
+
+
 def test_a_number_that_was_taken_between_preview_and_import_imports_nothing(
     browser: Browsing, make_project: Callable[..., Project]
 ) -> None:
@@ -281,7 +308,7 @@ def test_a_number_that_was_taken_between_preview_and_import_imports_nothing(
     make_project(number="26-015")
     late = manager.post("/admin/projects/import/confirm", {"text": lines(HEADER, DEPOT, TRAIL)})
     assert late.status_code == 422
-    assert "Line 3: Another project has the number 26-015 already." in late.text
+    assert "Line 3: Another project has this number already. Found: “26-015”." in late.text
     assert db.session.scalar(select(func.count()).select_from(Project)) == 1
 
 
