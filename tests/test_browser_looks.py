@@ -244,6 +244,26 @@ def test_one_long_place_leaves_the_buttons_of_every_row_in_sight(live: Live, pag
     assert min(names) >= 96
 
 
+@pytest.mark.parametrize("width", [1280, 1060, 390])
+def test_no_status_is_cut_off_in_the_list_of_projects(live: Live, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 720})
+    live.sign_in(page).goto(f"{live.url}/admin/projects?q=26-0")
+    cells = page.locator("td:has(.status)")
+    assert {"Ready to Export", "Failed to Export"} <= set(cells.all_inner_texts())
+    assert cells.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_email_of_sixty_letters_stays_within_the_directory(live: Live, page: Page, width: int) -> None:
+    with behind(live):
+        email = f"maximiliana.featherstonehaugh{width}@estimating.halvorsen.example"
+        db.session.add(Person(email=email, name="Maximiliana Featherstonehaugh"))
+    page.set_viewport_size({"width": width, "height": 720})
+    live.sign_in(page, "ingrid.solberg").goto(f"{live.url}/admin/directory")
+    expect(page.get_by_text(email)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize("filter_", ["ready-to-export", "exporting", "failed-to-export", "synced"])
 def test_a_project_prints_on_one_page(live: Live, page: Page, filter_: str) -> None:
     _row_opened(live.sign_in(page), live.url, filter_)
