@@ -229,7 +229,7 @@ def import_projects(file: Path) -> None:
         if not found.problems and not transfer.carry_out(found, None, _to_stderr):
             found = transfer.read(data)
     if found.problems:
-        faults = [f"{lines}: {sentence}" for lines, sentence in found.faults]
+        faults = [f"{line}: {sentence}" for line, sentence in found.faults]
         raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
     click.echo(f"{plural(len(found.projects), 'project')} imported.")
 

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from flask import current_app
@@ -29,7 +30,7 @@ WRITTEN = (
     *(Project.active, Project.spectrum_job_id, Project.status, Export.accepted_at, Person.name),
 )
 BATCH = 10_000  # lines that the database is given at once
-QUOTED = 3  # so many values of one fault are told
+MUCH, QUOTED = 20, 3  # problems that are told one by one; values of one fault that are told with it
 SWITCH = {"": True, "yes": True, "no": False}
 
 
@@ -42,7 +43,14 @@ class Import:
 
     @property
     def faults(self) -> list[tuple[str, str]]:
-        """What is wrong, each fault once: all its lines, and a sentence with some of its values."""
+        """What is wrong, line by line, such as (“Line 3”, a sentence with the value)."""
+        return [(f"Line {line}", sentence + _found([value])) for line, sentence, value in sorted(self.problems)]
+
+    @property
+    def summary(self) -> list[tuple[str, str]]:
+        """The same, but where that is much, each fault once: all its lines, and a sentence with some of its values."""
+        if len(self.problems) <= MUCH:
+            return self.faults
         faults: dict[str, dict[int, str]] = {}
         for line, sentence, value in sorted(self.problems):
             faults.setdefault(sentence, {})[line] = value
@@ -184,14 +192,9 @@ def _find_taken(found: Import) -> None:
 
 def _lines_said(lines: list[int]) -> str:
     """Such as “Lines 3, 7 to 12 and 40”; the lines are in order."""
-    runs: list[list[int]] = []
-    for line in lines:
-        if runs and line == runs[-1][-1] + 1:
-            runs[-1].append(line)
-        else:
-            runs.append([line])
-    said = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
-    return f"{'Line' if len(lines) == 1 else 'Lines'} {_listed([each for run in said for each in run])}"
+    runs = [[line for _, line in run] for _, run in groupby(enumerate(lines), lambda pair: pair[1] - pair[0])]
+    said = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    return f"{'Line' if len(lines) == 1 else 'Lines'} {_listed(said)}"
 
 
 def _found(values: Iterable[str]) -> str:

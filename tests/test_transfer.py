@@ -144,22 +144,6 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
     assert len(projects()) == 1
 
 
-def test_a_fault_of_many_lines_is_said_once_with_all_the_lines_and_some_of_the_values(flask: Flasked) -> None:
-    dates = ["03/09/2026", "2026-03-09", "soon", "soon", "May 1", "2026-03-09", "n/a", "x" * 50]
-    text = lines("number,name,start_date", *(f"26-{line},Depot,{date}" for line, date in enumerate(dates)))
-    result = flask("projects", "import", text=text)
-    assert result.stderr.splitlines()[1:] == [
-        "Lines 2, 4 to 6, 8 and 9: Estimated Start Date must be a date, such as 2026-03-09."
-        " Found: “03/09/2026”, “soon”, “May 1” and 2 others."
-    ]
-    twice = [f"26-{number},Depot" for number in range(1000)] * 2
-    result = flask("projects", "import", text=lines("number,name", *twice))
-    assert result.stderr.splitlines()[1:] == [
-        "Lines 1002 to 2001: number stands further up already."
-        " Found: “26-0” in line 2, “26-1” in line 3, “26-2” in line 4 and 997 others."
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -291,6 +275,17 @@ def test_in_the_browser_a_bad_line_is_named_and_nothing_can_be_imported(browser:
         assert "Line 3: Enter the Project Name." in response.text
         assert "to import" not in response.text
     assert projects() == []
+
+
+def test_in_the_browser_a_fault_of_many_lines_is_said_once_with_all_its_lines_and_some_of_its_values(
+    browser: Browsing,
+) -> None:
+    dates = ["03/09/2026", "2026-03-09", "soon", "soon", "May 1", "2026-03-09", "n/a", *("x" * 50,) * 20]
+    text = lines("number,name,start_date", *(f"26-{line},Depot,{date}" for line, date in enumerate(dates)))
+    assert (
+        "<li>Lines 2, 4 to 6 and 8 to 28: Estimated Start Date must be a date, such as 2026-03-09."
+        " Found: “03/09/2026”, “soon”, “May 1” and 2 others.</li>"
+    ) in upload(browser("manager"), text).text
 
 
 def test_in_the_browser_the_lines_of_a_fault_that_is_everywhere_are_folded_away(browser: Browsing) -> None:
