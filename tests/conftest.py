@@ -446,11 +446,12 @@ def new_page(request: pytest.FixtureRequest, chromium: ChromiumBrowser) -> Itera
 
 @pytest.fixture
 def page(chromium: ChromiumBrowser) -> Iterator[Page]:
-    """One page, with JavaScript; an error in it fails the test."""
+    """One page, with JavaScript; an error in it, or what the policy kept from running, fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 720})
     context.set_default_timeout(15_000)
     opened, problems = context.new_page(), []
     opened.on("pageerror", lambda problem: problems.append(str(problem)))
+    opened.on("console", lambda said: "Security Policy" in said.text and problems.append(said.text))
     yield opened
     context.close()
     assert not problems

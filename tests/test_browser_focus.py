@@ -53,6 +53,14 @@ def test_a_refused_form_takes_the_focus_to_the_first_field_that_is_wrong(waiting
     expect(waiting.get_by_label("Spectrum Job ID")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_field_that_was_pulled_larger_comes_back_within_the_policy(waiting: Page) -> None:
+    row = opened(waiting, "Reject")
+    comment = waiting.get_by_label("Enter a Comment")
+    comment.evaluate("field => (field.style.height = '200px')")  # as pulling its corner does
+    button(row, "Reject").click()
+    expect(comment).to_have_attribute("aria-invalid", "true")
+
+
 def test_a_limited_field_says_how_many_characters_it_holds(waiting: Page) -> None:
     row = opened(waiting, "Accept")
     waiting.get_by_label("Spectrum Job Name").fill("Twelve chars")
