@@ -53,8 +53,10 @@ class Acceptance:
     def lines(self) -> list[Line]:
         """Every value that Spectrum will receive, with where it comes from."""
         typed = {element: self.typed[name] for name, element in FIELDS.items()}
-        row, fixed = (self.template.row, self.template.fixed) if self.template else ({}, {})
-        return compose(self.project.information, row, typed, fixed)
+        if self.template is None:
+            return compose(self.project.information, {}, typed)
+        settings = self.template.fixed | {FIELDS["taxable"]: self.template.taxable}
+        return compose(self.project.information, self.template.row, typed, settings)
 
     @property
     def verdict(self) -> numbering.Verdict:

@@ -90,7 +90,7 @@ def compose(
     for values, word in ((fixed or {}, "fixed"), (start, "template"), (share, "project")):
         given |= {element: (_text(value), word) for element, value in values.items() if _text(value)}
     for element, value in typed.items():
-        text, origins = _text(value), ((start, "template"), (named, "project"))
+        text, origins = _text(value), ((start, "template"), (named, "project"), (fixed or {}, "fixed"))
         source = next((word for values, word in origins if text and values.get(element) == text), "approver")
         given[element] = text, source
     return [

@@ -140,6 +140,14 @@ def test_a_remembered_taxable_follows_to_another_template(waiting: Project) -> N
     assert filled(waiting, "A-2", template_shown="A-1", taxable="Y").typed["taxable"] == "Y"
 
 
+def test_a_remembered_taxable_goes_to_spectrum_as_a_template_setting_and_another_one_as_the_approvers(
+    waiting: Project,
+) -> None:
+    keep("A-1", taxable="N")
+    assert sources(filled(waiting, "A-1", taxable=""))["Taxable_Flag"] == ("N", "fixed")
+    assert sources(filled(waiting, "A-1", taxable="Y"))["Taxable_Flag"] == ("Y", "approver")
+
+
 def test_a_template_without_a_remembered_taxable_leaves_the_question_to_the_approver(waiting: Project) -> None:
     keep("A-1")
     form = filled(waiting, "A-1", taxable="")
