@@ -97,7 +97,7 @@ class Acceptance:
 
 
 def begin(project: Project, given: Iterable[str] = ()) -> Acceptance:
-    """The form as it opens: from the project, or with the values of the export that failed.
+    """The form as it opens: from the project and the only template there is, or with the values of a failed export.
 
     `given` are the job numbers that other rows of the same form got.
     """
@@ -106,7 +106,8 @@ def begin(project: Project, given: Iterable[str] = ()) -> Acceptance:
         typed = {name: values.get(element, "") for name, element in FIELDS.items()}
         return Acceptance(project, _offered(project.export.template_number), typed)
     start = {"job_number": numbering.begin(project, given), "job_name": shorten(project.name)}
-    return Acceptance(project, None, dict.fromkeys(FIELDS, "") | start)
+    template = _only_one()
+    return Acceptance(project, template, dict.fromkeys(FIELDS, "") | start | _starting_values(template))
 
 
 def read(project: Project, form: Mapping[str, str]) -> Acceptance:
@@ -155,6 +156,12 @@ def fixed_problems(fixed: Mapping[str, str]) -> dict[str, str]:
 
 def _offered(number: str) -> Job | None:
     return db.session.scalar(OFFERED, {"key": job_key(number)})
+
+
+def _only_one() -> Job | None:
+    """The template that is the only one offered; None where there is a choice, or nothing to choose from."""
+    offered = db.session.scalars(Job.offered().limit(2)).all()
+    return offered[0] if len(offered) == 1 else None
 
 
 def _starting_values(template: Job | None) -> dict[str, str]:

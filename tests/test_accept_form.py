@@ -87,10 +87,25 @@ def test_the_template_that_this_approver_used_last_is_offered_first(
 def test_the_select_begins_with_choose_one_and_it_is_chosen(
     browser: Callable[[str], Any], waiting: Project, template: Job
 ) -> None:
+    keep("A-1")
     page = html.fromstring(browser("approver").get(f"/approvals/{waiting.id}/accept").text)
     options = page.xpath('//select[@name="template"]/option')
-    assert [option.text for option in options] == ["Choose one …", "T-COMM Template Commercial"]
+    assert [option.text for option in options] == ["Choose one …", "A-1 Job A-1", "T-COMM Template Commercial"]
     assert not page.xpath('//select[@name="template"]/option[@selected]')
+
+
+@pytest.mark.parametrize("address", ["/approvals/{}/accept", "/erp/together/accept?project={}"])
+def test_the_only_template_is_chosen_already_and_has_brought_its_values(
+    browser: Callable[[str], Any], waiting: Project, template: Job, address: str
+) -> None:
+    template.taxable = "N"
+    db.session.commit()
+    page = html.fromstring(browser("approver").get(address.format(waiting.id)).text)
+    assert page.xpath('//select[@name="template"]/option[@selected]/@value') == ["T-COMM"]
+    assert page.xpath('//input[@name="template_shown"]/@value') == ["T-COMM"]
+    assert page.xpath('//input[@name="customer"]/@value') == ["CASCREST"]
+    assert page.xpath('//input[@name="taxable"][@checked]/@value') == ["N"]
+    assert page.xpath('//select[@name="price_type"]/option[@selected]/@value') == ["F"]
 
 
 def test_a_job_that_is_not_offered_is_not_taken_as_a_template(
