@@ -100,18 +100,18 @@ def comment() -> str:
     return request.form.get("comment", "").strip()
 
 
-def how_it_is(project: Project) -> str:
+def how_it_is(project: Project, called: str = "") -> str:
     """Such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
 
-    Of what Countersign did by itself, what came of it and why.
+    Of what Countersign did by itself, what came of it and why. The project is `called` by its title, or otherwise.
     """
-    last = project.events[0]
+    last, called = project.events[0], called or project.title
     if last.person_id is None:
-        return f"{project.title} is {project.status} now. {last.comment}".rstrip()
+        return f"{called} is {project.status} now. {last.comment}".rstrip()
+    ago = age(utcnow() - last.at)
     if last.deed != last.action:
-        ago = age(utcnow() - last.at)
-        return f"{project.title}: {last.who} {last.deed} {ago} ago; it is {project.status} now."
-    return f"{project.title} was {last.action} by {last.who} {age(utcnow() - last.at)} ago and is {project.status} now."
+        return f"{called} is {project.status} now: {last.who} {last.deed} {ago} ago."
+    return f"{called} was {last.action} by {last.who} {ago} ago and is {project.status} now."
 
 
 def announced(page: str, project: Project) -> Response:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 import pairing
 from access import APPROVER, requires
-from blueprints.answering import Asked, comment, conflict, current_project, done, get_project, page, refused
+from blueprints.answering import Asked, comment, conflict, current_project, done, get_project, how_it_is, page, refused
 from blueprints.results import Result, as_id, attempt, ticked, told
 from erp.fields import job_key
 from extensions import db
@@ -205,7 +205,7 @@ def _pair_as_shown(job: Job) -> Project:
         raise Refused("No project has this number. Tick this job alone to choose its project.")
     project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
     if version != str(project.version):
-        raise Refused(f"{project.title} was changed meanwhile; it is {project.status} now.")
+        raise Refused(how_it_is(project))
     return project
 
 

@@ -25,23 +25,25 @@ def ticked(name: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Result:
-    """How it went with one of them."""
+    """How it went with one of them: a sentence, or its title and why not, and where to look at it."""
 
     sentence: str
     worked: bool
+    title: str = ""
+    address: str = ""
 
 
-def attempt(title: str, act: Callable[[], str], taken: Callable[[], str]) -> Result:
+def attempt(title: str, act: Callable[[], str], taken: Callable[[], str], address: str = "") -> Result:
     """Do it, so that a refusal spoils nothing for the others; `taken` says why the database refused."""
     try:
         sentence = act()
         db.session.commit()
     except Refused as refusal:
         db.session.rollback()
-        return Result(f"{title}: {refusal}", worked=False)
+        return Result(str(refusal), worked=False, title=title, address=address)
     except IntegrityError:  # somebody else was first
         db.session.rollback()
-        return Result(f"{title}: {taken()}", worked=False)
+        return Result(taken(), worked=False, title=title, address=address)
     return Result(sentence, worked=True)
 
 

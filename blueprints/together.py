@@ -12,7 +12,7 @@ import acceptance
 import numbering
 from acceptance import Acceptance
 from access import APPROVER, requires
-from blueprints.answering import get_project
+from blueprints.answering import get_project, how_it_is
 from blueprints.results import Result, attempt, ticked, told
 from extensions import db
 from models import Export, Job, Project, Refused, Status
@@ -87,16 +87,17 @@ def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
     """The decision about one project, as long as it is still what the form showed."""
 
     def as_shown() -> str:
-        project = db.session.get(Project, project_id, with_for_update=True, populate_existing=True)
-        if project is None or request.form.get(f"version-{project_id}") != str(project.version):
-            raise Refused(f"It was changed meanwhile and is {project.status if project else 'gone'} now.")
+        project = db.session.get_one(Project, project_id, with_for_update=True, populate_existing=True)
+        if request.form.get(f"version-{project_id}") != str(project.version):
+            raise Refused(how_it_is(project, "It"))
         return decide(project)
 
     def taken() -> str:
         number = request.form.get(f"job_number-{project_id}", "")
         return numbering.look_up(number, get_project(project_id)).sentence
 
-    return attempt(get_project(project_id).title, as_shown, taken)
+    there = url_for("approvals.project", project_id=project_id)
+    return attempt(get_project(project_id).title, as_shown, taken, there)
 
 
 def _ticked() -> list[Project]:

@@ -62,7 +62,7 @@ def test_rejecting_many_needs_a_comment(waiting: list[Project], browser: Callabl
     assert statuses(waiting) == [Status.READY] * 3
 
 
-def test_a_row_that_changed_meanwhile_fails_alone_and_says_so(
+def test_a_row_that_changed_meanwhile_fails_alone_and_says_who_did_what_and_where(
     waiting: list[Project], browser: Callable[[str], Browser], cast: dict[str, Person]
 ) -> None:
     form = form_of(waiting, comment="The addresses are missing.")
@@ -70,7 +70,8 @@ def test_a_row_that_changed_meanwhile_fails_alone_and_says_so(
     db.session.commit()
     answer = browser("approver").post("/erp/together/reject", form)
     assert answer.status_code == 409
-    assert "26-002 Depot 2: It was changed meanwhile and is Retrieved now." in answer.text
+    title = f'<a href="/approvals/{waiting[1].id}">26-002 Depot 2</a>'
+    assert f"{title}: It was retrieved by Manager less than a minute ago and is Retrieved now." in answer.text
     assert "26-001 Depot 1 was rejected." in answer.text
     assert "The addresses are missing." in answer.text
     assert statuses(waiting) == [Status.REJECTED, Status.RETRIEVED, Status.REJECTED]
