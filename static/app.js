@@ -38,6 +38,7 @@ document.addEventListener("click", () => {
 // --- where the focus goes ---
 
 const stops = (element) => [...element.querySelectorAll("a, button")];
+const firstField = (element) => element.querySelector(".decision form, .many")?.querySelector(FIELD);
 
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
   ctx.leaving = ctx.target.contains(document.activeElement);
@@ -57,11 +58,10 @@ document.addEventListener("htmx:after:swap", (event) => {
 // A panel's first field; in a row that refreshed itself the place where one was; else the first button that only asks,
 // because a second Enter must not act, or its link.
 function landing(target, stop) {
-  const panel = target.querySelector(".decision form, .many");
-  return panel?.querySelector(FIELD) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
+  return firstField(target) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
 
-document.addEventListener("DOMContentLoaded", () => document.querySelector(INVALID)?.focus());
+document.addEventListener("DOMContentLoaded", () => (document.querySelector(INVALID) ?? firstField(document))?.focus());
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;

@@ -43,6 +43,14 @@ def test_a_panel_that_closes_gives_the_focus_back_to_the_rows_button(waiting: Pa
     expect(button(row, "Accept")).to_be_focused()
 
 
+@pytest.mark.parametrize(("key", "field"), [("a", "Select a Job Template"), ("r", "Enter a Comment")])
+def test_a_key_on_the_projects_own_page_opens_the_panel_at_its_first_field(waiting: Page, key: str, field: str) -> None:
+    waiting.locator("tbody th a").first.click()
+    waiting.get_by_role("heading", name="History").wait_for()
+    waiting.keyboard.press(key)
+    expect(waiting.get_by_label(field)).to_be_focused()
+
+
 def test_a_refused_form_takes_the_focus_to_the_first_field_that_is_wrong(waiting: Page) -> None:
     opened(waiting, "Accept")
     waiting.get_by_label("Select a Job Template").select_option("T-COMM")
