@@ -7,6 +7,7 @@ const INVALID = ":is(input, select, textarea)[aria-invalid=true]";
 const UNREACHABLE = "Countersign did not answer, so nothing was changed. Try again in a moment.";
 const SIGNED_OUT = "Your sign-in has ended. What you typed is still here: sign in in another tab, then press the button again.";
 const SIGNED_IN = "You are signed in again, and nothing was changed yet. Press the button once more.";
+const TYPED = "What you typed is kept. Press Cancel to close this without it.";
 
 // --- saying what happened ---
 
@@ -43,12 +44,14 @@ const firstField = (element) => element.querySelector(".decision form, .many")?.
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
   ctx.leaving = ctx.target.contains(document.activeElement);
   ctx.stop = stops(ctx.target).indexOf(document.activeElement);
+  ctx.typed = ctx.target.querySelector("[data-typed]");
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
   const { ctx } = event.detail;
   const target = event.target;  // what came instead, where the asker itself was replaced
   target.querySelectorAll("[data-limit]").forEach(count);
+  if (ctx.typed) target.querySelector(".decision")?.setAttribute("data-typed", "");
   const asked = ["submit", "click"].includes(ctx.sourceEvent?.type);
   const invalid = asked && target.querySelector(INVALID);
   if (invalid) invalid.focus();
@@ -63,11 +66,15 @@ function landing(target, stop) {
 
 document.addEventListener("DOMContentLoaded", () => (document.querySelector(INVALID) ?? firstField(document))?.focus());
 
+// Esc closes a panel, but throws nothing away: not what was typed in it, nor what came back to be corrected.
+document.addEventListener("input", ({ target }) => target.closest(".decision")?.setAttribute("data-typed", ""));
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const here = document.activeElement;
   const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
-  panel?.querySelector("[data-cancel]")?.click();
+  if (panel?.matches("[data-typed], :has(.accept [aria-invalid])")) announce(TYPED);
+  else panel?.querySelector("[data-cancel]")?.click();
 });
 
 // A field is no longer called wrong once somebody mends it; whether it is right now, its sentence or the server says.

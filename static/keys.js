@@ -60,7 +60,7 @@ const SHEET = {
   "j ↓": "next row",
   "k ↑": "row before",
   "/": "search",
-  "Esc": "close what is open",
+  "Esc": "close what is open, unless you typed in it",
   "?": "this sheet",
 };
 

@@ -43,6 +43,20 @@ def test_a_panel_that_closes_gives_the_focus_back_to_the_rows_button(waiting: Pa
     expect(button(row, "Accept")).to_be_focused()
 
 
+def test_escape_keeps_what_was_typed_and_says_how_to_close_it(waiting: Page) -> None:
+    row = opened(waiting, "Accept")
+    waiting.get_by_label("Spectrum Job ID").fill("26-777")
+    waiting.get_by_label("Select a Job Template").select_option("T-COMM")
+    expect(waiting.get_by_label("Customer")).to_have_value("CASCREST")
+    waiting.keyboard.press("Escape")
+    expect(waiting.get_by_role("status").filter(has_text="Press Cancel to close")).to_be_visible()
+    expect(waiting.get_by_label("Spectrum Job ID")).to_have_value("26-777")
+    row.get_by_role("button", name="Cancel").click()
+    opened(waiting, "Reject")
+    waiting.keyboard.press("Escape")
+    expect(button(row, "Accept")).to_be_focused()
+
+
 @pytest.mark.parametrize(("key", "field"), [("a", "Select a Job Template"), ("r", "Enter a Comment")])
 def test_a_key_on_the_projects_own_page_opens_the_panel_at_its_first_field(waiting: Page, key: str, field: str) -> None:
     waiting.locator("tbody th a").first.click()
