@@ -75,10 +75,13 @@ def _kept(response: Response, tag: str) -> Response:
 @blueprint.get("/erp/counts")
 @requires(Rule(erp=Level.READ_ONLY))
 def counts() -> Any:
-    """The Filters menu's links, which keep their counts true; nothing where they have `seen` what was written last."""
+    """The Filters menu's links, which keep their counts true, and what keeps things from going out.
+
+    Nothing where they have `seen` what was written last.
+    """
     if request.args.get("seen") == str(Tally.read()[Tally.REVISION]):
         return "", 204
-    return render_template("_counts.html", **_filters())
+    return render_template("_counts.html", **_filters()) + render_template("_alarms.html", with_counts=True)
 
 
 def _shown() -> worklist.Filter:

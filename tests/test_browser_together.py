@@ -44,6 +44,18 @@ def test_a_project_that_is_sent_appears_in_a_list_that_is_open(live: Live, appro
     expect(row(approver, "Late Arrival")).to_have_count(0, timeout=SOON)
 
 
+def test_a_list_that_is_open_says_that_exports_are_paused_and_no_longer_once_they_are_resumed(
+    live: Live, approver: Page
+) -> None:
+    settings = approver.context.new_page()
+    settings.goto(f"{live.url}/erp/settings")
+    said = approver.get_by_role("status").filter(has_text="Exports are paused")
+    settings.get_by_role("button", name="Pause Exports").click()
+    expect(said).to_be_visible(timeout=SOON)
+    settings.get_by_role("button", name="Resume").click()
+    expect(said).to_have_count(0, timeout=SOON)
+
+
 def test_a_list_holds_still_while_somebody_is_at_work_in_it(live: Live, approver: Page, manager: Page) -> None:
     rows(approver).first.get_by_role("button", name="Reject").click()
     comment = approver.get_by_label("Enter a Comment")
