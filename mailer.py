@@ -86,11 +86,17 @@ def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:
 def what_is_stuck() -> str:
     """Exports and mails that have been on their way for too long, as words; empty where none is."""
     since = utcnow() - STUCK
-    exports = select(Export.id).where(Export.due_at.is_not(None), Export.current, Export.accepted_at < since)
-    exports = exports.join(Export.project).where(Project.status.in_(UNDER_WAY))
     mails = select(Delivery.id).where(Delivery.outcome.is_(None), Delivery.created_at < since, Delivery.kind != "alarm")
-    counts = [(len(db.session.scalars(rows).all()), noun) for rows, noun in ((exports, "export"), (mails, "mail"))]
+    counts = [(len(_stuck_projects()), "export"), (len(db.session.scalars(mails).all()), "mail")]
     return " and ".join(wording.plural(count, noun) for count, noun in counts if count)
+
+
+def _stuck_projects() -> Sequence[Project]:
+    """The projects whose export has been on its way for too long, the oldest first."""
+    overdue = (Export.due_at.is_not(None), Export.current, Export.accepted_at < utcnow() - STUCK)
+    projects = select(Project).join(Export, Export.project_id == Project.id)
+    found = projects.where(*overdue, Project.status.in_(UNDER_WAY)).order_by(Export.accepted_at, Export.id)
+    return db.session.scalars(found).all()
 
 
 def compose(delivery: Delivery) -> Mail:
@@ -130,7 +136,7 @@ def reset(delivery: Delivery) -> Mail:
 
 
 def alarm(delivery: Delivery) -> Mail:
-    return _of_delivery(delivery, "Countersign is stuck", stuck=what_is_stuck())
+    return _of_delivery(delivery, "Countersign is stuck", stuck=what_is_stuck(), projects=_stuck_projects()[:LISTED])
 
 
 def test(address: str) -> Mail:

@@ -18,6 +18,7 @@ from sqlalchemy import event, select, text, update
 
 import digest
 import exporting
+import mailer
 import timetable
 from blueprints import health
 from erp.fake import FakeERP
@@ -237,6 +238,17 @@ def test_an_export_that_is_stuck_for_half_an_hour_alarms_the_erp_admins_once_a_d
         with time_machine.travel(began + timedelta(minutes=minutes)):
             digest.raise_alarm()
         assert alarms() == expected
+
+
+def test_the_alarm_names_the_project_that_is_stuck_and_links_to_it(app: Flask) -> None:
+    accept("26-014")
+    db.session.commit()
+    with time_machine.travel(utcnow() + timedelta(minutes=31)):
+        digest.raise_alarm()
+        mail = mailer.compose(db.session.scalars(select(Delivery).where(Delivery.kind == "alarm")).one())
+    project = db.session.scalars(select(Project)).one()
+    assert f"* {project.title}\n  Exporting\n  http://127.0.0.1:8000/approvals/{project.id}\n" in str(mail.body)
+    assert f'/approvals/{project.id}">{project.title}</a>' in str(mail.html)
 
 
 def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
