@@ -161,11 +161,13 @@ def _exporting(story: Story, project: Project, template: str) -> None:
 
 
 def _checking(story: Story, project: Project, template: str) -> None:
-    """Its number is a job that Spectrum's operator may not see, so looking never settles it."""
+    """Its number is a job that Spectrum's operator may not see, so looking would never settle it; it is not due.
+
+    Being looked for all day, it would raise the alarm of an export that is stuck.
+    """
     story.send(project)
     export = story.accept(project, template)
-    export.sent_at, export.looks, export.resent = story.now, 8, True
-    export.due_at = utcnow() + timedelta(minutes=1)
+    export.sent_at, export.looks, export.resent, export.step = story.now, 8, True, "Checking"
     cause = "Spectrum did not answer in time; the job may exist."
     project.lose_track(cause)
     export.cause = cause

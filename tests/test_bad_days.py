@@ -16,6 +16,7 @@ from crashing import accept, status
 from flask import Flask
 from sqlalchemy import event, select, text, update
 
+import demo
 import digest
 import exporting
 import mailer
@@ -249,6 +250,14 @@ def test_the_alarm_names_the_project_that_is_stuck_and_links_to_it(app: Flask) -
     project = db.session.scalars(select(Project)).one()
     assert f"* {project.title}\n  Exporting\n  http://127.0.0.1:8000/approvals/{project.id}\n" in str(mail.body)
     assert f'/approvals/{project.id}">{project.title}</a>' in str(mail.html)
+
+
+def test_the_demo_alarms_nobody(app: Flask) -> None:
+    Setting.write(Setting.DEMO, [-1])  # the cast of the tests is there already
+    db.session.commit()
+    demo.seed()
+    digest.raise_alarm()
+    assert alarms() == []
 
 
 def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
