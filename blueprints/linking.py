@@ -202,7 +202,7 @@ def _pair_as_shown(job: Job) -> Project:
     """The project that the row offered, as the row showed it; else Refused."""
     project_id, _, version = request.form.get(f"pair-{job.id}", "").partition(":")
     if not project_id:
-        raise Refused("No project has this number. Tick this job alone to choose its project.")
+        raise Refused("No project has this number. Select this job alone to choose its project.")
     project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
     if version != str(project.version):
         raise Refused(how_it_is(project))
@@ -212,5 +212,5 @@ def _pair_as_shown(job: Job) -> Project:
 def _told(results: list[Result], what: str) -> Any:
     """What was done with the ticked jobs, told at the list."""
     count = len(results)
-    sentence = f"{count} {'job was' if count == 1 else 'jobs were'} {what}." if count else "Tick the jobs first."
+    sentence = f"{count} {'job was' if count == 1 else 'jobs were'} {what}." if count else "Select the jobs first."
     return told(results, sentence, url_for("erp.jobs", filter=request.form.get("filter")))

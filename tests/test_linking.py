@@ -189,7 +189,7 @@ def test_a_pair_that_changed_since_it_was_shown_is_not_linked(
     response = browser("approver").post("/erp/jobs/link", tick(*jobs, **pairs))
     assert response.status_code == 409
     assert "was edited by Manager less than a minute ago and is Not Sent now." in response.text
-    assert "No project has this number. Tick this job alone to choose its project." in response.text
+    assert "No project has this number. Select this job alone to choose its project." in response.text
     assert (first.status, second.status) == (Status.NOT_SENT, Status.SYNCED)
 
 
@@ -244,7 +244,7 @@ def test_an_archived_job_is_under_archived_until_it_is_brought_back(
 def test_nothing_ticked_changes_nothing_and_says_so(browser: Browsing, action: str) -> None:
     approver = browser("approver")
     response = approver.post(f"/erp/jobs/{action}", {"filter": "ready-to-import"})
-    assert "Tick the jobs first." in approver.get(response.location).text
+    assert "Select the jobs first." in approver.get(response.location).text
 
 
 # --- link to existing job -------------------------------------------------------------------------------------------
