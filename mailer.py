@@ -17,7 +17,7 @@ from typing import Any
 from flask import current_app, render_template, url_for
 from flask_mail import Message
 from markupsafe import Markup
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 import smtp
 import wording
@@ -87,16 +87,16 @@ def what_is_stuck() -> str:
     """Exports and mails that have been on their way for too long, as words; empty where none is."""
     since = utcnow() - STUCK
     mails = select(Delivery.id).where(Delivery.outcome.is_(None), Delivery.created_at < since, Delivery.kind != "alarm")
-    counts = [(len(_stuck_projects()), "export"), (len(db.session.scalars(mails).all()), "mail")]
+    rows = ((_stuck_projects().with_only_columns(Project.id), "export"), (mails, "mail"))
+    counts = [(len(db.session.scalars(each).all()), noun) for each, noun in rows]
     return " and ".join(wording.plural(count, noun) for count, noun in counts if count)
 
 
-def _stuck_projects() -> Sequence[Project]:
+def _stuck_projects() -> Select[Project]:
     """The projects whose export has been on its way for too long, the oldest first."""
     overdue = (Export.due_at.is_not(None), Export.current, Export.accepted_at < utcnow() - STUCK)
     projects = select(Project).join(Export, Export.project_id == Project.id)
-    found = projects.where(*overdue, Project.status.in_(UNDER_WAY)).order_by(Export.accepted_at, Export.id)
-    return db.session.scalars(found).all()
+    return projects.where(*overdue, Project.status.in_(UNDER_WAY)).order_by(Export.accepted_at, Export.id)
 
 
 def compose(delivery: Delivery) -> Mail:
@@ -136,7 +136,8 @@ def reset(delivery: Delivery) -> Mail:
 
 
 def alarm(delivery: Delivery) -> Mail:
-    return _of_delivery(delivery, "Countersign is stuck", stuck=what_is_stuck(), projects=_stuck_projects()[:LISTED])
+    listed = db.session.scalars(_stuck_projects().limit(LISTED)).all()
+    return _of_delivery(delivery, "Countersign is stuck", stuck=what_is_stuck(), projects=listed)
 
 
 def test(address: str) -> Mail:
