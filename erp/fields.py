@@ -85,7 +85,7 @@ def compose(
     Typed wins also where it is empty; a fixed value only fills what nothing else gives.
     """
     share, start = from_project(project), from_template(template)
-    named = {"Job_Number": _text(project.get("number")), "Job_Description": _text(project.get("name"))}
+    named = {"Job_Number": _text(project.get("number")), "Job_Description": shorten(_text(project.get("name")))}
     given: dict[str, tuple[str, str]] = {}
     for values, word in ((fixed or {}, "fixed"), (start, "template"), (share, "project")):
         given |= {element: (_text(value), word) for element, value in values.items() if _text(value)}

@@ -262,6 +262,11 @@ class TestCompose:
         lines = fields.compose({"number": "7", "name": "Shed"}, {}, {"Job_Number": "7", "Job_Description": "Shed"})
         assert sources(lines)["Job_Number"] == sources(lines)["Job_Description"] == "project"
 
+    def test_a_name_that_was_shortened_and_left_like_that_comes_from_the_project(self) -> None:
+        project = {"name": "Riverside Elementary School Renovation"}
+        for name, source in ((fields.shorten(project["name"]), "project"), ("Riverside", "approver")):
+            assert sources(fields.compose(project, {}, {"Job_Description": name}))["Job_Description"] == source
+
     def test_a_fixed_value_fills_what_nothing_else_gives(self) -> None:
         lines = fields.compose(PROJECT, TEMPLATE, TYPED, {"Tax_Class_Code": "STD", "City": "Nowhere", "Division": "99"})
         assert (values(lines)["Tax_Class_Code"], sources(lines)["Tax_Class_Code"]) == ("STD", "fixed")
