@@ -178,8 +178,9 @@ def _work(options: argparse.Namespace, paths: dict[int, tuple[Path, float]]) -> 
     what = f"exports per worker thread, 50 ms a call, {options.exports:,} waiting: first third · last third; goal 5/s"
     rows.append([what, f"{first:.1f}/s · {last:.1f}/s"])
     rows.append([f"`demo seed --projects {largest}`: goal 60 s for a million", f"{seeded:.0f} s"])
-    say("Importing")
+    say("CSV, in and out")
     rows.append([f"import of a CSV file of {LINES:,} lines: goal 30 s", f"{work.import_of(LINES):.0f} s"])
+    rows.append([f"export of {largest:,} projects into a CSV file", f"{work.export_of(path):.0f} s"])
     return _table(["work", "measured"], rows)
 
 

@@ -146,6 +146,15 @@ def import_of(lines: int) -> float:
             each.unlink(missing_ok=True)
 
 
+def export_of(path: Path) -> float:
+    """The seconds that the command takes to write all projects of a database into a file."""
+    file = stage.KEPT / "export.csv"
+    try:
+        return stage.flask(f"projects export {file}", f"sqlite:///{path}")
+    finally:
+        file.unlink(missing_ok=True)
+
+
 def first_load(visitor: Visitor) -> tuple[int, int, int, int]:
     """The list's bytes, and packed; the bytes of it and all its files, packed, and how many requests they take."""
     page, _ = visitor.fetch("/erp/jobs", {})
