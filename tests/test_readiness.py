@@ -76,6 +76,18 @@ def test_the_accept_form_says_it_as_soon_as_it_opens(
     assert readiness.refused(project.information)["state"] in page
 
 
+def test_what_was_typed_and_sent_at_once_is_said_to_who_sent_it_while_it_can_still_be_retrieved(
+    browser: Callable[[str], Any], make_project: Callable[..., Project]
+) -> None:
+    project, manager = make_project(), browser("manager")
+    address = f"/admin/projects/{project.id}"
+    typed = {column: value or "" for column, value in project.information.items()} | {"state": "Washington"}
+    manager.post(f"{address}/send", {**typed, "active": "yes", "version": project.version})
+    assert (
+        f"Spectrum would refuse it as it is. {readiness.refused(typed)['state']} Retrieve" in manager.get(address).text
+    )
+
+
 def test_a_long_name_and_an_unfit_number_are_said_to_be_accountings_to_change() -> None:
     said = readiness.altered(INFORMATION | {"name": "Commencement Bay Elementary School Addition", "number": "26/014"})
     assert "Spectrum takes 25 characters" in said["name"]
