@@ -67,8 +67,6 @@ def forgotten() -> Any:
 def ask_for_link() -> Any:
     """Mail a link, if there is such a person; the answer does not tell."""
     email = request.form.get("email", "").strip()
-    if "password" in request.form:  # pressed beside Sign in: what was typed there comes along, nothing is mailed yet
-        return render_template("forgotten.html", email=email)
     if not email:
         return render_template("forgotten.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):

@@ -282,15 +282,6 @@ def test_a_forgotten_password_gets_the_same_answer_whether_the_account_exists_or
     assert [(delivery.kind, delivery.person.name) for delivery in deliveries] == [("reset", "Approver")]
 
 
-def test_the_email_of_the_sign_in_comes_along_and_nothing_is_mailed_before_mail_a_link_is_pressed(app: Flask) -> None:
-    client = app.test_client()
-    form = {"csrf_token": token_of(client), "email": "approver@example.com", "password": "not-this-one"}
-    page = client.post("/forgotten", data=form).text
-    assert ('value="approver@example.com"' in page, "not-this-one" in page) == (True, False)
-    assert "Mail a Link" in page
-    assert db.session.query(Delivery).count() == 0
-
-
 def test_a_link_for_nobody_is_refused_at_once(app: Flask) -> None:
     answer = ask_for_link(app, " ")
     assert (answer.status_code, "Enter your email address." in answer.text) == (422, True)
