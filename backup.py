@@ -6,6 +6,7 @@ safe beside the present database. How each kind of database is copied stands in 
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -44,31 +45,37 @@ def save(file: Path) -> None:
 
 @contextmanager
 def whole_or_not(file: Path) -> Iterator[Path]:
-    """Where to write what takes the file's place once it is complete. Raises OSError."""
+    """Where to write what takes the file's place once it is complete: not a link's, but that of what it leads to.
+
+    Raises OSError, and BackupError for the database itself, which would be cut off from who uses it.
+    """
     if file.exists() and not file.is_file():
         yield file  # a pipe, a terminal: it takes what comes
         return
-    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    if file.exists() and _url().get_backend_name() == "sqlite" and file.samefile(str(_url().database)):
+        raise BackupError(f"{file} is the database itself. Name another file.")
+    place = file.resolve()
+    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
         yield partial
+        if place.exists():
+            shutil.copymode(place, partial)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(file)
-        _keep_name(file.parent)
+        partial.replace(place)
+        _keep_name(place.parent)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
 def _refuse_target(file: Path) -> None:
-    """Refuse what a backup must not take the place of; the database, because it would be cut off from who uses it."""
+    """Refuse what a backup must not take the place of."""
     try:
         if not file.parent.is_dir():
             raise BackupError(f"There is no folder {file.parent}.")
         if file.exists() and not file.is_file():
             raise BackupError(f"{file} is no file. Name one that the backup may take the place of.")
-        if file.exists() and _url().get_backend_name() == "sqlite" and file.samefile(str(_url().database)):
-            raise BackupError(f"{file} is the database itself. Name another file.")
     except OSError as error:
         raise BackupError(f"{file} can not be written: {error.strerror}.") from None
 

@@ -36,8 +36,12 @@ from wording import local, plural
 class Told(click.Command):
     """A command that says in a sentence that the database can not be used."""
 
+    any_version = True
+
     def invoke(self, context: click.Context) -> Any:
         try:
+            if not self.any_version:
+                with_appcontext(schema.refuse_other_version)()
             return super().invoke(context)
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
@@ -45,15 +49,19 @@ class Told(click.Command):
             raise unusable(error) from None
 
 
+class Current(Told):
+    """A command for a database of this version only."""
+
+    any_version = False
+
+
 class Group(AppGroup):
     """Commands under one word."""
 
-    command_class = Told
+    command_class = Current
 
 
 ADVICE = {  # what to do now, by what the driver said
-    r"no such|(relation|column) .*does not exist": "Is the address right? Where it is new or older than the program,"
-    " bring it to date: flask db upgrade.",
     "locked|lock timeout": "Something else holds it: try again when that is done.",
     "readonly|read-only|permission denied": "Let the user that runs this write to it; a file, also to its folder.",
     "": "Look whether the address is right, and whether it is there and its server runs.",
@@ -305,11 +313,10 @@ def check_mail(address: str) -> None:
     click.echo(answer)
 
 
-@click.command(cls=Told)
+@click.command(cls=Current)
 @with_appcontext
 def scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    schema.refuse_other_version()
     connection.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -355,7 +362,7 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
     click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
 
 
-@click.command("move", cls=Told)
+@click.command("move", cls=Current)
 @click.argument("address")
 @with_appcontext
 def move_database(address: str) -> None:

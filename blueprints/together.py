@@ -41,7 +41,7 @@ def accept() -> Any:
     if not acceptance.check_many(waiting):
         return _accept_page(forms), 422
     results = [_decided(form.project.id, partial(_accept, form)) for form in forms]
-    return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. They are under Exporting.")
+    return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. See Exporting.")
 
 
 @blueprint.get("/number/<int:project_id>")

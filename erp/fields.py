@@ -21,6 +21,7 @@ __all__ = [
 
 TEMPLATE_SHARE = ("Division", "Cost_Center", "Customer_Code", "Price_Method_Code")
 PHONES = ("Phone", "Fax_Phone", "Job_Site_Phone")
+LONGEST_PHONE = 11  # digits of one number in the US or Canada, the 1 in front among them; a + begins any other
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def _text(value: object) -> str:
 
 def _phone(text: str) -> str:
     """One number as its digits; anything else as it is typed, to be refused: its digits alone would be another one."""
-    plain = re.fullmatch(r"\+?[0-9\s().\-\u2010-\u2015]+", text)
-    return (_digits(text) if plain else "") or text
+    plain, digits = re.fullmatch(r"\+?[0-9\s().\-\u2010-\u2015]+", text), _digits(text)
+    one = plain and (len(digits) <= LONGEST_PHONE or text.startswith("+"))
+    return (digits if one else "") or text
 
 
 def _digits(text: str) -> str:

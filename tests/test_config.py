@@ -121,7 +121,7 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
 @pytest.mark.parametrize(
     ("url", "command", "advice"),
     [
-        ("sqlite:///{path}/new.db", "users list", "bring it to date: flask db upgrade."),
+        ("sqlite:///{path}/new.db", "users list", "A new one is made ready with: flask db upgrade."),
         ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "demo seed", "Let the user that runs this write to it"),
     ],
 )
@@ -153,7 +153,7 @@ def test_the_server_refuses_a_database_that_it_can_not_write(url: str, tmp_path:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("program", [SERVER, "flask --app app scheduler"])
+@pytest.mark.parametrize("program", [SERVER, "flask --app app scheduler", "flask --app app exports run"])
 @pytest.mark.parametrize(("revision", "stands"), [("0001", "older"), ("9999", "newer")])
 def test_a_database_of_another_version_is_refused_with_what_to_do(
     program: str, revision: str, stands: str, tmp_path: Path, migrated_sqlite: Path

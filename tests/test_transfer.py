@@ -227,6 +227,29 @@ def test_an_export_that_can_not_be_written_whole_leaves_the_file_as_it_was(
     )
 
 
+def test_an_export_to_a_link_is_written_where_it_leads_and_keeps_who_may_read_it(
+    flask: Flasked, tmp_path: Path, make_project: Callable[..., Project]
+) -> None:
+    make_project()
+    link, there = tmp_path / "projects.csv", tmp_path / "there.csv"
+    there.touch(0o600)
+    link.symlink_to(there)
+    assert flask("projects", "export").exit_code == 0
+    assert link.is_symlink()
+    assert there.read_text().startswith(HEADER)
+    assert there.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_export_does_not_take_the_place_of_the_database(app: Flask, make_project: Callable[..., Project]) -> None:
+    make_project()
+    database = Path(str(db.engine.url.database))
+    before = database.stat().st_ino
+    result = app.test_cli_runner().invoke(args=["projects", "export", str(database)])
+    assert (result.exit_code, "is the database itself" in result.output) == (1, True)
+    assert database.stat().st_ino == before
+
+
 def test_an_export_to_a_device_goes_there(app: Flask, make_project: Callable[..., Project]) -> None:
     make_project()
     result = app.test_cli_runner().invoke(args=["projects", "export", "/dev/null"])
