@@ -1,6 +1,5 @@
 """The commands. Each exits 0 when it did what was asked, 1 with a sentence when it could not, 2 for wrong usage."""
 
-import re
 import signal
 import sys
 import threading
@@ -13,7 +12,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select
-from sqlalchemy.exc import DatabaseError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import backup
 import connection
@@ -46,7 +45,7 @@ class Told(click.Command):
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
         except DatabaseError as error:
-            raise unusable(error) from None
+            raise schema.unusable(error) from None
 
 
 class Current(Told):
@@ -59,20 +58,6 @@ class Group(AppGroup):
     """Commands under one word."""
 
     command_class = Current
-
-
-ADVICE = {  # what to do now, by what the driver said
-    "locked|lock timeout": "Something else holds it: try again when that is done.",
-    "readonly|read-only|permission denied": "Let the user that runs this write to it; a file, also to its folder.",
-    "": "Look whether the address is right, and whether it is there and its server runs.",
-}
-
-
-def unusable(error: DBAPIError) -> click.ClickException:
-    """What the database's driver said, as a sentence with what to do now."""
-    said = str(error.orig).partition("\n")[0].rstrip(".")
-    advice = next(advice for pattern, advice in ADVICE.items() if re.search(pattern, said, re.IGNORECASE))
-    return click.ClickException(f"The database of DATABASE_URL can not be used: {said}. {advice}")
 
 
 people = Group("users", help="The people of the Company Directory.")

@@ -45,6 +45,7 @@ def on_starting(_server):
 
 def _refuse_unwritable():
     """What is only away or busy is waited for by whoever needs it; what is there has to take a change."""
+    import schema
     from extensions import db
 
     try:
@@ -52,14 +53,8 @@ def _refuse_unwritable():
             database.execute(text("UPDATE setting SET name = name WHERE name = ''"))
             database.rollback()
     except DBAPIError as error:
-        said = str(error.orig).partition("\n")[0].rstrip(".")
-        if "not a database" in said:
-            raise click.ClickException(f"DATABASE_URL does not name a database of Countersign: {said}.") from None
-        if any(words in said for words in ("unable to open", "readonly", "read-only", "permission denied")):
-            raise click.ClickException(
-                f"The database of DATABASE_URL can not be written to: {said}. Let the user that runs Countersign write"
-                " to it; a file, also to its folder."
-            ) from None
+        if schema.stays_out_of_use(error):
+            raise schema.unusable(error) from None
 
 
 def _refuse_other_database(app):

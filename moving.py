@@ -8,6 +8,7 @@ from config import database_url
 from copying import BackupError, engine_of
 from extensions import Base, db
 from models import Person
+from schema import said
 
 AT_ONCE = 1000  # rows
 
@@ -38,8 +39,7 @@ def _reach(url: URL) -> None:
         with engine_of(url) as there, there.connect():
             pass
     except OperationalError as error:
-        said = str(error.orig).partition("\n")[0].rstrip(".")
-        raise BackupError(f"The database at ADDRESS can not be reached: {said}.") from None
+        raise BackupError(f"The database at ADDRESS can not be reached: {said(error)}.") from None
 
 
 def _copy(table: Table, target: Connection) -> int:

@@ -1,6 +1,6 @@
-"""Whether the database is of this program's version: the revision that it is at, held against those that are here.
+"""Whether the database can be used: what its driver says, and its revision, held against those that are here.
 
-It is asked without Alembic, which brings a database to date and which a web server does not load.
+That is asked without Alembic, which brings a database to date and which a web server does not load.
 """
 
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from extensions import db
 
@@ -18,6 +19,16 @@ ADVICE = {
     EMPTY: "Is the address right? A new one is made ready with: flask db upgrade.",
     OLDER: "Bring it to date with: flask db upgrade.",
     NEWER: "Install the version of Countersign that it was brought to.",
+}
+
+OUT_OF_USE = {  # what the driver says of a database that stays as it is until somebody does something, and what
+    "not a database": "It is none of Countersign: look whether the address is right.",
+    "unable to open": "Look whether its folder is there, and let the user that runs Countersign write to both.",
+    "readonly|read-only|permission denied": "Let the user that runs Countersign write to it, and to its folder.",
+}
+BUSY_OR_AWAY = {
+    "locked|lock timeout": "Something else holds it: try again when that is done.",
+    "": "Look whether the address is right, and whether it is there and its server runs.",
 }
 
 
@@ -48,3 +59,20 @@ def refuse_other_version() -> None:
     """Raise ClickException where the database is not of this version."""
     if (found := state()) != OK:
         raise click.ClickException(sentence(found))
+
+
+def said(error: DBAPIError) -> str:
+    """What the database's driver said, in a line."""
+    return str(error.orig).partition("\n")[0].rstrip(".")
+
+
+def stays_out_of_use(error: DBAPIError) -> bool:
+    """Whether waiting would not help."""
+    return any(re.search(pattern, said(error), re.IGNORECASE) for pattern in OUT_OF_USE)
+
+
+def unusable(error: DBAPIError) -> click.ClickException:
+    """What the driver said, as a sentence with what to do now."""
+    advice = (OUT_OF_USE | BUSY_OR_AWAY).items()
+    do = next(do for pattern, do in advice if re.search(pattern, said(error), re.IGNORECASE))
+    return click.ClickException(f"The database of DATABASE_URL can not be used: {said(error)}. {do}")

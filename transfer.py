@@ -39,7 +39,11 @@ class Import:
     """A file that was read: a project's values for each good line, and what is wrong with the bad ones."""
 
     projects: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[tuple[int, str, str]] = field(default_factory=list)  # line, sentence, what was found there
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def wrong(self, line: int, sentence: str, value: str = "") -> None:
+        """Note what is wrong with a line, and what was found there."""
+        self.problems.append((line, sentence, value))
 
     @property
     def faults(self) -> list[tuple[str, str]]:
@@ -71,9 +75,9 @@ def read(data: bytes) -> Import:
             _find_taken(found)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        found.problems.append((line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again.", ""))
+        found.wrong(line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again.")
     except _NotCSV as error:
-        found.problems.append((error.line, f"This is not CSV: {error}.", ""))
+        found.wrong(error.line, f"This is not CSV: {error}.")
     return found
 
 
@@ -139,16 +143,16 @@ def _header(cells: list[str], found: Import) -> list[str]:
     missing = [column for column in ("number", "name") if column not in header]
     strange = [cell for cell in header if cell and cell not in (*COLUMNS, *TOLD)]
     if len(header) == 1 and ";" in header[0]:
-        found.problems.append((1, "The columns must be separated by commas, not by semicolons.", ""))
+        found.wrong(1, "The columns must be separated by commas, not by semicolons.")
         return header
     if missing:
-        found.problems.append((1, f"The header must have the column {' and '.join(missing)}.", ""))
+        found.wrong(1, f"The header must have the column {' and '.join(missing)}.")
     if strange:
-        found.problems.append((1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}.", ""))
+        found.wrong(1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}.")
     if "" in header:
-        found.problems.append((1, "A column has no name.", ""))
+        found.wrong(1, "A column has no name.")
     if len(set(header)) < len(header):
-        found.problems.append((1, "A column is there twice.", ""))
+        found.wrong(1, "A column is there twice.")
     return header
 
 
@@ -157,14 +161,15 @@ def _read_lines(header: list[str], lines: Iterable[tuple[int, list[str]]], found
     for number, cells in lines:
         if len(cells) != len(header):
             counted = f"There are {plural(len(cells), 'value')}; the header has {plural(len(header), 'column')}."
-            found.problems.append((number, counted, ""))
+            found.wrong(number, counted)
             continue
         typed = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
         values, problems = _read_line(typed)
         for column in ("number", "spectrum_job_id"):
             if typed[column] and (first := before.setdefault((column, job_key(typed[column])), number)) != number:
                 problems.append((f"{column} stands further up already.", f"{_quote(typed[column])} in line {first}"))
-        found.problems += [(number, *problem) for problem in problems]
+        for sentence, value in problems:
+            found.wrong(number, sentence, value)
         found.projects.append(values | {"line": number})
 
 
@@ -183,11 +188,9 @@ def _find_taken(found: Import) -> None:
     for batch in _batches(found.projects):
         keys = [job_key(line["number"]) for line in batch]
         taken = set(db.session.scalars(select(Project.number_key).where(Project.number_key.in_(keys))))
-        found.problems += [
-            (line["line"], "Another project has this number already.", _quote(line["number"]))
-            for line, key in zip(batch, keys, strict=True)
-            if key in taken
-        ]
+        for line, key in zip(batch, keys, strict=True):
+            if key in taken:
+                found.wrong(line["line"], "Another project has this number already.", _quote(line["number"]))
 
 
 def _lines_said(lines: list[int]) -> str:

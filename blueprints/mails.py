@@ -99,9 +99,13 @@ def _unsubscribe_page(token: str) -> Any:
 
 def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
     tested = Errand.last("test mail")
-    mine = tested and tested.asked_by_id == current_user.id
-    address = typed if typed is not None else tested.subject if tested and mine else current_user.email
-    shown: dict[str, Any] = {"address": address, "error": error, "tested": tested, "kinds": KINDS}
+    begun = tested.subject if tested and tested.asked_by_id == current_user.id else current_user.email
+    shown: dict[str, Any] = {
+        "address": begun if typed is None else typed,
+        "error": error,
+        "tested": tested,
+        "kinds": KINDS,
+    }
     shown |= {"stuck": _stuck(), "page": _others(), "server": current_app.config["MAIL_SERVER"]}
     return render_template("mails.html", **shown), status
 

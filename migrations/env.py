@@ -7,7 +7,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
-from cli import unusable
+from schema import unusable
 
 db = current_app.extensions["migrate"].db
 

@@ -122,7 +122,11 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
     ("url", "command", "advice"),
     [
         ("sqlite:///{path}/new.db", "users list", "A new one is made ready with: flask db upgrade."),
-        ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "demo seed", "Let the user that runs this write to it"),
+        (
+            "sqlite:///file:{path}/test.db?mode=ro&uri=true",
+            "demo seed",
+            "Let the user that runs Countersign write to it",
+        ),
     ],
 )
 def test_a_database_that_can_not_be_used_is_said_with_what_to_do_about_it(
@@ -144,12 +148,23 @@ def start(program: str, url: str) -> subprocess.CompletedProcess[str]:
 SERVER = "gunicorn --config gunicorn.conf.py app:create_app()"
 
 
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "sqlite:///file:{path}?mode=ro&uri=true"])
-def test_the_server_refuses_a_database_that_it_can_not_write(url: str, tmp_path: Path, migrated_sqlite: Path) -> None:
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("sqlite:////nowhere/at/all.db", "Look whether its folder is there"),
+        ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "Let the user that runs Countersign write to it"),
+        ("sqlite:///{path}/letter.txt", "look whether the address is right"),
+    ],
+)
+def test_the_server_refuses_a_database_that_it_can_not_write(
+    url: str, advice: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "test.db")
-    done = start(SERVER, url.format(path=tmp_path / "test.db"))
+    (tmp_path / "letter.txt").write_text("Dear accounting, " * 99)
+    done = start(SERVER, url.format(path=tmp_path))
     assert done.returncode == 1
-    assert "Error: The database of DATABASE_URL can not be written to: " in done.stderr
+    assert "Error: The database of DATABASE_URL can not be used: " in done.stderr
+    assert advice in done.stderr
     assert "Traceback" not in done.stderr
 
 

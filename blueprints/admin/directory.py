@@ -96,12 +96,11 @@ def invite(person_id: int) -> Any:
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
     before = found.mail_link("invitation", current_user)
     db.session.commit()
-    flash(
-        f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
-        " The next can go five minutes after it."
-        if before
-        else f"The invitation is on its way to {found.email}."
-    )
+    sentence = f"The invitation is on its way to {found.email}."
+    if before:
+        sentence = f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
+        sentence += " The next can go five minutes after it."
+    flash(sentence)
     return redirect(url_for(".person", person_id=person_id), 303)
 
 
