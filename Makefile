@@ -21,7 +21,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 install: $(VENV)/installed ## make .venv with what the product needs to run
 
 run: install ## the demo: app, sandbox Spectrum and sandbox mailbox, until Ctrl-C
-	@exec $(BIN)/python -m sandbox.run
+	@exec $(BIN)/python -m dev.sandbox.run
 
 serve: install ## the production server, with the settings of the environment
 	@exec $(BIN)/gunicorn --config gunicorn.conf.py 'app:create_app()'
@@ -30,13 +30,13 @@ test: $(VENV)/installed-dev ## all tests
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
-	@PYTHONPATH=.:tests $(BIN)/python tests/torture.py
+	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
 
 nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
-	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_state_machine.py
+	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py
 
 bench: install ## the README's performance table, in Markdown (SIZES=100,10000: a quick one; OPTIONS=--help)
-	@$(BIN)/python -m bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)
+	@$(BIN)/python -m dev.bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)
 
 check: $(VENV)/installed-dev ## format, lint, types and security, as CI runs them
 	@$(BIN)/ruff format --check .
@@ -45,7 +45,7 @@ check: $(VENV)/installed-dev ## format, lint, types and security, as CI runs the
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml .
 
 scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real server behind the real proxy
-	@PYTHONPATH=.:tests $(BIN)/python tests/scan.py
+	@PYTHONPATH=.:tests $(BIN)/python dev/scan.py
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
-	@$(BIN)/python -m pytest tests/screenshots.py
+	@$(BIN)/python -m pytest dev/screenshots.py

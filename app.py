@@ -18,19 +18,20 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import access
 import config
-import logs
 import models
-import packing
-import readiness
-import wording
-from blueprints import approvals, approvers, auth, health, history, linking, mails, settings, together, unsent
-from blueprints import erp as erp_tool
+import permissions
+from blueprints import auth, health, resubmit
 from blueprints.admin import directory, projects
-from blueprints.admin import transfer as transfer_pages
-from erp import fields
+from blueprints.admin import project_csv as transfer_pages
+from blueprints.approvals import bulk, decisions, linking
+from blueprints.erp import approvers, history, settings
+from blueprints.erp import mail as mail_pages
+from blueprints.erp import worklist as erp_tool
+from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
+from lib import compression, formatting, json_log
+from services import readiness
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -40,8 +41,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 ROOMS = (
-    *(auth, projects, transfer_pages, directory, approvals, approvers, linking),
-    *(erp_tool, together, history, settings, mails, health),
+    *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
+    *(erp_tool, bulk, history, settings, mail_pages, health),
 )
 
 
@@ -88,9 +89,9 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
-    app.before_request(logs.begin_request)
-    app.before_request(access.guard)  # ahead of the CSRF check, so that a refusal says the real reason
-    packing.register(app)
+    app.before_request(json_log.begin_request)
+    app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason
+    compression.register(app)
     _bind_extensions(app)
     for room in ROOMS:
         app.register_blueprint(room.blueprint)
@@ -100,7 +101,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     for trouble in (OperationalError, InternalError):  # others are mistakes of ours
         app.register_error_handler(trouble, _database_trouble)
     app.after_request(_add_headers)
-    app.after_request(logs.end_request)
+    app.after_request(json_log.end_request)
     app.logger.setLevel(logging.INFO)
     return app
 
@@ -117,10 +118,10 @@ def _bind_extensions(app: Flask) -> None:
 def _bind_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {
-        "ago": partial(wording.ago, app.config["TIMEZONE"]),  # and not asked for fifty times a page
-        "exact": wording.exact,
-        "plural": wording.plural,
-        "weekday": wording.weekday,
+        "ago": partial(formatting.ago, app.config["TIMEZONE"]),  # and not asked for fifty times a page
+        "exact": formatting.exact,
+        "plural": formatting.plural,
+        "weekday": formatting.weekday,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
@@ -128,16 +129,16 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _address,
-        "may": access.may,
+        "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
-        "access": access,
+        "access": permissions,
         "Level": models.Level,
         "Move": models.Move,
         "other_eyes": models.OTHER_EYES,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
-        "labels": fields.LABELS,
+        "labels": mapping.LABELS,
         "readiness": readiness,
-        "price_methods": fields.PRICE_METHODS,
+        "price_methods": mapping.PRICE_METHODS,
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},
     }
 
@@ -154,8 +155,8 @@ def _to_login() -> Any:
     """To the sign-in and back to where one was going; what was typed comes along, or stays in the page."""
     if request.headers.get("HX-Request") == "true":
         return Response(status=401)
-    if kept := unsent.keep():
-        return render_template("login.html", email="", kept=kept), 401
+    if kept := resubmit.keep():
+        return render_template("auth/login.html", email="", kept=kept), 401
     if request.files:
         flash("Your sign-in had ended, so nothing was done. Sign in, then choose the file again.")
     back = request.method == "GET" or request.files  # a file is chosen on a page of the same address
@@ -170,10 +171,10 @@ def _error_page(error: HTTPException) -> Any:
     if isinstance(error, CSRFError):
         text = "This page was open too long or came from elsewhere, so nothing was done. Go back, reload and try again."
     if error.code in (400, 403):
-        access.log_refusal(text or "")
+        permissions.log_refusal(text or "")
     if isinstance(error, CSRFError) and request.headers.get("HX-Request") == "true":
         return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": generate_csrf()})
-    if isinstance(error, CSRFError) and current_user.is_authenticated and (page := unsent.offer(unsent.keep())):
+    if isinstance(error, CSRFError) and current_user.is_authenticated and (page := resubmit.offer(resubmit.keep())):
         return page, 400
     return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
 

@@ -14,22 +14,16 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
-import backup
-import connection
-import digest
-import exporting
-import joblist
-import keeping
-import logs
-import moving
-import schema
-import timetable
-import transfer
-from demo import seed
+import scheduler
+from dev.demo.seed import seed
 from erp import ERP, Unreadable
 from extensions import db, writing
+from lib import json_log, schema_version
+from lib.formatting import local, plural
+from maintenance import backup, keeping, move_to_postgresql
 from models import ON_SERVER, PASSWORD_LENGTH, Level, Person, Project, Setting, utcnow
-from wording import local, plural
+from services import project_csv
+from tasks import digest, erp_connection, exports, job_list
 
 
 class Told(click.Command):
@@ -40,12 +34,12 @@ class Told(click.Command):
     def invoke(self, context: click.Context) -> Any:
         try:
             if not self.any_version:
-                with_appcontext(schema.refuse_other_version)()
+                with_appcontext(schema_version.refuse_other_version)()
             return super().invoke(context)
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
         except DatabaseError as error:
-            raise schema.unusable(error) from None
+            raise schema_version.unusable(error) from None
 
 
 class Current(Told):
@@ -63,7 +57,7 @@ class Group(AppGroup):
 people = Group("users", help="The people of the Company Directory.")
 jobs = Group("jobs", help="Spectrum's job list.")
 projects = Group("projects", help="Projects in and out as CSV.")
-exports = Group("exports", help="What is on its way to Spectrum.")
+export_commands = Group("exports", help="What is on its way to Spectrum.")
 spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
@@ -75,9 +69,9 @@ LEVELS = click.Choice([level.value for level in Level])
 
 def register(app: Flask) -> None:
     backup.migrate.init_app(app, db)
-    for command in (scheduler, save_backup, keep_backups, restore_backup, move_database):
+    for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
-    for group in (people, projects, jobs, exports, spectrum, digests, mails, demo):
+    for group in (people, projects, jobs, export_commands, spectrum, digests, mails, demo):
         app.cli.add_command(group)
 
 
@@ -218,9 +212,9 @@ def import_projects(file: Path) -> None:
     except OSError as error:
         raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
     with writing():
-        found = transfer.read(data)
-        if not found.problems and not transfer.carry_out(found, None, _to_stderr):
-            found = transfer.read(data)
+        found = project_csv.read(data)
+        if not found.problems and not project_csv.carry_out(found, None, _to_stderr):
+            found = project_csv.read(data)
     if found.problems:
         faults = [f"{line}: {sentence}" for line, sentence in found.faults]
         raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
@@ -233,7 +227,7 @@ def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
         with backup.whole_or_not(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
-            opened.writelines(transfer.pieces(select(Project).order_by(Project.id)))
+            opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
     exported = db.session.scalar(select(func.count()).select_from(Project)) or 0
@@ -244,23 +238,23 @@ def export_projects(file: Path) -> None:
 def refresh_jobs() -> None:
     """Read Spectrum's job list now."""
     try:
-        click.echo(joblist.refresh(_spectrum()))
+        click.echo(job_list.refresh(_spectrum()))
     except Unreadable as reading:
         raise click.ClickException(reading.cause) from None
 
 
-@exports.command("run")
+@export_commands.command("run")
 def run_exports() -> None:
     """Do the exports that are due, once, a line per project."""
     erp = _spectrum()
     if paused := Setting.read(Setting.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
-    exporting.run_due(erp, click.echo)
+    exports.run_due(erp, click.echo)
 
 
 def _spectrum() -> ERP:
-    connection.refuse_other_company()
-    erp = joblist.spectrum()
+    erp_connection.refuse_other_company()
+    erp = job_list.spectrum()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
     return erp
@@ -270,10 +264,10 @@ def _spectrum() -> ERP:
 def check_spectrum() -> None:
     """Test the connection, a line per service."""
     problems = []
-    for service, problem in connection.test(_spectrum()):
-        click.echo(connection.line(service, problem))
+    for service, problem in erp_connection.test(_spectrum()):
+        click.echo(erp_connection.line(service, problem))
         problems.append(problem)
-    passed, sentence = connection.verdict(problems)
+    passed, sentence = erp_connection.verdict(problems)
     if not passed:
         raise click.ClickException(sentence)
     click.echo(sentence)
@@ -298,19 +292,19 @@ def check_mail(address: str) -> None:
     click.echo(answer)
 
 
-@click.command(cls=Current)
+@click.command("scheduler", cls=Current)
 @with_appcontext
-def scheduler() -> None:
+def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    connection.refuse_other_company()
+    erp_connection.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
-    logs.set_up()
-    timetable.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
+    json_log.set_up()
+    scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
     click.echo("The timetable runs.")
     stopped.wait()
-    timetable.stop()
+    scheduler.stop()
 
 
 @click.command("backup", cls=Told)
@@ -353,7 +347,7 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
 def move_database(address: str) -> None:
     """Copy the database into the new, empty one of PostgreSQL at ADDRESS. Stop Countersign first."""
     try:
-        rows = moving.move(address)
+        rows = move_to_postgresql.move(address)
     except ValueError as problem:
         raise click.ClickException(f"ADDRESS {problem}.") from None
     click.echo(f"{plural(rows, 'row')} copied. Set DATABASE_URL to that address, and start Countersign.")

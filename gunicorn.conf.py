@@ -39,36 +39,36 @@ def on_starting(_server):
         except click.ClickException as problem:
             sys.exit(f"Error: {problem.message}")
     if _settings["RUN_SCHEDULER"]:
-        import timetable  # noqa: F401 - here, so that the workers share it
+        import scheduler  # noqa: F401 - here, so that the workers share it
     gc.freeze()  # what a process collects no more, it does not copy either
 
 
 def _refuse_unwritable():
     """What is only away or busy is waited for by whoever needs it; what is there has to take a change."""
-    import schema
     from extensions import db
+    from lib import schema_version
 
     try:
         with db.engine.connect() as database:
             database.execute(text("UPDATE setting SET name = name WHERE name = ''"))
             database.rollback()
     except DBAPIError as error:
-        if schema.stays_out_of_use(error):
-            raise schema.unusable(error) from None
+        if schema_version.stays_out_of_use(error):
+            raise schema_version.unusable(error) from None
 
 
 def _refuse_other_database(app):
     """One of another version, or of another Spectrum company; an empty one may be made ready while the server runs."""
-    import connection
-    import schema
     from extensions import db
+    from lib import schema_version
+    from tasks import erp_connection
 
     try:
-        if schema.state() == schema.EMPTY:
-            app.logger.error(schema.sentence(schema.EMPTY))
+        if schema_version.state() == schema_version.EMPTY:
+            app.logger.error(schema_version.sentence(schema_version.EMPTY))
             return
-        schema.refuse_other_version()
-        connection.refuse_other_company()
+        schema_version.refuse_other_version()
+        erp_connection.refuse_other_company()
     except SQLAlchemyError:
         app.logger.exception("the database can not be read, so nobody knows whose it is")
     finally:
@@ -77,16 +77,16 @@ def _refuse_other_database(app):
 
 def post_worker_init(worker):
     """The timetable starts where the app serves, unless a process of its own runs it."""
-    import logs
-    import timetable
+    import scheduler
+    from lib import json_log
 
     gc.enable()
-    logs.set_up()
+    json_log.set_up()
     if _settings["RUN_SCHEDULER"]:
-        timetable.start(worker.wsgi)
+        scheduler.start(worker.wsgi)
 
 
 def worker_exit(_server, _worker):
-    import timetable
+    import scheduler
 
-    timetable.stop()
+    scheduler.stop()

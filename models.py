@@ -15,7 +15,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from sqlalchemy.orm.attributes import set_committed_value
 
-from erp.fields import Line, job_key, to_project
+from erp.spectrum.mapping import Line, job_key, to_project
 from extensions import Base, db
 from tables.base import Leased, LeaseLost, Moment, Refused, Setting, plain_enum, utcnow
 from tables.history import Event

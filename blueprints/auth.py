@@ -5,11 +5,11 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_user, logout_user
 
-from access import log_refusal, public, signed_in
-from blueprints import unsent
+from blueprints import resubmit
 from extensions import db
+from lib.formatting import exact, plural
 from models import LINKS, PASSWORD_LENGTH, Attempt, Person, utcnow
-from wording import exact, plural
+from permissions import log_refusal, public, signed_in
 
 blueprint = Blueprint("auth", __name__)
 WRONG = "Email or password is not right. Try again."
@@ -22,7 +22,7 @@ DEAD_LINK = "This link is no longer good: it was used already, or it is too old.
 def login() -> Any:
     if current_user.is_authenticated:
         return redirect(_destination())
-    return render_template("login.html", email="")
+    return render_template("auth/login.html", email="")
 
 
 @blueprint.post("/login")
@@ -30,17 +30,17 @@ def login() -> Any:
 def sign_in() -> Any:
     email, kept = request.form.get("email", "").strip(), request.form.get("kept", "")
     if refusal := _too_many("sign-in", email):
-        return render_template("login.html", email=email, kept=kept, error=refusal), 429
+        return render_template("auth/login.html", email=email, kept=kept, error=refusal), 429
     db.session.commit()
     person = Person.sign_in(email, request.form.get("password", ""))
     if person is None:
         log_refusal("no such email and password")
-        return render_template("login.html", email=email, kept=kept, error=WRONG), 422
+        return render_template("auth/login.html", email=email, kept=kept, error=WRONG), 422
     Attempt.forget("sign-in", email)
     db.session.commit()
     session.clear()
     login_user(person)
-    return unsent.offer(kept) or redirect(_destination(), 303)
+    return resubmit.offer(kept) or redirect(_destination(), 303)
 
 
 @blueprint.post("/logout")
@@ -59,7 +59,7 @@ def sign_out() -> Any:
 @blueprint.get("/forgotten")
 @public
 def forgotten() -> Any:
-    return render_template("forgotten.html")
+    return render_template("auth/forgot_password.html")
 
 
 @blueprint.post("/forgotten")
@@ -68,14 +68,14 @@ def ask_for_link() -> Any:
     """Mail a link, if there is such a person; the answer does not tell."""
     email = request.form.get("email", "").strip()
     if not email:
-        return render_template("forgotten.html", missing="Enter your email address."), 422
+        return render_template("auth/forgot_password.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
-        return render_template("forgotten.html", email=email, error=refusal), 429
+        return render_template("auth/forgot_password.html", email=email, error=refusal), 429
     person = Person.by_email(email)
     if person and person.active:
         person.mail_link("reset", None)
     db.session.commit()  # the try was noted down either way, so that both take as long
-    return render_template("forgotten.html", email=email, asked=True)
+    return render_template("auth/forgot_password.html", email=email, asked=True)
 
 
 @blueprint.get("/password/<token>")
@@ -83,7 +83,7 @@ def ask_for_link() -> Any:
 def set_password(token: str) -> Any:
     """The form behind the link of an invitation or a reset. Mail scanners open it too, so it changes nothing."""
     person = _of_link(token)
-    return render_template("password.html", person=person) if person else _dead_link()
+    return render_template("auth/set_password.html", person=person) if person else _dead_link()
 
 
 @blueprint.post("/password/<token>")
@@ -94,7 +94,7 @@ def keep_password(token: str) -> Any:
         return _dead_link()
     password = request.form.get("password", "")
     if len(password) < PASSWORD_LENGTH:
-        return render_template("password.html", person=person, error=TOO_SHORT), 422
+        return render_template("auth/set_password.html", person=person, error=TOO_SHORT), 422
     person.set_password(password)
     person.note("set the password", person)
     db.session.commit()
@@ -106,7 +106,7 @@ def keep_password(token: str) -> Any:
 @blueprint.get("/me")
 @signed_in
 def me() -> Any:
-    return render_template("me.html", errors={})
+    return render_template("auth/account.html", errors={})
 
 
 @blueprint.post("/me/password")
@@ -115,14 +115,14 @@ def change_password() -> Any:
     """A new password for who knows the present one; it ends every session but this one."""
     person, errors = current_user._get_current_object(), {}
     if refusal := _too_many("sign-in", person.email):
-        return render_template("me.html", errors={"present": refusal}), 429
+        return render_template("auth/account.html", errors={"present": refusal}), 429
     db.session.commit()
     if Person.sign_in(person.email, request.form.get("present", "")) is None:
         errors["present"] = "This is not your current password."
     if len(request.form.get("password", "")) < PASSWORD_LENGTH:
         errors["password"] = TOO_SHORT
     if errors:
-        return render_template("me.html", errors=errors), 422
+        return render_template("auth/account.html", errors=errors), 422
     Attempt.forget("sign-in", person.email)
     person.set_password(request.form["password"])
     person.note("set the password", person)
@@ -161,7 +161,7 @@ def _of_link(token: str) -> Person | None:
 
 def _dead_link() -> Any:
     log_refusal("a link that is used, old or not ours")
-    return render_template("forgotten.html", error=DEAD_LINK), 410
+    return render_template("auth/forgot_password.html", error=DEAD_LINK), 410
 
 
 def _destination() -> str:

@@ -9,10 +9,10 @@ from flask import Blueprint, current_app
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-import schema
-from access import public
 from extensions import db
+from lib import schema_version
 from models import Delivery, Export, Setting, utcnow
+from permissions import public
 
 blueprint = Blueprint("health", __name__)
 STALE = timedelta(minutes=3)
@@ -39,7 +39,7 @@ def readyz() -> Any:
 def _database() -> str:
     """Whether it is of this version, and can be written to: a change is begun, and taken back."""
     try:
-        if (found := schema.state()) != schema.OK:
+        if (found := schema_version.state()) != schema_version.OK:
             return found
         with db.engine.connect() as connection:
             connection.execute(update(Setting).where(Setting.name == "timetable").values(name="timetable"))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Select, String, and_, exists, or_, select
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from erp.fields import job_key
+from erp.spectrum.mapping import job_key
 from extensions import Base, db
 from tables.base import Moment, utcnow
 

@@ -30,16 +30,16 @@ from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser as ChromiumBrowser
 from playwright.sync_api import Page, sync_playwright
-from postbox import Postbox
+from support.fake_erp import FakeERP
+from support.mail_server import Postbox
 from werkzeug.test import TestResponse
 
-import demo
-import joblist
 from app import create_app
-from erp.fake import FakeERP
+from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
 from tables import people
+from tasks import job_list
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct-horse-battery"
@@ -310,7 +310,7 @@ class Live:
         """Somebody of the demo's cast, through the sign-in page."""
         page.goto(f"{self.url}/login")
         page.get_by_label("Email").fill(f"{name}@halvorsen.example")
-        page.get_by_label("Password").fill(demo.PASSWORD)
+        page.get_by_label("Password").fill(seed.PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("button", name="Sign out").wait_for()
         return page
@@ -366,7 +366,7 @@ def serving(database_url: str, spectrum: str, smtp: str, **settings: str) -> Ite
 def sandboxed(data: Path) -> Iterator[dict[str, str]]:
     """A sandbox of its own; yields its addresses: spectrum, smtp, mailbox."""
     ports = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]
-    command = [sys.executable, "-m", "sandbox", "--data", data, *ports]
+    command = [sys.executable, "-m", "dev.sandbox", "--data", data, *ports]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -399,8 +399,8 @@ def live(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with serving(url, addresses["spectrum"], addresses["smtp"], RUN_SCHEDULER="yes") as environ:
             app = create_app(environ)
             with app.app_context():
-                demo.seed()
-                joblist.refresh(joblist.spectrum())  # type: ignore[arg-type]  # it is set up
+                seed.seed()
+                job_list.refresh(job_list.spectrum())  # type: ignore[arg-type]  # it is set up
                 db.session.remove()
                 db.engine.dispose()
             yield Live(environ["BASE_URL"], addresses["spectrum"], addresses["mailbox"], environ)

@@ -11,10 +11,10 @@ from flask_login import current_user
 from sqlalchemy import select, true
 from sqlalchemy.exc import IntegrityError
 
-from access import TOOLS, Rule, log_refusal, requires
 from extensions import db
+from lib.formatting import since
 from models import Level, Person
-from wording import since
+from permissions import TOOLS, Rule, log_refusal, requires
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
@@ -34,7 +34,7 @@ def index() -> Any:
     words = request.args.get("q", "").casefold().split()
     everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]).order_by(Person.name, Person.id))
     found = [each for each in everybody if all(word in f"{each.name} {each.email}".casefold() for word in words)]
-    return render_template("directory.html", people=found, shown=shown, filters=SHOWN, keeper=KEEPER)
+    return render_template("admin/directory.html", people=found, shown=shown, filters=SHOWN, keeper=KEEPER)
 
 
 @blueprint.get("/new")
@@ -126,7 +126,7 @@ def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]
 
 def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
     """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
-    return render_template("person.html", **({"person": found, "keeper": KEEPER, "errors": {}} | context)), status
+    return render_template("admin/person.html", **({"person": found, "keeper": KEEPER, "errors": {}} | context)), status
 
 
 def _how_it_is(found: Person) -> str:

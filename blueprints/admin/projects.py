@@ -8,12 +8,12 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-import worklist
-from access import PROJECT_ADMIN, Rule, requires
-from erp.fields import job_key
+from erp.spectrum.mapping import job_key
 from extensions import db
-from information import check_information
 from models import INFORMATION, Level, Move, Project, Refused, Status, as_text, changed
+from permissions import PROJECT_ADMIN, Rule, requires
+from services import worklist
+from services.project_fields import check_information
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
@@ -23,13 +23,13 @@ NOTE_LENGTH = 2000
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
+    return render_template("admin/projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
 
 
 @blueprint.get("/new")
 @requires(PROJECT_ADMIN)
 def new() -> Any:
-    return render_template("project_new.html", typed=dict.fromkeys(INFORMATION, ""), errors={})
+    return render_template("admin/project_new.html", typed=dict.fromkeys(INFORMATION, ""), errors={})
 
 
 @blueprint.post("")
@@ -37,13 +37,13 @@ def new() -> Any:
 def create() -> Any:
     typed, information, errors = read_information(request.form, None)
     if errors:
-        return render_template("project_new.html", typed=typed, errors=errors), 422
+        return render_template("admin/project_new.html", typed=typed, errors=errors), 422
     try:
         project = Project.create(current_user, information)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()
-        return render_template("project_new.html", typed=typed, errors=_number_taken(typed["number"], None)), 422
+        return render_template("admin/project_new.html", typed=typed, errors=_number_taken(typed["number"], None)), 422
     flash(f"{project.title} was created.")
     return redirect(url_for(".general", project_id=project.id), 303)
 
@@ -155,4 +155,4 @@ def _current(project_id: int) -> Project:
 def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
     begun = {"project": project, "typed": typed, "errors": {}, "note": project.note, "active": project.active}
-    return render_template("project.html", **(begun | context)), status
+    return render_template("admin/project.html", **(begun | context)), status

@@ -1,0 +1,62 @@
+"""Projects in and out as CSV, in the browser: choose a file, see what it would do, import it; the list as a file."""
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
+from flask_login import current_user
+
+from lib.formatting import plural
+from models import Level
+from permissions import PROJECT_ADMIN, Rule, requires
+from services import project_csv, worklist
+
+blueprint = Blueprint("transfer", __name__)
+LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which may not be larger
+
+
+@blueprint.get("/admin/projects.csv")
+@requires(Rule(projects=Level.READ_ONLY))
+def export() -> Any:
+    """The list that the search finds, whole."""
+    lines = stream_with_context(project_csv.pieces(worklist.every_project(worklist.query_of(request.args))))
+    return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="projects.csv"'})
+
+
+@blueprint.get("/admin/projects/import")
+@requires(PROJECT_ADMIN)
+def choose() -> Any:
+    return render_template("admin/project_import.html")
+
+
+@blueprint.post("/admin/projects/import")
+@requires(PROJECT_ADMIN)
+def preview() -> Any:
+    """What the file would do, or every line that is wrong with it."""
+    upload = request.files.get("file")
+    data = upload.read(LARGEST + 1) if upload and upload.filename else b""
+    if not data.strip():
+        return render_template("admin/project_import.html", error="Choose a CSV file that is not empty."), 422
+    if len(data) > LARGEST:
+        large = f"The file is larger than {LARGEST // 1000} kB. Import it on the server: flask projects import."
+        return render_template("admin/project_import.html", error=large), 422
+    return _shown(data)
+
+
+@blueprint.post("/admin/projects/import/confirm")
+@requires(PROJECT_ADMIN)
+def confirm() -> Any:
+    """Import what was previewed: all of it, or nothing."""
+    data = request.form.get("text", "").encode()
+    found = project_csv.read(data)
+    if found.problems or not project_csv.carry_out(found, current_user):
+        return _shown(data)
+    flash(f"Imported {plural(len(found.projects), 'project')}.")
+    return redirect(url_for("projects.index"), 303)
+
+
+def _shown(data: bytes) -> Any:
+    found = project_csv.read(data)
+    if not found.projects and not found.problems:
+        return render_template("admin/project_import.html", error="The file has no line below its header."), 422
+    text = "" if found.problems else data.decode("utf-8-sig")
+    return render_template("admin/project_import.html", found=found, text=text), 422 if found.problems else 200

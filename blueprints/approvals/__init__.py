@@ -1,0 +1,1 @@
+"""Pages on which accounting decides about projects."""

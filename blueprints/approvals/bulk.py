@@ -1,0 +1,120 @@
+"""Deciding about many waiting projects at once: one comment for all, or one job template and a number for each."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
+
+from blueprints.approvals.responses import get_project, how_it_is
+from blueprints.batch import Result, attempt, ticked, told
+from extensions import db
+from lib.formatting import plural
+from models import Export, Job, Project, Refused, Status
+from permissions import APPROVER, requires
+from services import accept_form as acceptance
+from services import job_numbers
+from services.accept_form import Acceptance
+
+blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
+
+
+@blueprint.get("/accept")
+@requires(APPROVER)
+def accept_form() -> Any:
+    projects = [project for project in _ticked() if project.status is Status.READY]
+    return _accept_page(acceptance.begin_many(projects)) if projects else _none_ticked()
+
+
+@blueprint.post("/accept")
+@requires(APPROVER)
+def accept() -> Any:
+    """Export what the table holds; a row that is wrong keeps all of them here, one that was changed only itself."""
+    forms = acceptance.read_many(_ticked(), request.form)
+    if not forms:
+        return _none_ticked()
+    if "show" in request.form:  # another template was chosen: its values first
+        return _accept_page(forms)
+    waiting = [form for form in forms if form.project.status is Status.READY]
+    if not acceptance.check_many(waiting):
+        return _accept_page(forms), 422
+    results = [_decided(form.project.id, partial(_accept, form)) for form in forms]
+    return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. See Exporting.")
+
+
+@blueprint.get("/number/<int:project_id>")
+@requires(APPROVER)
+def number(project_id: int) -> Any:
+    """Whether the Spectrum Job ID that is being typed in a row is free, and in no other row."""
+    numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
+    typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
+    verdict = job_numbers.look_up(typed, found, numbers.values())
+    return render_template("approvals/_job_number.html", project=found, verdict=verdict, many=True)
+
+
+@blueprint.get("/reject")
+@requires(APPROVER)
+def reject_form() -> Any:
+    projects = [project for project in _ticked() if project.status is Status.READY]
+    return render_template("approvals/bulk_reject.html", projects=projects) if projects else _none_ticked()
+
+
+@blueprint.post("/reject")
+@requires(APPROVER)
+def reject() -> Any:
+    projects, comment = _ticked(), request.form.get("comment", "").strip()
+    if not comment:
+        error = "Enter a comment. It tells the senders what to correct."
+        return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422
+
+    def with_comment(project: Project) -> str:
+        project.reject(current_user, comment)
+        return f"{project.title} was rejected."
+
+    results = [_decided(project_id, with_comment) for project_id in [project.id for project in projects]]
+    return _told(results, f"{plural(len(results), 'project')} rejected. Who sent them is told by mail.")
+
+
+def _accept(form: Acceptance, project: Project) -> str:
+    assert form.template is not None  # the form was checked
+    project.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
+    return f"{project.title} is being exported as job {project.spectrum_job_id}."
+
+
+def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
+    """The decision about one project, as long as it is still what the form showed."""
+
+    def as_shown() -> str:
+        project = db.session.get_one(Project, project_id, with_for_update=True, populate_existing=True)
+        if request.form.get(f"version-{project_id}") != str(project.version):
+            raise Refused(how_it_is(project, "It"))
+        return decide(project)
+
+    def taken() -> str:
+        number = request.form.get(f"job_number-{project_id}", "")
+        return job_numbers.look_up(number, get_project(project_id)).sentence
+
+    there = url_for("approvals.project", project_id=project_id)
+    return attempt(get_project(project_id).title, as_shown, taken, there)
+
+
+def _ticked() -> list[Project]:
+    """The ticked projects, those that wait longest first."""
+    some = Project.id.in_(ticked("project"))
+    return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
+
+
+def _accept_page(forms: list[Acceptance]) -> str:
+    templates = Job.templates(Export.template_last_used(current_user))
+    return render_template("approvals/bulk_accept.html", forms=forms, templates=templates)
+
+
+def _none_ticked() -> Any:
+    flash("Select the projects first.")
+    return redirect(url_for("erp.jobs"))
+
+
+def _told(results: list[Result], sentence: str) -> Any:
+    return told(results, sentence, url_for("erp.jobs"))

@@ -1,0 +1,174 @@
+"""One project before accounting: the facts, accept, reject, take back, and how a Checking ends."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, redirect, render_template, request
+from flask_login import current_user
+from sqlalchemy.exc import IntegrityError
+
+from blueprints.approvals.responses import (
+    Asked,
+    announced,
+    comment,
+    conflict,
+    current_project,
+    done,
+    get_project,
+    page,
+    refused,
+)
+from blueprints.approvals.responses import row as project_row
+from extensions import db
+from models import OTHER_EYES, Level, Move, Project, Refused, Status
+from permissions import APPROVER, Rule, requires
+from services import accept_form as acceptance
+from services import job_numbers
+
+blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
+blueprint.register_error_handler(Refused, refused)
+VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
+PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
+REJECT = Asked("approvals.reject", "Reject", "It tells the sender what to correct.")
+ABSENT = Asked(
+    "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
+)
+
+
+@blueprint.get("")
+@requires(VIEWER)
+def project(project_id: int) -> Any:
+    """The project; what a button asks for, such as `?accept`, has a page of its own."""
+    if asked := next((panel for panel in PANELS if panel in request.args), None):
+        return redirect(f"{request.path}/{asked}")
+    return page(get_project(project_id))
+
+
+@blueprint.get("/row")
+@requires(Rule(erp=Level.READ_ONLY))
+def row(project_id: int) -> Any:
+    """The row as it is now, for a list that shows the project at work; `was` is the status the list shows."""
+    found = get_project(project_id)
+    return announced(project_row(found), found)
+
+
+@blueprint.get("/standing")
+@requires(VIEWER)
+def standing(project_id: int) -> Any:
+    """Where it stands, for the project's own page while an export is under way; `was` as above."""
+    found = get_project(project_id)
+    return announced(render_template("approvals/_status.html", project=found), found)
+
+
+@blueprint.get("/accept")
+@requires(APPROVER)
+def accept_form(project_id: int) -> Any:
+    found = _acceptable(get_project(project_id))
+    return page(found, panel="accept", form=acceptance.begin(found))
+
+
+@blueprint.post("/preview")
+@requires(APPROVER)
+def preview(project_id: int) -> Any:
+    """What Spectrum will receive, while it is being typed; a POST, so that the form's token stays out of addresses."""
+    return render_template("approvals/_preview.html", form=acceptance.read(get_project(project_id), request.form))
+
+
+@blueprint.get("/number")
+@requires(APPROVER)
+def number(project_id: int) -> Any:
+    """Whether the Spectrum Job ID that is being typed is free."""
+    typed = " ".join(request.args.get("job_number", "").split())
+    found = get_project(project_id)
+    return render_template("approvals/_job_number.html", project=found, verdict=job_numbers.look_up(typed, found))
+
+
+@blueprint.post("/accept")
+@requires(APPROVER)
+def accept(project_id: int) -> Any:
+    found = _acceptable(current_project(project_id))
+    form = acceptance.read(found, request.form)
+    if "show" in request.form:  # another template was chosen: its values first
+        return page(found, panel="accept", form=form)
+    if not form.check() or form.template is None:
+        return page(found, 422, panel="accept", form=form)
+    try:
+        found.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
+        return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
+    except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
+        db.session.rollback()
+        found = get_project(project_id)
+        form = acceptance.read(found, request.form)
+        form.check()
+        return page(found, 422, panel="accept", form=form)
+
+
+@blueprint.get("/reject")
+@requires(APPROVER)
+def reject_form(project_id: int) -> Any:
+    found = get_project(project_id)
+    if not found.allows(Move.REJECT):
+        return conflict(found, found.why_not(Move.REJECT))
+    return REJECT.ask(found)
+
+
+@blueprint.post("/reject")
+@requires(APPROVER)
+def reject(project_id: int) -> Any:
+    found = current_project(project_id)
+    if found.allows(Move.REJECT) and not comment():
+        return REJECT.ask_again(found)
+    found.reject(current_user, comment())
+    told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
+    return done(found, f"{found.title} was rejected. It is editable again{told}.")
+
+
+@blueprint.post("/take-back")
+@requires(APPROVER)
+def take_back(project_id: int) -> Any:
+    found = current_project(project_id)
+    found.take_back(current_user)
+    return done(found, f"{found.title} was taken back and waits again.")
+
+
+@blueprint.post("/present")
+@requires(APPROVER)
+def present(project_id: int) -> Any:
+    """“It is in Spectrum”: a person has seen the job there."""
+    found = current_project(project_id)
+    found.settle(current_user, exists=True)
+    return done(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
+
+
+@blueprint.get("/absent")
+@requires(APPROVER)
+def absent_form(project_id: int) -> Any:
+    found = get_project(project_id)
+    return ABSENT.ask(found) if found.can_be_settled else conflict(found, "")
+
+
+@blueprint.post("/absent")
+@requires(APPROVER)
+def absent(project_id: int) -> Any:
+    """“It is not in Spectrum”: a person has looked, and says how."""
+    found = current_project(project_id)
+    if found.can_be_settled and not comment():
+        return ABSENT.ask_again(found)
+    found.settle(current_user, exists=False, comment=comment())
+    return done(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
+
+
+@blueprint.post("/copy-phases")
+@requires(APPROVER)
+def copy_phases(project_id: int) -> Any:
+    found = current_project(project_id)
+    found.copy_remaining_phases(current_user)
+    return done(found, f"The remaining phases of {found.title} are being copied.")
+
+
+def _acceptable(found: Project) -> Project:
+    """The project, if it can be accepted or retried; else Refused."""
+    if not (found.allows(Move.ACCEPT) or found.allows(Move.RETRY)):
+        raise Refused(found.why_not(Move.RETRY if found.status is Status.FAILED else Move.ACCEPT))
+    if found.needs_other_eyes(current_user):
+        raise Refused(OTHER_EYES)
+    return found

@@ -1,0 +1,226 @@
+"""Jobs and projects that exist already: adding projects from jobs, linking, unlinking, and putting jobs away."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from blueprints.approvals.responses import (
+    Asked,
+    comment,
+    conflict,
+    current_project,
+    done,
+    get_project,
+    how_it_is,
+    page,
+    refused,
+)
+from blueprints.batch import Result, as_id, attempt, ticked, told
+from erp.spectrum.mapping import job_key
+from extensions import db
+from models import Job, Move, Project, Refused
+from permissions import APPROVER, requires
+from services import job_matching
+
+blueprint = Blueprint("linking", __name__)
+blueprint.register_error_handler(Refused, refused)
+blueprint.add_app_template_global(job_matching.pairs, "pairs")
+
+
+UNLINK = Asked("linking.unlink", "Unlink", "Say why the link was wrong. The job stays in Spectrum.")
+NOT_OURS = Asked("linking.not_ours", "Not ours", "Say how you know. The number becomes free for another try.")
+
+
+# --- one project ----------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/approvals/<int:project_id>/link")
+@requires(APPROVER)
+def link_form(project_id: int) -> Any:
+    """Choose the job, and see both side by side."""
+    project = get_project(project_id)
+    if not project.allows(Move.LINK):
+        return conflict(project, project.why_not(Move.LINK))
+    if "job" in request.args:
+        return _link_panel(project, request.args["job"], begun=True)
+    job = job_matching.job_of(project)
+    return _link_panel(project, job.number if job else "")
+
+
+@blueprint.post("/approvals/<int:project_id>/link")
+@requires(APPROVER)
+def link(project_id: int) -> Any:
+    project = current_project(project_id)
+    number = request.form.get("job", "").strip()
+    if not project.allows(Move.LINK):
+        raise Refused(project.why_not(Move.LINK))
+    job = Job.by_number(number)
+    if job is None or job_matching.problem(number, project):
+        return _link_panel(project, number, begun=True)
+    try:
+        project.link(current_user, job, _company())
+        db.session.commit()
+    except IntegrityError:  # someone else took the job between the check and here: the panel says who now
+        db.session.rollback()
+        return _link_panel(get_project(project_id), number, begun=True)
+    return done(project, f"{project.title} is job {project.spectrum_job_id} in Spectrum.")
+
+
+@blueprint.get("/approvals/<int:project_id>/unlink")
+@requires(APPROVER)
+def unlink_form(project_id: int) -> Any:
+    project = get_project(project_id)
+    return UNLINK.ask(project) if project.allows(Move.UNLINK) else conflict(project, project.why_not(Move.UNLINK))
+
+
+@blueprint.post("/approvals/<int:project_id>/unlink")
+@requires(APPROVER)
+def unlink(project_id: int) -> Any:
+    project = current_project(project_id)
+    number = project.spectrum_job_id
+    if project.allows(Move.UNLINK) and not comment():
+        return UNLINK.ask_again(project)
+    project.unlink(current_user, comment())
+    return done(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
+
+
+@blueprint.get("/approvals/<int:project_id>/not-ours")
+@requires(APPROVER)
+def not_ours_form(project_id: int) -> Any:
+    project = get_project(project_id)
+    return NOT_OURS.ask(project) if project.other_job else conflict(project, "")
+
+
+@blueprint.post("/approvals/<int:project_id>/not-ours")
+@requires(APPROVER)
+def not_ours(project_id: int) -> Any:
+    project = current_project(project_id)
+    number = project.spectrum_job_id
+    if project.other_job and not comment():
+        return NOT_OURS.ask_again(project)
+    project.disown(current_user, comment())
+    return done(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
+
+
+def _link_panel(project: Project, number: str, begun: bool = False) -> Any:
+    """The panel with the job of that number; once one was chosen, with what stands against it."""
+    problem = job_matching.problem(number, project)
+    job = None if problem else Job.by_number(number)
+    compared = job_matching.compare(project, job) if job else []
+    shown = {"number": number, "error": problem if begun else "", "job": job, "compared": compared}
+    return page(project, 422 if shown["error"] else 200, panel="link", **shown)
+
+
+def _company() -> str:
+    return str(current_app.config["SPECTRUM_COMPANY_CODE"])
+
+
+# --- Spectrum's jobs ------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/erp/jobs/<int:job_id>/link")
+@requires(APPROVER)
+def choose_project(job_id: int) -> Any:
+    """Choose the project that this job is; where there is one of that number, go and see both side by side."""
+    job = db.session.get(Job, job_id) or abort(404)
+    number = request.args.get("number", "").strip()
+    project = db.session.scalar(select(Project).where(Project.number_key == job_key(number)))
+    if number and project:
+        return redirect(url_for(".link_form", project_id=project.id, job=job.number))
+    pair = job_matching.pairs([job]).get(job.key)
+    error = f"No project has the number {number}." if number else ""
+    if "number" in request.args and not number:
+        error = "Enter the number of the project."
+    return render_template("erp/link_job.html", job=job, number=number, pair=pair, error=error), 422 if error else 200
+
+
+@blueprint.post("/erp/jobs/add")
+@requires(APPROVER)
+def add_ticked() -> Any:
+    """Add to Countersign: a project from each ticked job, linked to it."""
+
+    def add(job: Job) -> str:
+        problem = _not_free(job) or job_matching.namesake(job)
+        if problem:
+            raise Refused(problem)
+        return f"{Project.from_job(current_user, job, _company()).title} was added."
+
+    return _told(_each_ticked(add), "added to Countersign")
+
+
+@blueprint.post("/erp/jobs/link")
+@requires(APPROVER)
+def link_ticked() -> Any:
+    """Link to Existing Project: one job goes to the choice of its project; several are linked to the ones shown."""
+    if len(jobs := ticked("job")) == 1:
+        return redirect(url_for(".choose_project", job_id=jobs[0]), 303)
+
+    def link_to_pair(job: Job) -> str:
+        project = _pair_as_shown(job)
+        if problem := _not_free(job):
+            raise Refused(problem)
+        project.link(current_user, job, _company())
+        return f"{project.title} is job {job.number}."
+
+    return _told(_each_ticked(link_to_pair), "linked")
+
+
+@blueprint.post("/erp/jobs/archive")
+@requires(APPROVER)
+def archive_ticked() -> Any:
+
+    def put_away(job: Job) -> str:
+        if problem := job_matching.taken(job):
+            raise Refused(problem)
+        job.archived = True
+        return f"{job.title} was put away."
+
+    return _told(_each_ticked(put_away), "put away. They are under Archived")
+
+
+@blueprint.post("/erp/jobs/bring-back")
+@requires(APPROVER)
+def bring_back_ticked() -> Any:
+
+    def bring_back(job: Job) -> str:
+        job.archived = False
+        return f"{job.title} was brought back."
+
+    return _told(_each_ticked(bring_back), "brought back")
+
+
+def _each_ticked(act: Callable[[Job], str]) -> list[Result]:
+    """Do it with each ticked job, in a transaction each."""
+    return [_result(job_id, act) for job_id in ticked("job")]
+
+
+def _result(job_id: int, act: Callable[[Job], str]) -> Result:
+    job = db.session.get(Job, job_id, with_for_update=True) or abort(404)
+    return attempt(job.title, lambda: act(job), lambda: job_matching.taken(job) or job_matching.namesake(job))
+
+
+def _not_free(job: Job) -> str:
+    """Why nothing can be made of the job, as a sentence; "" where it is free."""
+    return job.missing or job_matching.taken(job)
+
+
+def _pair_as_shown(job: Job) -> Project:
+    """The project that the row offered, as the row showed it; else Refused."""
+    project_id, _, version = request.form.get(f"pair-{job.id}", "").partition(":")
+    if not project_id:
+        raise Refused("No project has this number. Select this job alone to choose its project.")
+    project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
+    if version != str(project.version):
+        raise Refused(how_it_is(project))
+    return project
+
+
+def _told(results: list[Result], what: str) -> Any:
+    """What was done with the ticked jobs, told at the list."""
+    count = len(results)
+    sentence = f"{count} {'job was' if count == 1 else 'jobs were'} {what}." if count else "Select the jobs first."
+    return told(results, sentence, url_for("erp.jobs", filter=request.form.get("filter")))

@@ -1,0 +1,1 @@
+"""Pages of the ERP Integrations tool."""

@@ -1,0 +1,46 @@
+"""Who can accept today, and the warnings where that is nobody, one person only, or nobody who is told."""
+
+from typing import Any
+
+from flask import Blueprint, render_template
+from sqlalchemy import func, select
+
+from extensions import db
+from lib.formatting import plural
+from models import Person, Project, Status, Tally
+from permissions import ERP_ADMIN, requires, who_can_grant
+
+blueprint = Blueprint("approvers", __name__)
+
+
+@blueprint.get("/erp/approvers")
+@requires(ERP_ADMIN)
+def report() -> Any:
+    holders = select(Person).where(Person.can_push | Person.approvers()).order_by(Person.active.desc(), Person.name)
+    return render_template("erp/approvers.html", people=db.session.scalars(holders).all())
+
+
+@blueprint.app_template_global()
+def approver_alerts() -> list[tuple[str, str]]:
+    return Tally.remembered("approver alerts", _alerts)
+
+
+def _alerts() -> list[tuple[str, str]]:
+    """What is wrong with who can accept, each as ("alarm" or "warning", sentence)."""
+    able = db.session.scalars(select(Person).where(Person.approvers(), Person.password_hash.is_not(None))).all()
+    if not able:
+        return [_nobody(db.session.scalar(select(func.count()).where(Project.status == Status.READY)) or 0)]
+    alerts = []
+    if len(able) == 1:
+        alerts.append(("warning", f"Only {able[0].name} can accept projects. {who_can_grant(True)}"))
+    if not any(person.subscribed for person in able):
+        sentence = "No accounting approver is subscribed to the digest, so no mail says what waits."
+        alerts.append(("warning", f"{sentence} Each can change that on the page behind the own name."))
+    return alerts
+
+
+def _nobody(waiting: int) -> tuple[str, str]:
+    needs = f"It takes ERP Integrations Standard or more and Can Push to Accounting. {who_can_grant(True)}"
+    if waiting:
+        return "alarm", f"Nobody can accept what waits: {plural(waiting, 'project')}. {needs}"
+    return "warning", f"Nobody can accept projects. {needs}"

@@ -1,0 +1,122 @@
+"""The company's history: every event of every project and of the settings, filtered, paged, and as CSV.
+
+What happened to a person stands on that person's page in the Company Directory.
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, current_app, render_template, request
+from sqlalchemy import Select, select
+from sqlalchemy.orm import joinedload
+
+from extensions import db
+from lib import pagination
+from lib.formatting import local
+from models import Event, Level, Move, Person, Tally
+from permissions import LARGEST_ID, Rule, requires
+from services import project_csv
+
+blueprint = Blueprint("history", __name__)
+DECIDED = (str(Move.ACCEPT), str(Move.REJECT))
+COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
+
+BESIDE = (joinedload(Event.project), joinedload(Event.person))
+LATEST_FIRST = pagination.Order(Event.at, Event.id, Event.__table__, up=False)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for, with everything senseless taken out; days are the company's."""
+
+    person: int | None
+    action: str
+    since: date | None
+    until: date | None
+
+    @classmethod
+    def of(cls, args: Mapping[str, str]) -> "Asked":
+        person = args.get("person", "")
+        known = person.isascii() and person.isdecimal() and len(person) < 11 and int(person) <= LARGEST_ID
+        since, until = (_day(args.get(name, "")) for name in ("from", "to"))
+        return cls(int(person) if known else None, args.get("action", "")[:40], since, until)
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Its address parameters, without what is not asked for."""
+        wanted = {"person": self.person, "action": self.action, "from": self.since, "to": self.until}
+        return {name: str(value) for name, value in wanted.items() if value}
+
+    def events(self) -> Select[Any]:
+        rows = select(Event).where(Event.subject_id.is_(None))
+        if self.person is not None:
+            rows = rows.where(Event.person_id == (self.person or None))
+        if self.action:
+            rows = rows.where(Event.action.in_(DECIDED if self.action == "decided" else (self.action,)))
+        if self.since:
+            rows = rows.where(Event.at >= _midnight(self.since))
+        if self.until:
+            rows = rows.where(Event.at < _midnight(self.until + timedelta(days=1)))
+        return rows
+
+
+@blueprint.get("/erp/history")
+@requires(Rule(erp=Level.READ_ONLY))
+def index() -> Any:
+    asked = Asked.of(request.args)
+    found = pagination.Listing(asked.events(), LATEST_FIRST)
+    page = found.page(pagination.Query.of(request.args), found.count({}), pagination.objects(*BESIDE), {})
+    people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
+    return render_template("erp/history.html", asked=asked, page=page, people=people, actions=_actions())
+
+
+@blueprint.get("/erp/history.csv")
+@requires(Rule(erp=Level.READ_ONLY))
+def as_csv() -> Any:
+    """The same events as a file, whole."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    events = Asked.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))
+    for event in db.session.scalars(events.options(*BESIDE)):
+        writer.writerow(project_csv.guarded(value) for value in _line(event))
+    named = {"Content-Disposition": 'attachment; filename="history.csv"'}
+    return Response(file.getvalue(), mimetype="text/csv", headers=named)
+
+
+def _line(event: Event) -> list[str]:
+    number, name = (event.project.number, event.project.name) if event.project else ("", "")
+    moment = local(event.at).isoformat(timespec="seconds")
+    return [
+        moment,
+        event.who,
+        number,
+        name,
+        event.action,
+        event.from_status or "",
+        event.to_status or "",
+        event.comment,
+    ]
+
+
+def _actions() -> list[tuple[str, str]]:
+    """What has ever been done, for the menu."""
+    done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
+    return Tally.remembered("actions", lambda: [(action, action) for action in db.session.scalars(done)])
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 < day.year < 9000 else None
+
+
+def _midnight(day: date) -> datetime:
+    """When that day begins on the company's clock."""
+    return datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)

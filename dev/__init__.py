@@ -1,0 +1,1 @@
+"""Tools for development: demo data, the sandbox, the benchmark. The product runs without them."""

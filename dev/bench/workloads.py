@@ -1,0 +1,172 @@
+"""What is not a page: accepting, exporting, importing, and what a browser loads first."""
+
+import csv
+import itertools
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+from flask import Flask
+from sqlalchemy import func, select
+
+from app import create_app
+from dev.bench import load, servers
+from dev.bench.pages import Visitor
+from erp.spectrum.mapping import compose
+from extensions import db, writing
+from models import Export, Job, Person, Project, Status
+from tasks import exports, job_list
+
+SHARE = {"Division": "1", "Price_Method_Code": "F"}
+TEMPLATE = {"Job_Number": "T-COMM", "Job_Description": "Template Commercial", "Status_Code": "A", **SHARE}
+FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
+MORE = 400  # projects that are accepted, beside those that a data set has
+
+
+@contextmanager
+def product(database: str, **settings: str) -> Iterator[Flask]:
+    """The product inside this process."""
+    app = create_app(servers.environ(database, **settings), instance_path=str(servers.KEPT))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _send(count: int, name: str) -> list[int]:
+    """Add a template and so many projects that wait; returns their ids."""
+    manager = db.session.scalars(select(Person).where(Person.name == "Kari Iversen")).one()
+    projects = []
+    with writing():
+        if not Job.by_number(TEMPLATE["Job_Number"]):
+            Job.keep(TEMPLATE).is_template = True
+        for number in range(count):
+            information = {"number": f"{name}{number:06}", "name": f"Wharf {number}", "city": "Tacoma", "state": "WA"}
+            projects.append(Project.create(manager, information))
+            projects[-1].send(manager)
+    return [project.id for project in projects]
+
+
+# --- accepting ------------------------------------------------------------------------------------------------------
+
+
+def accepts(path: Path) -> tuple[float, float]:
+    """Accepts a second, one after another and eight at a time; each was counted in the database."""
+    with servers.copy_of(path) as copy:
+        database = f"sqlite:///{copy}"
+        with product(database):
+            ids = _send(MORE, "A")
+            asked = select(Project.id, Project.number, Project.name, Project.version).where(Project.id.in_(ids))
+            waiting = db.session.execute(asked).all()
+        with servers.serving(database) as server:
+            visitor = Visitor(server)
+            forms = (_form(visitor, *project) for project in waiting)
+            rates = [
+                load.run(server.address, itertools.islice(forms, MORE // 2), connections) for connections in (1, 8)
+            ]
+            trouble = [line for line in server.log.read_text().splitlines() if "locked" in line]
+        assert not trouble, trouble[0]
+        assert all(set(each.statuses) == {303} for each in rates), [each.statuses for each in rates]
+        with product(database):
+            taken = select(func.count()).where(Project.id.in_(ids), Project.status == Status.EXPORTING)
+            assert db.session.scalar(taken) == MORE, "an accept was answered but is not in the database"
+    return rates[0].rate, rates[1].rate
+
+
+def _form(visitor: Visitor, project: int, number: str, name: str, version: int) -> bytes:
+    """The bytes that accept a project, under the number and name that its form begins with."""
+    fields = {"csrf_token": visitor.token, "version": version, "template": "T-COMM", "template_shown": "T-COMM"}
+    fields |= {"job_number": number, "job_name": name, "taxable": "Y", "division": "1", "price_type": "F"}
+    return visitor.request(f"/approvals/{project}/accept", urlencode(fields))
+
+
+# --- exporting ------------------------------------------------------------------------------------------------------
+
+
+def measure_exports(path: Path, waiting: int, seconds: float, delay: int = 50) -> tuple[float, float]:
+    """Exports a second of one worker thread, in the first and in the last third of that time.
+
+    So many wait; Spectrum takes `delay` milliseconds for each call.
+    """
+    done: list[float] = []
+    with servers.copy_of(path) as copy, servers.sandboxed() as spectrum:
+        slow = {"service": "*", "fault": "slow", "milliseconds": delay, "times": None}
+        httpx.post(f"{spectrum}/sandbox/faults", json=slow).raise_for_status()
+        with product(f"sqlite:///{copy}", SPECTRUM_URL=spectrum):
+            _accept(_send(waiting, "E"))
+            erp = job_list.spectrum()
+            assert erp
+            begun = time.perf_counter()
+            exports.run_due(
+                erp,
+                lambda line: done.append(time.perf_counter() - begun),
+                lambda: time.perf_counter() - begun > seconds,
+            )
+            made = select(func.count()).where(Export.created_at.is_not(None), Project.number.startswith("E"))
+            assert db.session.scalar(made.join(Export.project)) == len(done), "an export ended otherwise than well"
+    third = min(seconds, done[-1]) / 3
+    return sum(each < third for each in done) / third, sum(2 * third <= each < 3 * third for each in done) / third
+
+
+def _accept(ids: list[int]) -> None:
+    approver = db.session.scalars(select(Person).where(Person.name == "Dana Whitfield")).one()
+    template = Job.by_number(TEMPLATE["Job_Number"])
+    assert template
+    with writing():
+        for project in db.session.scalars(select(Project).where(Project.id.in_(ids))):
+            typed = {"Job_Number": project.number, "Job_Description": project.name, "Taxable_Flag": "Y"}
+            project.accept(approver, compose(project.information, template.row, typed), template, "HB")
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def import_of(lines: int) -> float:
+    """The seconds that the command takes for a file of so many lines, into an empty database."""
+    file, database = servers.KEPT / "import.csv", servers.KEPT / "import.db"
+    with file.open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["number", "name", "address_1", "city", "state", "zip", "start_date", "active"])
+        for number in range(lines):
+            writer.writerow([f"L{number}", "Wharf", f"{number} Dock St", "Tacoma", "WA", "98402", "2026-03-09", "yes"])
+    try:
+        servers.flask("db upgrade", f"sqlite:///{database}")
+        took = servers.flask(f"projects import {file}", f"sqlite:///{database}")
+        with sqlite3.connect(database) as connection:
+            assert connection.execute("SELECT count(*) FROM project").fetchone() == (lines,)
+        return took
+    finally:
+        for each in [file, *servers.KEPT.glob(f"{database.name}*")]:
+            each.unlink(missing_ok=True)
+
+
+def export_of(path: Path) -> float:
+    """The seconds that the command takes to write all projects of a database into a file."""
+    file = servers.KEPT / "export.csv"
+    try:
+        return servers.flask(f"projects export {file}", f"sqlite:///{path}")
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def first_load(visitor: Visitor) -> tuple[int, int, int, int]:
+    """The list's bytes, and packed; the bytes of it and all its files, packed, and how many requests they take."""
+    page, _ = visitor.fetch("/erp/jobs", {})
+    packed, _ = visitor.fetch("/erp/jobs", {"Accept-Encoding": "gzip"})
+    files = dict.fromkeys(FILE.findall(page.decode().replace("&amp;", "&")))
+    sizes = [len(visitor.fetch(file, {"Accept-Encoding": "gzip"})[0]) for file in files]
+    return len(page), len(packed), len(packed) + sum(sizes), 1 + len(sizes)
+
+
+def starts(path: Path, times: int = 3) -> float:
+    """The seconds from a start of the server to its first answer."""
+    found = []
+    for _ in range(times):
+        with servers.serving(f"sqlite:///{path}") as server:
+            found.append(server.seconds)
+    return sorted(found)[times // 2]

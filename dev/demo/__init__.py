@@ -1,0 +1,1 @@
+"""Demo data, small and large."""

@@ -1,0 +1,213 @@
+"""Demo data: a small general contractor's people and projects, told through the product's own rules.
+
+Each project of projects.csv has a story; its events are dated back, so that the demo looks like a company at work.
+"""
+
+import csv
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy import event as sa_event
+
+from dev.demo.bulk import seed_many
+from dev.demo.bulk_insert import past_the_log
+from erp.spectrum.mapping import compose
+from extensions import db, writing
+from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
+
+COMPANY_CODE = "HB"
+PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
+CAST: tuple[tuple[str, str, Level, Level, Level, bool], ...] = (
+    # role, name, erp, projects, directory, can push
+    ("Project manager", "Kari Iversen", Level.NONE, Level.ADMIN, Level.NONE, False),
+    ("Estimator", "Ruben Chen", Level.READ_ONLY, Level.READ_ONLY, Level.NONE, False),
+    ("Accounting approver", "Dana Whitfield", Level.ADMIN, Level.READ_ONLY, Level.NONE, True),
+    ("Second approver", "Marcus Reed", Level.STANDARD, Level.READ_ONLY, Level.NONE, True),
+    ("Administrator", "Ingrid Solberg", Level.READ_ONLY, Level.READ_ONLY, Level.ADMIN, True),
+)
+TEMPLATES = {
+    "T-COMM": {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA", "Price_Method_Code": "F"},
+    "T-TI": {"Division": "2", "Cost_Center": "SEATTLE", "Price_Method_Code": "C"},
+    "T-CIVIL": {"Customer_Code": "PIERCECO", "Division": "3", "Cost_Center": "TACOMA", "Price_Method_Code": "U"},
+    "T-PUBLIC": {"Customer_Code": "PUYALLUPSD", "Division": "1", "Cost_Center": "OLYMPIA", "Price_Method_Code": "F"},
+    "T-RESI": {"Customer_Code": "HARBORLITE", "Division": "5", "Cost_Center": "OLYMPIA", "Price_Method_Code": "C"},
+    "T-SERVICE": {"Division": "4", "Cost_Center": "SERVICE", "Price_Method_Code": "T"},
+}
+
+
+def address(name: str) -> str:
+    """The email of somebody in the cast."""
+    return f"{name.lower().replace(' ', '.')}@halvorsen.example"
+
+
+def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -> str:
+    """Fill an empty or a demo database, once: with the stories, or with `many` projects instead.
+
+    Returns what was done; `progress` is told how far it is. Raises ValueError for any other database.
+    """
+    if many:
+        past_the_log()
+    with writing():
+        filled = Setting.read(Setting.DEMO, [])
+        if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):
+            raise ValueError("This database is in use already; demo data goes into an empty one only.")
+        if many in filled:
+            return "The demo data is there already."
+        if many and max(filled, default=0) > 0:
+            raise ValueError(f"This database has {max(filled)} such projects already; only an empty one takes others.")
+        Setting.write(Setting.DEMO, [*filled, many])
+        cast = {row[1]: _person(*row[1:]) for row in CAST}
+        if many:
+            seed_many(many, cast["Kari Iversen"], cast["Dana Whitfield"], COMPANY_CODE, progress)
+            return f"{many} projects and {len(cast)} people."
+        rows = list(csv.DictReader((Path(__file__).parent / "projects.csv").read_text("utf-8").splitlines()))
+        for row in rows:
+            begins = utcnow() - timedelta(days=int(row["days"]))
+            _tell(row, Story(cast["Kari Iversen"], cast["Dana Whitfield"], begins))
+        db.session.execute(delete(Delivery))  # the mails of the past were read long ago
+    return f"{len(rows)} projects and {len(cast)} people."
+
+
+def _person(name: str, erp: Level, projects: Level, directory: Level, can_push: bool) -> Person:
+    if known := Person.by_email(address(name)):
+        return known
+    person = Person(email=address(name), name=name, erp=erp, projects=projects, directory=directory, can_push=can_push)
+    person.set_password(PASSWORD)
+    db.session.add(person)
+    return person
+
+
+class Story:
+    """The verbs of the product, a few hours apart, beginning at a moment in the past."""
+
+    def __init__(self, manager: Person, approver: Person, begins: datetime) -> None:
+        self.manager, self.approver, self.now = manager, approver, begins
+
+    def dated(self) -> None:
+        """Have what just happened written down, dated back to its place in the story; the next comes later."""
+        db.session.flush()
+        self.now += timedelta(hours=5)
+
+    def create(self, information: dict[str, object]) -> Project:
+        project = Project.create(self.manager, information)
+        project.created_at = self.now
+        self.dated()
+        return project
+
+    def send(self, project: Project, note: str = "") -> None:
+        project.send(self.manager, note)
+        project.sent_at = self.now
+        self.dated()
+
+    def accept(self, project: Project, template: str, **typed: str) -> Export:
+        start = TEMPLATES[template]
+        decided = {"Job_Number": project.number, "Job_Description": project.name[:25], "Taxable_Flag": "Y", **start}
+        lines = compose(project.information, start, decided | typed)
+        export = project.accept(self.approver, lines, Job(number=template), COMPANY_CODE)
+        export.accepted_at = self.now
+        export.due_at = None
+        self.dated()
+        return export
+
+
+def _tell(row: dict[str, str], story: Story) -> None:
+    information: dict[str, object] = {column: row[column] for column in INFORMATION}
+    for column in ("start_date", "completion_date"):
+        information[column] = date.fromisoformat(row[column]) if row[column] else None
+
+    def date_back(_mapper: Any, _connection: Any, event: Event) -> None:
+        event.at = story.now
+
+    sa_event.listen(Event, "before_insert", date_back)
+    project = story.create(information)
+    STORIES[row["story"]](story, project, row["detail"])
+    db.session.flush()
+    sa_event.remove(Event, "before_insert", date_back)
+
+
+def _inactive(story: Story, project: Project, _detail: str) -> None:
+    project.set_active(story.manager, False)
+    story.dated()
+
+
+def _retrieved(story: Story, project: Project, _detail: str) -> None:
+    story.send(project)
+    project.retrieve(story.manager)
+    story.dated()
+
+
+def _rejected(story: Story, project: Project, comment: str) -> None:
+    story.send(project)
+    project.reject(story.approver, comment)
+    story.dated()
+
+
+def _synced(story: Story, project: Project, template: str) -> None:
+    story.send(project)
+    export = story.accept(project, template)
+    export.sent_at = export.created_at = export.finished_at = story.now
+    project.created()
+    story.dated()
+
+
+def _exporting(story: Story, project: Project, template: str) -> None:
+    """Never due, so that the demo keeps one on its way; Take Back releases it."""
+    story.send(project)
+    export = story.accept(project, template)
+    export.cause = "The demo holds this one back, so that there is an export to look at. Take Back releases it."
+
+
+def _checking(story: Story, project: Project, template: str) -> None:
+    """Its number is a job that Spectrum's operator may not see, so looking would never settle it; it is not due.
+
+    Being looked for all day, it would raise the alarm of an export that is stuck.
+    """
+    story.send(project)
+    export = story.accept(project, template)
+    export.sent_at, export.looks, export.resent, export.step = story.now, 8, True, "Checking"
+    cause = "Spectrum did not answer in time; the job may exist."
+    project.lose_track(cause)
+    export.cause = cause
+    story.dated()
+
+
+def _refused(story: Story, project: Project, template: str) -> None:
+    story.send(project)
+    export = story.accept(project, template, Customer_Code="HARBRLITE")
+    _fail(
+        story,
+        export,
+        "Spectrum refused to create the job: Customer: Customer Code HARBRLITE is invalid.",
+        [["Customer_Code", "Customer Code HARBRLITE is invalid."]],
+    )
+
+
+def _another(story: Story, project: Project, number: str) -> None:
+    story.send(project)
+    export = story.accept(project, "T-SERVICE", Job_Number=number)
+    export.found = {"Job_Number": number, "Job_Description": "City Shops HVAC Renewal", "Status_Code": "A"}
+    _fail(story, export, f"Job {number} already exists in Spectrum and is not this project.", [], keep_job=True)
+
+
+def _fail(story: Story, export: Export, cause: str, messages: list[list[str]], keep_job: bool = False) -> None:
+    export.sent_at = export.finished_at = story.now
+    export.cause, export.messages = cause, messages
+    export.project.fail(cause, keep_job=keep_job)
+    story.dated()
+
+
+STORIES: dict[str, Callable[[Story, Project, str], None]] = {
+    "not sent": lambda _story, _project, _detail: None,
+    "ready": Story.send,
+    "inactive": _inactive,
+    "retrieved": _retrieved,
+    "rejected": _rejected,
+    "synced": _synced,
+    "exporting": _exporting,
+    "checking": _checking,
+    "refused": _refused,
+    "another": _another,
+}

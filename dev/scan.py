@@ -1,0 +1,89 @@
+"""`make scan`: the vulnerability scanner wapiti against the real server behind the real proxy, with demo data.
+
+It looks as nobody, then as somebody who may open everything, and fails on any finding of medium weight or more. wapiti
+is found on PATH or named by WAPITI; it is not among the requirements, because it brings dozens of packages along.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+from conftest import migrate
+from support.proxy import Front, fronted
+
+from app import create_app
+from dev.demo import seed
+from extensions import db
+from models import Level, Person
+
+# those that need nothing of the internet
+MODULES = "backup,cookieflags,crlf,csp,csrf,exec,file,htaccess,http_headers,https_redirect,methods,permanentxss"
+MODULES += ",redirect,shellshock,sql,timesql,upload,xss,ldap"
+LIMITS = ["--depth", "3", "--max-links-per-page", "25", "--max-files-per-dir", "15", "--max-scan-time", "150"]
+LIMITS += ["--max-attack-time", "40", "--timeout", "10"]
+MEDIUM = 2
+
+
+def main() -> int:
+    wapiti = os.environ.get("WAPITI") or shutil.which("wapiti")
+    if not wapiti:
+        sys.exit("wapiti was not found. Install it, or name it by WAPITI.")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        url = f"sqlite:///{place / 'scanned.db'}"
+        migrate(url)
+        with fronted(url, place) as front:
+            email = _fill(front)
+            visits = {"nobody": [], "signed in": ["--header", f"Cookie: {_signed_in(front, email)}"]}
+            return max([_scan(wapiti, who, front, options, place) for who, options in visits.items()])
+
+
+def _fill(front: Front) -> str:
+    """Demo data, and the email of somebody who may do everything."""
+    app = create_app(front.environ)
+    with app.app_context():
+        seed.seed()
+        person = Person.by_email(seed.address("Dana Whitfield"))
+        assert person
+        person.erp = person.projects = person.directory = Level.ADMIN
+        db.session.commit()
+        return person.email
+
+
+def _signed_in(front: Front, email: str) -> str:
+    with front.client() as client:
+        token = re.findall(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[0]
+        form = {"csrf_token": token, "email": email, "password": seed.PASSWORD}
+        assert client.post("/login", data=form).status_code == 303
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+
+
+def _scan(wapiti: str, who: str, front: Front, options: list[str], place: Path) -> int:
+    report = place / f"{who}.json"
+    ends = [word for page in ("logout", "me/password") for word in ("--exclude", f"{front.url}/{page}")]
+    command = [wapiti, "--url", f"{front.url}/", "--scope", "domain", "--module", MODULES, *LIMITS, *ends, *options]
+    command += ["--flush-session", "--store-session", place, "--format", "json", "--output", report, "--verbose", "0"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return _told(who, json.loads(report.read_text()))
+
+
+def _told(who: str, report: dict[str, Any]) -> int:
+    """What was found, a line each; whether any of it weighs too much."""
+    pages = report["infos"].get("crawled_pages_nbr")
+    kinds = report["vulnerabilities"] | report["anomalies"]
+    found = [(each["level"], kind, each) for kind, some in kinds.items() for each in some]
+    click.echo(f"As {who}: {pages} pages, {len(found)} findings.")
+    for level, kind, each in found:
+        click.echo(f"  {level} {kind}: {each['method']} {each['path']} {each['parameter'] or ''} {each['info']}")
+    return int(any(level >= MEDIUM for level, _kind, _each in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

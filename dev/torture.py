@@ -1,0 +1,263 @@
+"""`make torture`: kills at random while everything else goes wrong too, and a table of what became of it all.
+
+Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL; beside them
+the tests in RUNS inject one fault each. It ends with 1 where a job or a mail is there twice, one is lost without a
+word, or one is stuck for longer than its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
+"""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+from conftest import (
+    CAST,
+    CHEAP,
+    PASSWORD,
+    ROOT,
+    at_another_port,
+    migrate,
+    postgresql_server,
+    run_sql,
+    sandboxed,
+    server_settings,
+)
+from sqlalchemy import and_, func, select
+from support.fault_injection import Sandbox, Server, accept
+
+from app import create_app
+from extensions import db
+from models import Delivery, Export, MailOutcome, Person, Project, Status, utcnow
+from tasks import exports
+
+KILLS, PROJECTS = int(os.environ.get("KILLS", "150")), int(os.environ.get("PROJECTS", "200"))
+RESULT = {True: "held", False: "BROKEN"}
+PATIENCE = timedelta(minutes=1)  # beyond a lease, or the moment at which something is due
+chance = random.Random(int(os.environ.get("SEED", "1")))
+
+# beside every other kill, the next AddJob and the next mail meet one of these
+SPECTRUM: dict[str, dict[str, Any]] = {
+    "Spectrum silent": {"fault": "timeout"},
+    "Spectrum silent after it made the job": {"fault": "created-then-timeout"},
+    "Spectrum breaks off": {"fault": "reset"},
+    "Spectrum breaks off after it made the job": {"fault": "reset", "created": True},
+    "Spectrum answers 503": {"fault": "status"},
+}
+MAIL: dict[str, dict[str, Any]] = {
+    "mail server silent before the text": {"command": "RCPT", "reply": "silence"},
+    "mail server silent after the text": {"command": "TEXT", "reply": "silence", "stored": True},
+    "mail server breaks off after the text": {"command": "TEXT", "reply": "drop", "stored": True},
+}
+# fault, injected how, and which tests do that
+RUNS = [
+    ("kill -9 at each step of an export", "SQLite; two PostgreSQL machines", r"test_crash\.test_killed(?!\w*decides)"),
+    ("kill -9 while somebody decides", "both databases", r"test_crash\.\w*decides"),
+    ("SIGTERM, SIGINT, SIGHUP in an export", "while Spectrum is silent or slow", r"test_crash\.test_told"),
+    ("kill -9 at each step of a mail", "both databases", r"test_mail_crash\.test_(killed|three)"),
+    ("SIGTERM, SIGHUP in a mail", "between DATA and its answer", r"test_mail_crash\.test_told"),
+    ("Spectrum gone for a day", "500 accepted meanwhile", "down_for_a_day"),
+    ("20 people at once decide on the same 50 projects", "two machines of two processes", "test_concurrency"),
+    ("database out of reach", "timetable and pages", r"test_json_log\.\w*(reached|finds_no)"),
+    ("disk full, database read-only or locked", "SQLite", r"test_degraded\.\w*(disk|only_be_read|locked)"),
+    ("clock set back two hours", "with work under way", r"test_degraded\.\w*clock"),
+]
+FILES = (
+    "reliability/test_crash",
+    "reliability/test_mail_crash",
+    "reliability/test_degraded",
+    "reliability/test_concurrency",
+    "lib/test_json_log",
+)
+
+
+# --- kills at random ------------------------------------------------------------------------------------------------
+
+
+def people() -> None:
+    for name, (erp, projects, directory, can_push) in CAST.items():
+        person = Person(email=f"{name}@example.com", name=name.title(), erp=erp, projects=projects)
+        person.directory, person.can_push, person.password_hash = directory, can_push, CHEAP.hash(PASSWORD)
+        db.session.add(person)
+    db.session.commit()
+
+
+def kill(server: Server) -> str:
+    """Without a word: one process of the machine, or all."""
+    if chance.random() < 0.2:
+        server.kill()
+        server.start()
+        return "kill -9 of all processes"
+    with suppress(ProcessLookupError, IndexError):
+        os.kill(chance.choice(sorted(server.workers())), signal.SIGKILL)
+    return "kill -9 of one process"
+
+
+def stop(server: Server) -> str:
+    """As whoever deploys does it."""
+    if chance.random() < 0.5:
+        server.tell(signal.SIGHUP)
+        return "SIGHUP"
+    server.tell(signal.SIGTERM)
+    server.wait()
+    server.kill()
+    server.start()
+    return "SIGTERM and a start"
+
+
+def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[str]:
+    """Half of the kills, with new work before each; how often what happened."""
+    tries: Counter[str] = Counter()
+    kills, projects = KILLS // 2, PROJECTS // 2
+    faults: list[tuple[str, str]] = []
+    for number in range(kills):
+        for new in range(number * projects // kills, (number + 1) * projects // kills):
+            accept(f"K26-{new:04}")
+        if number % 2:
+            faults.append((chance.choice(list(SPECTRUM)), chance.choice(list(MAIL))))
+            sandbox.fail("AddJob", **SPECTRUM[faults[-1][0]])
+            httpx.post(f"{mailbox}/sandbox/faults", json=MAIL[faults[-1][1]]).raise_for_status()
+        time.sleep(chance.uniform(0.1, 1.5))  # the moment is what is random here
+        tries[kill(chance.choice(machines))] += 1
+        if number % 6 == 5:
+            time.sleep(chance.uniform(0.1, 1.5))
+            tries[stop(chance.choice(machines))] += 1
+    for address, names in zip((sandbox.address, mailbox), zip(*faults, strict=True), strict=True):
+        tries.update(names[: len(names) - faults_left(address)])
+    return tries
+
+
+def faults_left(address: str) -> int:
+    """Switch them off; how many of those that were to happen once had not happened yet."""
+    listed = httpx.get(f"{address}/sandbox/faults").json()
+    httpx.delete(f"{address}/sandbox/faults").raise_for_status()
+    return len([fault for fault in listed if fault["times"]])
+
+
+def left() -> int:
+    """How many exports and mails are still on their way.
+
+    An export that was sent twice without an answer is not: it is said to be Checking, and waits for a person's word.
+    """
+    db.session.rollback()
+    waits_for_a_person = and_(Export.resent, Export.looks >= exports.PATIENT_LOOKS)
+    stuck = select(Export.id).where(Export.due_at.is_not(None), ~waits_for_a_person)
+    mails = select(Delivery.id).where(Delivery.due_at.is_not(None))
+    return len(db.session.scalars(stuck).all()) + len(db.session.scalars(mails).all())
+
+
+def overdue() -> int:
+    """How many of them nobody took, a minute after they were due or their lease was over."""
+    since = utcnow() - PATIENCE
+    late = [select(kind.id).where(func.coalesce(kind.lease_until, kind.due_at) < since) for kind in (Export, Delivery)]
+    return sum(len(db.session.scalars(ids).all()) for ids in late)
+
+
+def stuck() -> int:
+    """Wait for the end; how many are stuck."""
+    calm = utcnow() + PATIENCE
+    while left() and not (utcnow() > calm and overdue()):
+        time.sleep(0.5)
+    return left()
+
+
+def verdict(sandbox: Sandbox, mailbox: str) -> tuple[str, bool]:
+    """What became of all projects and mails, in words, and whether that is what was promised."""
+    waiting = stuck()
+    db.session.rollback()
+    jobs = Counter(job["Job_Number"] for job in sandbox.jobs() if job["Job_Number"].startswith("K26-"))
+    arrived = Counter(mail["message_id"] for mail in httpx.get(f"{mailbox}/sandbox/mails", timeout=120).json())
+    standing = dict(db.session.execute(select(Project.number, Project.status)).all())
+    mails = dict(db.session.execute(select(Delivery.message_id, Delivery.outcome)).all())
+    twice = sum(count - 1 for count in (sandbox.made() | jobs).values()) + sum(count - 1 for count in arrived.values())
+    lost = [number for number, status in standing.items() if status is Status.SYNCED and not jobs[number]]
+    lost += [number for number, outcome in mails.items() if outcome is MailOutcome.SENT and not arrived[number]]
+    silent = [None for state in (*standing.values(), *mails.values()) if state in (Status.EXPORTING, None)]
+    found = [
+        f"{len(standing)} projects ({in_words(standing.values())}), {len(jobs)} jobs",
+        f"{len(mails)} mails ({in_words(mails.values())}), {len(arrived)} arrived",
+        f"{twice} twice, {len(lost)} lost, {waiting + len(silent)} stuck",
+    ]
+    return "; ".join(found), not (twice or lost or waiting or silent)
+
+
+def in_words(states: Iterable[object]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in Counter(map(str, states)).most_common())
+
+
+def at_random(place: Path, name: str, url: str, machines: int) -> tuple[Counter[str], list[str], bool]:
+    """A half of the run on one database: how often what was done, the row that tells the end, whether it holds."""
+    migrate(url)
+    quick = {"EXPORT_CHECK_SECONDS": "1", "SPECTRUM_READ_TIMEOUT": "2", "SPECTRUM_DEADLINE": "3"}
+    with sandboxed(place / name) as found:
+        settings = server_settings(url, found["spectrum"], found["smtp"], **quick, SPECTRUM_REFRESH="never")
+        servers = [Server(settings | {"DIGEST_TIME": "23:59"} | at_another_port()) for _ in range(machines)]
+        sandbox = Sandbox(found["spectrum"])
+        sandbox.fail("*", "slow", milliseconds=200, times=None)
+        with create_app(settings, instance_path=str(place)).app_context():
+            people()
+            try:
+                for server in servers:
+                    server.start()
+                tries = torture(sandbox, found["mailbox"], servers)
+                said, holds = verdict(sandbox, found["mailbox"])
+            finally:
+                for server in servers:
+                    server.kill()
+    return tries, ["all of the above together", name, str(KILLS // 2), said], holds
+
+
+def kills_at_random(place: Path) -> tuple[list[list[str]], bool]:
+    halves = [at_random(place, "SQLite", f"sqlite:///{place / 'torture.db'}", 1)]
+    with postgresql_server() as address:
+        run_sql(address, "CREATE DATABASE torture")
+        halves.append(at_random(place, "two machines on PostgreSQL", f"{address}/torture", 2))
+    tries, holds = halves[0][0] + halves[1][0], all(half[2] for half in halves)
+    rows = [[what, "at random", str(count), RESULT[holds]] for what, count in sorted(tries.items())]
+    return [*rows, *(half[1] for half in halves)], holds
+
+
+# --- one fault each -------------------------------------------------------------------------------------------------
+
+
+def one_fault_each(place: Path) -> tuple[list[list[str]], bool]:
+    """Run the tests; a row for each of RUNS."""
+    report = place / "report.xml"
+    files = [ROOT / "tests" / f"{name}.py" for name in FILES]
+    subprocess.run([sys.executable, "-m", "pytest", "--junitxml", report, *files], cwd=ROOT, stdout=sys.stderr)
+    cases = {f"{case.get('classname')}.{case.get('name')}": case for case in ElementTree.parse(report).iter("testcase")}
+    ended = {name: [part.tag for part in case if part.tag != "properties"] for name, case in cases.items()}
+    rows, holds = [], True
+    for fault, how, which in RUNS:
+        ran = [not trouble for name, trouble in ended.items() if re.search(which, name) and trouble != ["skipped"]]
+        holds = holds and all(ran) and bool(ran)
+        rows.append([fault, how, str(len(ran)), RESULT[all(ran) and bool(ran)]])
+    return rows, holds
+
+
+def main() -> int:
+    show([["fault", "injected how", "tries", "result"], ["---"] * 4])
+    with tempfile.TemporaryDirectory(prefix="countersign-torture-") as place:
+        return 0 if all([show(*kills_at_random(Path(place))), show(*one_fault_each(Path(place)))]) else 1
+
+
+def show(rows: list[list[str]], holds: bool = True) -> bool:
+    """Write a part of the table; pass on whether it holds."""
+    sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
+    sys.stdout.flush()
+    return holds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

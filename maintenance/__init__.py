@@ -1,0 +1,1 @@
+"""Care of the database: backup, restore, and the move to PostgreSQL."""

@@ -1,0 +1,55 @@
+"""From SQLite to PostgreSQL: every row, in one transaction, into a new database."""
+
+from sqlalchemy import URL, Connection, Table, delete, insert, make_url, select, text
+from sqlalchemy.exc import OperationalError
+
+from config import database_url
+from extensions import Base, db
+from lib.schema_version import said
+from maintenance.backup import brought_to_date
+from maintenance.dump import BackupError, engine_of
+from models import Person
+
+AT_ONCE = 1000  # rows
+
+
+def move(address: str) -> int:
+    """Copy the present database into the empty one at the address; the number of rows.
+
+    Raises BackupError where that is out of reach, no PostgreSQL, or holds people already; ValueError where the address
+    is none.
+    """
+    url = make_url(database_url(address))
+    if url.get_backend_name() != "postgresql":
+        raise BackupError("Give the address of a PostgreSQL database, such as postgresql://server/countersign.")
+    _reach(url)
+    with brought_to_date(url):
+        if db.session.scalar(select(Person.id).limit(1)):
+            raise BackupError("That database is in use already. Make a new, empty one, and move there.")
+    tables = Base.metadata.sorted_tables
+    with engine_of(url) as there, there.begin() as target:
+        for table in reversed(tables):
+            target.execute(text(f'ALTER TABLE "{table.name}" DISABLE TRIGGER USER'))
+            target.execute(delete(table))  # what the migrations put there
+        return sum(_copy(table, target) for table in tables)
+
+
+def _reach(url: URL) -> None:
+    try:
+        with engine_of(url) as there, there.connect():
+            pass
+    except OperationalError as error:
+        raise BackupError(f"The database at ADDRESS can not be reached: {said(error)}.") from None
+
+
+def _copy(table: Table, target: Connection) -> int:
+    """Its rows with their numbers, and where the numbers go on."""
+    rows = 0
+    for some in db.session.execute(select(table)).mappings().partitions(AT_ONCE):
+        target.execute(insert(table), [dict(row) for row in some])
+        rows += len(some)
+    if "id" in table.columns and rows:
+        numbers = "SELECT setval(pg_get_serial_sequence(:name, 'id'), (SELECT max(id) FROM \"{}\"))"
+        target.execute(text(numbers.format(table.name)), {"name": table.name})
+    target.execute(text(f'ALTER TABLE "{table.name}" ENABLE TRIGGER USER'))
+    return rows

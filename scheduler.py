@@ -1,0 +1,152 @@
+"""The whole timetable on one screen: APScheduler, in-process, only where the app serves.
+
+It remembers nothing. Each entry asks the database what is due, so restarts, several workers and several machines
+change nothing.
+"""
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask, current_app
+
+from erp import Unreadable
+from extensions import db, writing
+from lib import json_log
+from models import Errand, Setting, utcnow
+from tasks import digest, erp_connection, exports, job_list
+
+HEARTBEAT = "timetable"
+NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
+ERRAND_LEASE = timedelta(minutes=15)
+PATIENCE = 10.0  # seconds that what is under way has to finish; gunicorn ends a worker after 25
+REFRESH_EVERY = {"hourly": timedelta(hours=1), "every-4-hours": timedelta(hours=4), "daily": timedelta(days=1)}
+
+_scheduler: BackgroundScheduler | None = None
+_stopping = threading.Event()
+log = logging.getLogger(__name__)
+
+
+def start(app: Flask) -> None:
+    """Begin to ask what is due, in threads beside whatever this process does."""
+    global _scheduler
+    refrain = json_log.Refrain()
+    _stopping.clear()
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that waits for the one before it is no news
+    _scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+    for work, seconds in TIMETABLE:
+        _scheduler.add_job(_in_app(app, work, refrain), "interval", seconds=seconds, next_run_time=utcnow())
+    _scheduler.start()
+
+
+def stop() -> None:
+    """Begin nothing new, and let what is under way finish.
+
+    What still hangs after PATIENCE ends with the process; its row is free for others when its lease is over.
+    """
+    _stopping.set()
+    if _scheduler and _scheduler.running:
+        ending = threading.Thread(target=_scheduler.shutdown, daemon=True)
+        ending.start()
+        ending.join(PATIENCE)
+        if ending.is_alive():
+            log.warning("stopped in the middle of work, which goes on elsewhere when its lease is over")
+            os._exit(0)  # the interpreter itself would wait for the thread that hangs
+
+
+def _in_app(app: Flask, work: Callable[[], None], refrain: json_log.Refrain) -> Callable[[], None]:
+    def run() -> None:
+        json_log.request_id.set(uuid.uuid4().hex[:12])
+        with app.app_context():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the next tick tries again, whatever it was
+                refrain.failed(work.__name__, error)
+            else:
+                refrain.succeeded(work.__name__)
+
+    return run
+
+
+def run_exports() -> None:
+    erp = job_list.spectrum()
+    if erp:
+        exports.run_due(erp, stopping=_stopping.is_set)
+
+
+def deliver_mails() -> None:
+    digest.deliver_due(_stopping.is_set)
+
+
+def run_errands() -> None:
+    while not _stopping.is_set() and (claimed := Errand.claim(ERRAND_LEASE)):
+        errand_id, token = claimed
+        asked = db.session.get_one(Errand, errand_id)
+        succeeded, answer = ERRANDS[asked.kind](asked.subject)
+        with Errand.held(errand_id, token, ERRAND_LEASE) as errand:
+            errand.succeeded, errand.answer = succeeded, answer
+            errand.done()
+
+
+def refresh_job_list() -> tuple[bool, str]:
+    erp = job_list.spectrum()
+    if erp is None:
+        return False, NOT_SET_UP
+    try:
+        return True, job_list.refresh(erp)
+    except Unreadable as reading:
+        return False, reading.cause
+
+
+def test_connection() -> tuple[bool, str]:
+    erp = job_list.spectrum()
+    if erp is None:
+        return False, NOT_SET_UP
+    findings = dict(erp_connection.test(erp))
+    passed, sentence = erp_connection.verdict(findings.values())
+    return passed, "\n".join([sentence, *(erp_connection.line(*finding) for finding in findings.items())])
+
+
+ERRANDS: dict[str, Callable[[str], tuple[bool, str]]] = {
+    "refresh": lambda _subject: refresh_job_list(),
+    "test connection": lambda _subject: test_connection(),
+    "test mail": digest.send_test,
+}
+
+
+def refresh_when_old() -> None:
+    """Ask for a fresh job list when the schedule says so, and again soon where the last time failed."""
+    every = REFRESH_EVERY.get(current_app.config["SPECTRUM_REFRESH"])
+    last = Setting.read(job_list.LAST, {})
+    read, tried = (_moment(last.get(name)) for name in ("at", "tried"))
+    if (last.get("error") or (every and not _within(read, every))) and not _within(tried, timedelta(minutes=5)):
+        refresh_job_list()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _within(moment: datetime | None, span: timedelta) -> bool:
+    return moment is not None and abs(utcnow() - moment) < span
+
+
+def beat() -> None:
+    """Say that the timetable runs, for /readyz."""
+    with writing():
+        Setting.write(HEARTBEAT, None)
+
+
+TIMETABLE: list[tuple[Callable[[], None], float]] = [
+    (run_exports, 1),
+    (run_errands, 1),
+    (deliver_mails, 2),
+    (digest.open_due_day, 60),
+    (digest.raise_alarm, 60),
+    (refresh_when_old, 60),
+    (beat, 60),
+]

@@ -1,0 +1,85 @@
+"""Which project a Spectrum job is, and what differs between the two. It looks things up, and changes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+
+from erp.spectrum.abbreviations import shorten
+from erp.spectrum.mapping import LABELS, differences, from_project, job_key
+from extensions import db
+from models import MOVES, Job, Move, Project
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One value of both sides, as a person reads it."""
+
+    label: str
+    here: str
+    there: str
+    differs: bool
+
+
+def compare(project: Project, job: Job) -> list[Compared]:
+    """The project and the job side by side, as far as Spectrum lists it."""
+    here = {"Job_Number": project.number, "Job_Description": project.name} | from_project(project.information)
+    differing = {label for label, _, _ in differences(here, job.row)}
+    return [
+        Compared(LABELS[element], value, job.row.get(element, ""), LABELS[element] in differing)
+        for element, value in here.items()
+        if element in job.row
+    ]
+
+
+def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
+    """The project that each job seems to be, by job key: the one that a CSV said it is, else the one of its number."""
+    keys = [job.key for job in jobs]
+    seems = or_(Project.number_key.in_(keys), Project.presumed_job_key.in_(keys))
+    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(MOVES[Move.LINK][0]))
+    found = db.session.scalars(free).all()
+    by_number = {project.number_key: project for project in found if not project.presumed_job_key}
+    return by_number | {project.presumed_job_key: project for project in found if project.presumed_job_key}
+
+
+def resembling(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
+    """Which of the projects look like one of the jobs: by number, else by name as far as Spectrum holds it."""
+    by_number, by_name = ({getattr(job, name).casefold(): job for job in jobs} for name in ("number", "name"))
+    alike = {
+        project: by_number.get(project.number_key) or by_name.get(shorten(project.name).casefold())
+        for project in projects
+    }
+    return {project: job for project, job in alike.items() if job}
+
+
+def job_of(project: Project) -> Job | None:
+    """The job that a project seems to be."""
+    return Job.by_number(project.presumed_job_key or project.number)
+
+
+def problem(number: str, project: Project) -> str:
+    """Why a project can not be linked to the job of that number, as a sentence; "" where it can."""
+    job = Job.by_number(number)
+    if not number.strip():
+        return "Enter the Spectrum Job ID of the job that this project is."
+    if job is None:
+        return f"Spectrum's job list has no job {number}. Refresh the job list if the job is new."
+    if job.gone_at:
+        return f"Spectrum does not list job {job.number} any more."
+    if job.is_template:
+        return f"{job.title} is a job template."
+    return taken(job, project)
+
+
+def taken(job: Job, project: Project | None = None) -> str:
+    """Who holds the job already, as a sentence; "" where nobody else does."""
+    holder = db.session.scalar(select(Project).where(Project.job_key == job.key))
+    if holder is None or holder is project:
+        return ""
+    return f"{job.number} is the Spectrum Job ID of {holder.title}, which is {holder.status}."
+
+
+def namesake(job: Job) -> str:
+    """Which project has the job's number as its own already, as a sentence; "" where none has."""
+    project = db.session.scalar(select(Project).where(Project.number_key == job_key(job.number)))
+    return f"{project.title} has the number {job.number} already. Link the job to it instead." if project else ""

@@ -1,0 +1,146 @@
+"""Job numbers: whether one is free, by the job list and by what is under way, and which one comes next.
+
+A pattern says how the company counts, such as `YY-###`: YY or YYYY is the year, the #s are the counter, the rest stands
+as it is. It only suggests; what Spectrum takes as a number is `erp.rules`' matter. Nothing here changes anything.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, literal, select
+from sqlalchemy.orm import outerjoin
+
+from erp.spectrum.mapping import job_id_problem, job_key
+from extensions import db
+from lib.formatting import local
+from models import Job, Move, Project, Setting, utcnow
+
+TWICE = "Another row has this number too. Enter another one."
+_PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """What keeps a text from being a pattern, as a sentence; None for a good one and for none at all."""
+    if not pattern:
+        return None
+    if pattern.count("#") == 0 or len(re.findall("#+", pattern)) > 1:
+        return "The pattern needs one run of #, the counter, such as in YY-###."
+    if "".join(_PARTS.findall(pattern)) != pattern:
+        return "The pattern may hold YY or YYYY for the year, # for the counter, letters, digits, dots and dashes."
+    if problem := job_id_problem(_number(pattern, date(2026, 1, 1), 1)):
+        return f"Its numbers would not do. {problem}"
+    return None
+
+
+def fits(pattern: str, number: str) -> bool:
+    """Whether the number is one of the pattern's, of whatever year."""
+    of_any_year = {"YYYY": "[0-9]{4}", "YY": "[0-9]{2}"}
+    parts = (of_any_year.get(part) or _matching(part, part) for part in _PARTS.findall(pattern))
+    return re.fullmatch("".join(parts), job_key(number)) is not None
+
+
+def next_free(pattern: str, used: Iterable[str], avoid: Iterable[str], today: date) -> str:
+    """The number after the highest one used this year, else the lowest gap; "" where the year has no number left.
+
+    What is to be avoided is stepped over, but does not count as used.
+    """
+    parts = (_matching(part, _written(part, today, 0)) for part in _PARTS.findall(pattern))
+    counter, taken = re.compile("".join(parts)), {job_key(number) for number in used}
+    counted = [int(match[1]) for match in map(counter.fullmatch, taken) if match]
+    blocked = taken | {job_key(number) for number in avoid}
+    first, last = max(counted, default=0) + 1, 10 ** pattern.count("#") - 1
+    candidates = (_number(pattern, today, count) for span in ((first, last + 1), (1, first)) for count in range(*span))
+    return next((number for number in candidates if job_key(number) not in blocked), "")
+
+
+def _number(pattern: str, today: date, count: int) -> str:
+    return "".join(_written(part, today, count) for part in _PARTS.findall(pattern))
+
+
+def _written(part: str, today: date, count: int) -> str:
+    if part.startswith("#"):
+        return f"{count:0{len(part)}}"
+    return {"YYYY": f"{today:%Y}", "YY": f"{today:%y}"}.get(part, part)
+
+
+def _matching(part: str, written: str) -> str:
+    """A regular expression for the keys of what a part stands for, the counter as a group."""
+    return f"([0-9]{{{len(part)}}})" if part.startswith("#") else re.escape(job_key(written))
+
+
+# --- by what is kept here -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a number is free, as a sentence; where not, the next one that is, and Spectrum's job to link to."""
+
+    free: bool
+    sentence: str
+    next_free: str = ""
+    job: Job | None = None
+
+
+def look_up(number: str, project: Project, given: Collection[str] = ()) -> Verdict:
+    """What is known about a number that a project is to get. `given` are the numbers of other rows of the same form."""
+    if problem := job_id_problem(number):
+        return Verdict(False, problem, suggested(project, given))
+    if job_key(number) in map(job_key, given):
+        return Verdict(False, TWICE, suggested(project, given))
+    holder, job = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
+    if holder:
+        sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
+        return Verdict(False, sentence, suggested(project, given))
+    if job and not job.gone_at:
+        linkable = job if project.allows(Move.LINK) else None
+        sentence = f"Spectrum already has job {job.title} ({job.status_word}). Enter another Spectrum Job ID."
+        return Verdict(False, sentence, suggested(project, given), linkable)
+    return Verdict(True, f"{number} is free.")
+
+
+@cache
+def _holders() -> Select[Project, Job]:
+    """Who has a number: another project, and Spectrum's job, in one row that is always there."""
+    project = and_(Project.job_key == bindparam("key"), Project.id != bindparam("own"))
+    asked = select(literal(1)).subquery()
+    both = outerjoin(outerjoin(asked, Project, project), Job, Job.key == bindparam("key"))
+    return select(Project, Job).select_from(both)
+
+
+def suggested(project: Project, given: Iterable[str] = ()) -> str:
+    """The company pattern's next number that neither a job has, nor an export holds, nor another project is called.
+
+    `given` are numbers that other rows of the same form got.
+    """
+    pattern = Setting.read(Setting.PATTERN, "")
+    if not pattern:
+        return ""
+    today = local(utcnow()).date()
+    beginning = _beginning(pattern, today)
+    jobs, held = (
+        [*db.session.scalars(select(key).where(_begins(key, beginning)))] for key in (Job.key, Project.job_key)
+    )
+    called = select(Project.number_key).where(_begins(Project.number_key, beginning), Project.id != project.id)
+    return next_free(pattern, [*jobs, *held, *given], db.session.scalars(called), today)
+
+
+def _beginning(pattern: str, today: date) -> str:
+    """What the keys of a year's numbers begin with, ahead of the counter."""
+    return job_key("".join(_written(part, today, 0) for part in _PARTS.findall(pattern.partition("#")[0])))
+
+
+def _begins(key: Any, beginning: str) -> Any:
+    """The condition that a key begins so; in SQLite's words one that its index answers, among a million keys."""
+    on_sqlite = db.engine.dialect.name == "sqlite"
+    return key.op("GLOB")(f"{beginning}*") if on_sqlite else key.startswith(beginning, autoescape=True)
+
+
+def begin(project: Project, given: Iterable[str] = ()) -> str:
+    """The number that a project's accept form begins with: its own where it will do, else the next by the pattern."""
+    own, pattern = project.number.strip(), Setting.read(Setting.PATTERN, "")
+    will_do = not job_id_problem(own) and (not pattern or fits(pattern, own))
+    return own if will_do else suggested(project, given)

@@ -1,0 +1,98 @@
+"""At a glance: what waits by age, what was decided per week, and how long it took; figures, and bars made of them.
+
+Two statements in all. A week begins on Monday, on the company's clock.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from statistics import median
+
+from flask import current_app
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from extensions import db
+from lib.formatting import age, local, plural
+from models import Event, Move, Project, Status, utcnow
+from services import project_queries, worklist
+
+WEEKS = 8
+HEIGHT = 28  # of the tallest bar, in the drawing's units
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure: what it says, how tall it is drawn, and the parameters of its list's address."""
+
+    label: str
+    said: str
+    height: int
+    address: dict[str, str]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Glance:
+    waiting: list[Bar]
+    decided: list[Bar]
+    taken: list[Bar]
+
+
+def figures() -> Glance:
+    """The three rows of bars, as of now."""
+    weeks = _weeks()
+    spans = _decided_since(weeks[0])
+    counts = [float(len(spans[week])) for week in weeks]
+    medians = [median(spans[week]) if spans[week] else 0.0 for week in weeks]
+    said = [age(timedelta(seconds=each)) if each else "nothing decided" for each in medians]
+    return Glance(
+        waiting=_waiting(),
+        decided=_bars(weeks, [plural(int(count), "project") for count in counts], counts),
+        taken=_bars(weeks, said, medians),
+    )
+
+
+def _waiting() -> list[Bar]:
+    now = utcnow()
+    columns = [func.count().filter(*each.holds(**each.moments(now))) for each in project_queries.AGES.values()]
+    counts = [int(count) for count in db.session.execute(select(*columns).where(Project.status == Status.READY)).one()]
+    tops = _heights([float(count) for count in counts])
+    return [
+        Bar(each.label, plural(count, "project"), top, {"filter": worklist.DEFAULT, "age": name}, each.tone)
+        for (name, each), count, top in zip(project_queries.AGES.items(), counts, tops, strict=True)
+    ]
+
+
+def _bars(weeks: list[date], said: list[str], values: list[float]) -> list[Bar]:
+    days = [{"action": "decided", "from": f"{week}", "to": f"{week + timedelta(days=6)}"} for week in weeks]
+    labels = [f"Week of {week.day} {week:%b}" for week in weeks]
+    return [Bar(*each) for each in zip(labels, said, _heights(values), days, strict=True)]
+
+
+def _heights(values: list[float]) -> list[int]:
+    """Bars to the scale of the largest; what is not nothing is to be seen."""
+    largest = max(*values, 1.0)
+    return [max(round(HEIGHT * value / largest), 2 if value else 0) for value in values]
+
+
+def _weeks() -> list[date]:
+    """The Mondays of the last weeks, this one's last."""
+    today = local(utcnow()).date()
+    monday = today - timedelta(days=today.weekday())
+    return [monday - timedelta(weeks=back) for back in reversed(range(WEEKS))]
+
+
+def _decided_since(day: date) -> dict[date, list[float]]:
+    """How long each decision took in seconds, from when the project was sent last, by the Monday of its week."""
+    sent = aliased(Event)
+    before = (sent.project_id == Event.project_id, sent.action == str(Move.SEND), sent.id < Event.id)
+    sent_at = select(func.max(sent.at)).where(*before).scalar_subquery()
+    beginning = datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)
+    decisions = Event.action.in_((str(Move.ACCEPT), str(Move.REJECT)))
+    spans: dict[date, list[float]] = defaultdict(list)
+    for at, sent_last in db.session.execute(select(Event.at, sent_at).where(decisions, Event.at >= beginning)):
+        decided = local(at).date()
+        if sent_last:
+            spans[decided - timedelta(days=decided.weekday())].append((at - sent_last).total_seconds())
+    return spans

@@ -1,0 +1,66 @@
+"""Layers of the house: imports point one way, and each kind of work stays in its room."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Each room, and the rooms that it may import; `erp` is the port, `erp.spectrum` the one adapter.
+LAYERS = {
+    "config": set(),
+    "extensions": set(),
+    "erp": {"erp"},
+    "lib": {"extensions", "lib"},
+    "tables": {"lib", "extensions", "erp", "tables"},
+    "models": {"tables"},
+    "permissions": {"models", "extensions"},
+    "services": {"services", "models", "lib", "erp", "extensions"},
+    "tasks": {"tasks", "services", "models", "lib", "erp", "erp.spectrum", "extensions"},
+    "maintenance": {"maintenance", "models", "lib", "extensions"},
+    "blueprints": {"blueprints", "permissions", "services", "models", "lib", "erp", "extensions"},
+    "scheduler": {"tasks", "services", "models", "lib", "erp", "extensions"},
+}
+ADAPTER_USERS = {"tasks/erp_connection.py"}
+OUTSIDE = {"tests", "dev", "migrations", ".venv", "instance", "deploy", ".ci", "docs"}
+ROOMS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+
+def product_files() -> list[Path]:
+    paths = (path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+    return sorted(path for path in paths if path.parts[0] not in OUTSIDE)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules of ours that a file imports, dotted; also inside functions and for the type checker alone."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ROOMS}
+
+
+@pytest.mark.parametrize("path", product_files(), ids=str)
+def test_imports_point_downwards(path: Path) -> None:
+    room = path.parts[0].removesuffix(".py")
+    allowed = LAYERS.get(room, ROOMS - {"dev"} | ({"dev"} if room == "cli" else set()))
+    wrong = {name for name in imported_modules(path) if name.split(".")[0] not in allowed}
+    assert not wrong, f"{path} may not import {sorted(wrong)}: move what it needs down, or its caller up"
+
+
+@pytest.mark.parametrize("path", [path for path in product_files() if path.parts[0] != "erp"], ids=str)
+def test_only_the_connection_knows_the_adapter(path: Path) -> None:
+    wrong = {name for name in imported_modules(path) if name.startswith("erp.spectrum")}
+    assert not wrong or str(path) in ADAPTER_USERS, f"{path} imports {sorted(wrong)}: say it in the port's words"
+
+
+@pytest.mark.parametrize(
+    "sums", [*ROOT.glob("static/vendor/*.sha256"), *ROOT.glob("tests/vendor/*.sha256")], ids=lambda path: path.name
+)
+def test_a_vendored_file_is_what_it_was_when_it_was_taken_in(sums: Path) -> None:
+    for line in sums.read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((sums.parent / name).read_bytes()).hexdigest() == digest

@@ -1,0 +1,135 @@
+"""People in a real browser: an invitation, a first sign-in, a reset, and a privilege that goes while a page is open."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+from conftest import Live, wait_until
+from playwright.sync_api import Page, expect
+
+from dev.demo import seed
+
+NewPage = Callable[..., Page]
+PASSWORD = "level-plumb-and-square"
+
+
+@pytest.fixture
+def email(request: pytest.FixtureRequest) -> str:
+    """An address that no other test uses."""
+    return f"nora.{abs(hash(request.node.name)) % 100_000}@halvorsen.example"
+
+
+def link_mailed_to(live: Live, email: str) -> str:
+    """The link to set a password in the mail that the sandbox's mailbox received."""
+
+    def found() -> list[str]:
+        rows = [row for row in httpx.get(f"{live.mailbox}/sandbox/mails").json() if email in str(row)]
+        return [link for row in rows for link in re.findall(rf"{live.url}/password/[\w.-]+", str(row))]
+
+    wait_until(found)
+    return found()[-1]
+
+
+def add_person(page: Page, email: str) -> None:
+    page.get_by_role("link", name="Company Directory", exact=True).click()
+    page.get_by_role("link", name="Add Person").click()
+    page.get_by_label("Name").fill("Nora Lind")
+    page.get_by_label("Email", exact=True).fill(email)
+    page.get_by_label("ERP Integrations", exact=True).select_option("Standard")
+    page.get_by_label("Can Push to Accounting").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Nora Lind")).to_be_visible()
+    expect(page.get_by_text("Invited", exact=True)).to_be_visible()
+
+
+def set_password(page: Page, link: str, password: str) -> None:
+    page.goto(link)
+    page.get_by_label("New Password").fill(password)
+    page.get_by_role("button", name="Set Password").click()
+    expect(page.get_by_text("Your password is set. Sign in with it now.")).to_be_visible()
+
+
+def sign_in(page: Page, live: Live, email: str, password: str) -> None:
+    page.goto(f"{live.url}/login")
+    fill_sign_in(page, email, password)
+
+
+def fill_sign_in(page: Page, email: str, password: str) -> None:
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_who_is_invited_sets_a_password_signs_in_decides_and_loses_the_privilege_at_the_next_click(
+    live: Live, new_page: NewPage, email: str
+) -> None:
+    administrator, nora = live.sign_in(new_page(), "ingrid.solberg"), new_page()
+    add_person(administrator, email)
+    link = link_mailed_to(live, email)
+    set_password(nora, link, PASSWORD)
+    sign_in(nora, live, email, PASSWORD)
+    expect(nora.get_by_role("heading", name="Projects in Countersign Not Synced to Spectrum")).to_be_visible()
+    expect(nora.get_by_role("link", name="Company Directory")).to_have_count(0)
+    accept = nora.get_by_role("button", name=re.compile("^Accept"))
+    expect(accept.first).to_be_visible()
+    nora.goto(link)
+    expect(nora.get_by_role("alert")).to_contain_text("This link is no longer good")
+    nora.goto(f"{live.url}/erp/jobs")
+
+    administrator.reload()
+    expect(administrator.get_by_text("Accounting approver", exact=True)).to_be_visible()
+    administrator.get_by_label("Can Push to Accounting").uncheck()
+    administrator.get_by_role("button", name="Save").click()
+    expect(administrator.get_by_role("rowheader", name="Can Push to Accounting").first).to_be_visible()
+    accept.first.click()
+    refusal = nora.get_by_text("You need the privilege Can Push to Accounting for this. Ingrid Solberg can grant it.")
+    expect(refusal.first).to_be_visible()
+    nora.goto(f"{live.url}/erp/jobs")
+    expect(accept).to_have_count(0)
+
+
+def test_a_forgotten_password_is_set_anew_through_the_mail_and_ends_the_session_elsewhere(
+    live: Live, new_page: NewPage, request: pytest.FixtureRequest
+) -> None:
+    name = "ruben.chen" if "with-javascript" in request.node.name else "marcus.reed"
+    address = f"{name}@halvorsen.example"
+    elsewhere, page = live.sign_in(new_page(), name), new_page()
+    page.goto(f"{live.url}/login")
+    page.get_by_role("link", name="Forgotten the password?").click()
+    page.get_by_label("Email").fill(address)
+    page.get_by_role("button", name="Mail a Link").click()
+    expect(page.get_by_text(f"If {address} belongs to somebody here")).to_be_visible()
+    set_password(page, link_mailed_to(live, address), PASSWORD)
+    elsewhere.reload()
+    expect(elsewhere.get_by_role("button", name="Sign in")).to_be_visible()
+    sign_in(page, live, address, PASSWORD)
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_what_was_typed_is_sent_again_after_a_sign_in_that_ended_meanwhile(live: Live, new_page: NewPage) -> None:
+    page = live.sign_in(new_page(), "kari.iversen")
+    page.get_by_role("row").filter(has=page.get_by_text("Not Sent", exact=True)).first.get_by_role("link").click()
+    page.get_by_label("Phone").fill("253-555-0177")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Update").click()
+    expect(page.get_by_role("alert")).to_contain_text("you can send again what you typed")
+    fill_sign_in(page, seed.address("Kari Iversen"), seed.PASSWORD)
+    expect(page.get_by_text("253-555-0177")).to_be_visible()
+    page.get_by_role("button", name="Send Again").click()
+    expect(page.get_by_role("heading", name="General Project Information")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Phone")).to_have_value("253-555-0177")
+
+
+def test_the_directory_says_at_the_field_why_something_can_not_be_saved(live: Live, new_page: NewPage) -> None:
+    page = live.sign_in(new_page(), "ingrid.solberg")
+    page.get_by_role("link", name="Company Directory", exact=True).click()
+    page.get_by_label("Search people").fill("ingrid")
+    page.get_by_label("Search people").press("Enter")
+    page.get_by_role("link", name="Ingrid Solberg").last.click()
+    expect(page.get_by_label("Active", exact=True)).to_be_disabled()
+    page.get_by_label("Company Directory", exact=True).select_option("None")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Ingrid Solberg is the last active directory admin.")
+    expect(page.get_by_label("Company Directory", exact=True)).to_have_attribute("aria-invalid", "true")

@@ -1,0 +1,187 @@
+"""The settings: each wrong value stops the start with one sentence that names it, and gives no secret away."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from conftest import free_port
+
+import config
+from lib import schema_version
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENOUGH = {"SECRET_KEY": "0123456789abcdef"}
+WRONG = [
+    ("SECRET_KEY", ""),
+    ("SECRET_KEY", "too-short"),
+    ("SECRET_KEY", "a" * 32),
+    ("SECRET_KEY", "0101101001011010"),
+    ("SECRET_KEY", "secretsecretsecret"),
+    ("SECRET_KEY", "please-change-me-to-something"),
+    ("DATABASE_URL", "mysql://server/countersign"),
+    ("DATABASE_URL", "postgresql://server:port/countersign"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite:///"),
+    ("BASE_URL", "https://counter sign.example"),
+    ("BASE_URL", "countersign.example.com"),
+    ("BASE_URL", "https://countersign.example.com/path"),
+    ("BASE_URL", "https://countersign.example.com:99999"),
+    ("BASE_URL", "http://[::1"),
+    ("BASE_URL", "http://countersign.example.com"),
+    ("BASE_URL", "http://192.168.1.5:8000"),
+    ("BASE_URL", "http://localhost.example.com"),
+    ("TIMEZONE", "Mars/Base"),
+    ("SPECTRUM_URL", "spectrum"),
+    ("SPECTRUM_COMPANY_CODE", "LONG"),
+    ("SPECTRUM_AUTHORIZATION_ID", "A" * 21),
+    ("SPECTRUM_CA_FILE", "/nowhere.pem"),
+    ("SPECTRUM_CA_FILE", __file__),
+    ("SPECTRUM_CONNECT_TIMEOUT", "soon"),
+    ("SPECTRUM_READ_TIMEOUT", "0"),
+    ("SPECTRUM_DEADLINE", "nan"),
+    ("SPECTRUM_REFRESH", "weekly"),
+    ("EXPORT_CHECK_SECONDS", "-1"),
+    ("MAIL_SERVER", "smtp://mail.example.com"),
+    ("MAIL_PORT", "70000"),
+    ("MAIL_USE_TLS", "maybe"),
+    ("MAIL_USE_SSL", "2"),
+    ("MAIL_DEFAULT_SENDER", "accounting"),
+    ("DIGEST_TIME", "25:00"),
+    ("DIGEST_DAYS", "monday"),
+    ("PORT", "0"),
+    ("HOST", "not a host"),
+    ("RUN_SCHEDULER", "maybe"),
+    ("FOUR_EYES", "maybe"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name: str, value: str) -> None:
+    with pytest.raises(config.SettingsError, match=rf"^{name} (must|is) .+\.$"):
+        config.load({**ENOUGH, name: value})
+
+
+def test_every_setting_of_free_form_aside_each_can_be_wrong() -> None:
+    free = {"SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_USERNAME", "MAIL_PASSWORD"}
+    assert {name for name, _ in WRONG} == config.SETTINGS.keys() - free
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DATABASE_URL", "postgresql://app:hush-hush@server:port/x"), ("SPECTRUM_URL", "https://app:hush-hush@server")],
+)
+def test_a_refusal_shows_no_password(name: str, value: str) -> None:
+    with pytest.raises(config.SettingsError) as refused:
+        config.load({**ENOUGH, name: value})
+    assert "hush-hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SPECTRUM_URL": "https://spectrum.example.com"},
+        {"SPECTRUM_CLIENT_ID": "countersign"},
+        {"MAIL_USERNAME": "countersign"},
+        {"MAIL_USE_TLS": "yes", "MAIL_USE_SSL": "yes"},
+    ],
+    ids="|".join,
+)
+def test_settings_that_make_no_sense_together_are_refused(given: dict[str, str]) -> None:
+    with pytest.raises(config.SettingsError, match=next(iter(given)) + "|must be set too"):
+        config.load({**ENOUGH, **given})
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "countersign.localhost"])
+def test_plain_http_is_for_this_machine(host: str) -> None:
+    assert config.load({**ENOUGH, "BASE_URL": f"http://{host}:8000"})["BASE_URL"] == f"http://{host}:8000"
+
+
+@pytest.mark.parametrize("key", ["0123456789abcdef", "correct-horse-battery-staple", "Zk3Q9xT7LmP2vR8w"])
+def test_a_key_of_sixteen_characters_that_looks_like_one_is_taken(key: str) -> None:
+    assert config.load({"SECRET_KEY": key})["SECRET_KEY"] == key
+
+
+@pytest.mark.parametrize("command", ["users list", "db upgrade"])
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "postgresql://nobody@127.0.0.1:1/none"])
+def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(command: str, url: str) -> None:
+    environ = os.environ | ENOUGH | {"DATABASE_URL": url}
+    flask = [sys.executable, "-m", "flask", "--app", "app", *command.split()]
+    done = subprocess.run(flask, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The database of DATABASE_URL can not be used: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "command", "advice"),
+    [
+        ("sqlite:///{path}/new.db", "users list", "A new one is made ready with: flask db upgrade."),
+        (
+            "sqlite:///file:{path}/test.db?mode=ro&uri=true",
+            "demo seed",
+            "Let the user that runs Countersign write to it",
+        ),
+    ],
+)
+def test_a_database_that_can_not_be_used_is_said_with_what_to_do_about_it(
+    url: str, command: str, advice: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    done = start(f"flask --app app {command}", url.format(path=tmp_path))
+    assert (done.returncode, advice in done.stderr) == (1, True)
+
+
+def start(program: str, url: str) -> subprocess.CompletedProcess[str]:
+    """A program of the product that is expected to end by itself at once."""
+    environ = os.environ | ENOUGH | {"DATABASE_URL": url, "PORT": str(free_port())}
+    name, *arguments = program.split()
+    command = [Path(sys.executable).parent / name, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+
+SERVER = "gunicorn --config gunicorn.conf.py app:create_app()"
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("sqlite:////nowhere/at/all.db", "Look whether its folder is there"),
+        ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "Let the user that runs Countersign write to it"),
+        ("sqlite:///{path}/letter.txt", "look whether the address is right"),
+    ],
+)
+def test_the_server_refuses_a_database_that_it_can_not_write(
+    url: str, advice: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    (tmp_path / "letter.txt").write_text("Dear accounting, " * 99)
+    done = start(SERVER, url.format(path=tmp_path))
+    assert done.returncode == 1
+    assert "Error: The database of DATABASE_URL can not be used: " in done.stderr
+    assert advice in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", [SERVER, "flask --app app scheduler", "flask --app app exports run"])
+@pytest.mark.parametrize(("revision", "stands"), [("0001", "older"), ("9999", "newer")])
+def test_a_database_of_another_version_is_refused_with_what_to_do(
+    program: str, revision: str, stands: str, tmp_path: Path, migrated_sqlite: Path
+) -> None:
+    shutil.copy(migrated_sqlite, tmp_path / "test.db")
+    with closing(sqlite3.connect(tmp_path / "test.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    done = start(program, f"sqlite:///{tmp_path / 'test.db'}")
+    assert done.returncode == 1
+    assert f"Error: The database of DATABASE_URL is {stands} than the program. " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_newest_revision_is_the_one_that_an_upgrade_leads_to() -> None:
+    heads = ScriptDirectory(str(ROOT / "migrations")).get_heads()
+    assert heads == schema_version.revisions()[-1:]

@@ -1,0 +1,223 @@
+"""The installer on a machine of its own, with the real systemd and nginx: first an older version, then this one.
+
+What each test leaves behind is an installation that answers, so that they can run in any order.
+"""
+
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from conftest import PASSWORD, ROOT, wait_until
+from support.vm import Machine, booted, opened
+
+NAME = "countersign.example.com"
+SETTINGS = f"# a company's\nBASE_URL=https://{NAME}\nTIMEZONE='America/Los_Angeles'\n"
+PROJECTS = "number,name\n26-014,Depot Lofts Retail Shell\n26-015,Öresund Pier\n"
+EVERYTHING = set(PROJECTS.splitlines()[1:])
+CURRENT = "readlink /opt/countersign/current"
+DATA = "var/lib/countersign"
+LINKS = ("revision", "down_revision")
+PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
+CURL = f"curl --silent --cacert /etc/countersign/tls.crt --resolve {NAME}:443:127.0.0.1 --resolve {NAME}:80:127.0.0.1"
+BREAKING = '''"""A change that its own code can not live with."""
+from alembic import op
+
+revision, down_revision = "broken", "{head}"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE left_behind (id INTEGER)")
+    op.execute("UPDATE project SET name = 'Broken'")
+'''
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade said, and which release ran before it."""
+
+    said: str
+    before: str
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with an older version, and a person and two projects in it."""
+    with booted(tmp_path_factory.mktemp("machines")) as running:
+        put_code(running, "older", older=True)
+        (running.root / "root" / "settings.env").write_text(SETTINGS)
+        running.run("/root/older/deploy/install --settings /root/settings.env", **PIP)
+        create = "countersign users create you@example.com --name You --directory admin --password-stdin"
+        running.run(f"echo {PASSWORD} | {create}")
+        (running.root / DATA / "projects.csv").write_text(PROJECTS)
+        running.run("countersign projects import /var/lib/countersign/projects.csv")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def upgrade(older: Machine) -> Upgrade:
+    before = older.run(CURRENT)
+    put_code(older, "newer")
+    return Upgrade(older.run("/root/newer/deploy/install", **PIP), before)
+
+
+@pytest.fixture
+def machine(older: Machine, upgrade: Upgrade) -> Machine:
+    """The machine with this version."""
+    return older
+
+
+def put_code(machine: Machine, name: str, older: bool = False) -> Path:
+    """The code as it is here; or as it was when it got its commands, with the installer of today."""
+    place = machine.root / "root" / name
+    place.mkdir()
+    shutil.copytree(ROOT / "deploy", place / "deploy")
+    history = ["git", "-C", str(ROOT), "-c", "safe.directory=*"]
+    log = [*history, "log", "--format=%H", "--", "cli.py"]
+    commits = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
+    leave = ["--exclude=./.*", "--exclude=./instance", "--exclude=./deploy", "--exclude=__pycache__"]
+    pack = ["tar", "-C", str(ROOT), *leave, "-cf", "-", "."]
+    if older and commits:  # in a copy without its history, the version is the same
+        pack = [*history, "archive", commits[-1]]
+    packed = subprocess.run(pack, check=True, stdout=subprocess.PIPE).stdout
+    subprocess.run(["tar", "-C", place, "-xf", "-"], input=packed, check=True)
+    shutil.copy(ROOT / "requirements.txt", place)
+    return place
+
+
+def answers(machine: Machine) -> bool:
+    return "200" in machine.run(f"{CURL} -o /dev/null -w '%{{http_code}}' https://{NAME}/readyz", None)
+
+
+def projects(machine: Machine) -> set[str]:
+    machine.run("countersign projects export /var/lib/countersign/out.csv")
+    lines = (machine.root / DATA / "out.csv").read_text().splitlines()[1:]
+    return {",".join(line.split(",")[:2]) for line in lines}
+
+
+def test_the_services_run_confined_and_as_a_user_of_their_own(machine: Machine) -> None:
+    assert answers(machine)
+    on = machine.run("systemctl is-enabled countersign nginx countersign-backup.timer")
+    assert on.split() == ["enabled"] * 3
+    main = machine.run("systemctl show -P MainPID countersign").strip()
+    status = machine.run(f"cat /proc/{main}/status; stat -c %U /proc/{main}")
+    assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE)
+    assert re.search(r"^Seccomp:\t2$", status, re.MULTILINE)
+    assert re.search(r"^CapBnd:\t0+$", status, re.MULTILINE)
+    assert status.endswith("countersign\n")
+
+
+def test_what_is_secret_is_for_its_owner_only(machine: Machine) -> None:
+    files = "/etc/countersign.env /etc/countersign/tls.key /var/lib/countersign/countersign.db"
+    modes = machine.run(f"stat -c '%a %U' {files} /var/lib/countersign")
+    assert modes.splitlines() == ["600 root", "600 root", "600 countersign", "750 countersign"]
+    assert re.search("^SECRET_KEY=[0-9a-f]{64}$", machine.run("cat /etc/countersign.env"), re.MULTILINE)
+
+
+def test_plain_http_is_moved_to_https(machine: Machine) -> None:
+    assert f"location: https://{NAME}/me" in machine.run(f"{CURL} -I http://{NAME}/me").lower()
+
+
+def test_it_stops_and_starts_within_thirty_seconds_and_says_so_to_whoever_comes_meanwhile(machine: Machine) -> None:
+    machine.run("timeout 30 systemctl stop countersign")
+    assert "Back in a minute" in machine.run(f"{CURL} https://{NAME}/erp/jobs")
+    machine.run("timeout 30 systemctl start countersign")
+    machine.run("journalctl --sync")
+    assert "Listening at" in machine.run("journalctl -u countersign")
+    wait_until(lambda: answers(machine))
+
+
+def test_an_upgrade_keeps_what_people_entered(machine: Machine, upgrade: Upgrade) -> None:
+    assert f"Countersign is upgraded and answers at https://{NAME}." in upgrade.said
+    assert machine.run(CURRENT) != upgrade.before
+    assert answers(machine)
+    assert projects(machine) == EVERYTHING
+    assert "you@example.com" in machine.run("countersign users list")
+
+
+def test_a_backup_is_made_as_the_timer_makes_it(machine: Machine) -> None:
+    machine.run("systemctl start countersign-backup.service")
+    file = max((machine.root / DATA / "backups").glob("countersign-*.backup"))
+    with closing(sqlite3.connect(file)) as backup:
+        assert backup.execute("SELECT count(*) FROM project").fetchone() == (2,)
+    assert setting(machine, "backed up") == f'"/{DATA}/backups/{file.name}"'
+
+
+def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(machine: Machine) -> None:
+    broken = put_code(machine, "broken")
+    (broken / "migrations/versions/broken.py").write_text(BREAKING.format(head=head_of(broken)))
+    health = broken / "blueprints/health.py"
+    health.write_text(health.read_text().replace("200 if ready else 503", "503"))
+    state = f"{CURRENT}; countersign db current 2>/dev/null"
+    before = machine.run(state)
+    said = machine.run("/root/broken/deploy/install", 1, PATIENCE="30", **PIP)
+    assert "what ran before runs again, with the database as it was" in said
+    assert machine.run(state) == before
+    assert answers(machine)
+    assert projects(machine) == EVERYTHING
+    assert setting(machine, "exports paused") is None
+
+
+def head_of(tree: Path) -> str:
+    """The latest migration."""
+    texts = "".join(path.read_text() for path in (tree / "migrations/versions").glob("*.py"))
+    made, followed = (set(re.findall(rf"^{name} = ['\"](\w+)", texts, re.MULTILINE)) for name in LINKS)
+    [head] = made - followed
+    return str(head)
+
+
+def setting(machine: Machine, name: str) -> str | None:
+    """What the database says, as JSON."""
+    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database:
+        found = database.execute("SELECT value FROM setting WHERE name = ?", [name]).fetchone()
+    return found and found[0]
+
+
+def test_what_can_not_start_with_the_settings_changes_nothing(machine: Machine) -> None:
+    before = machine.run(CURRENT)
+    machine.run("cp /etc/countersign.env /root/kept.env; echo DIGEST_TIME=25:00 >> /etc/countersign.env")
+    said = machine.run("/root/newer/deploy/install", 1, **PIP)
+    machine.run("cp /root/kept.env /etc/countersign.env")
+    assert "Error: DIGEST_TIME must be a time of day" in said
+    assert machine.run(CURRENT) == before
+    assert answers(machine)
+
+
+def test_where_systemd_does_not_run_it_is_put_in_place_and_taken_away_again_but_for_its_data(tmp_path: Path) -> None:
+    with opened(tmp_path) as machine:
+        put_code(machine, "newer")
+        (machine.root / "root" / "settings.env").write_text(SETTINGS)
+        certificate = trustme.CA().issue_cert(NAME)
+        certificate.private_key_pem.write_to_path(machine.root / "root" / "key.pem")
+        certificate.cert_chain_pems[0].write_to_path(machine.root / "root" / "chain.pem")
+        given = "--settings /root/settings.env --certificate /root/chain.pem --key /root/key.pem"
+        said = machine.run(f"/root/newer/deploy/install {given}", **PIP)
+        assert (machine.root / "etc/countersign/tls.crt").read_bytes() == certificate.cert_chain_pems[0].bytes()
+        assert "systemd does not run here, so the services are enabled but nothing was started." in said
+        wanted = machine.root / "etc/systemd/system"
+        assert (wanted / "multi-user.target.wants/countersign.service").is_symlink()
+        assert (wanted / "timers.target.wants/countersign-backup.timer").is_symlink()
+        machine.run(by_hand((wanted / "countersign.service").read_text()))
+        assert "/var/lib/countersign" in machine.run("/root/newer/deploy/uninstall")
+        assert not list(wanted.rglob("countersign*"))
+        assert not (machine.root / "opt/countersign").exists()
+        assert (machine.root / DATA / "countersign.db").exists()
+
+
+def by_hand(unit: str) -> str:
+    """A command that starts what the unit starts, as its user and with its settings, until it has answered once."""
+    start = shlex.join(re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)[0].split())
+    alone = "setpriv --reuid=countersign --regid=countersign --init-groups"
+    ask = f"curl --silent --fail --retry 60 --retry-all-errors --retry-delay 1 -H 'Host: {NAME}'"
+    return (
+        "cd /opt/countersign/current; set -a; . /etc/countersign.env;"
+        f" {alone} {start} & {ask} http://127.0.0.1:8000/readyz; answered=$?; kill %1; wait; exit $answered"
+    )

@@ -1,0 +1,256 @@
+"""A backup is whole or not there; a restored database is proven first, and then waits for somebody to look."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Browser
+from flask import Flask
+from sqlalchemy import select, text, update
+from support.fake_erp import FakeERP
+from support.fault_injection import accept
+
+from extensions import db
+from lib.formatting import local
+from models import Delivery, DigestDay, Export, Job, MailOutcome, Person, Project, Setting, Status, utcnow
+from tasks import digest, exports, job_list
+
+MakeProject = Callable[..., Project]
+SignIn = Callable[[str], Browser]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "backups" / "countersign.backup"
+
+
+@pytest.fixture
+def run(app: Flask, file: Path) -> Callable[..., Any]:
+    """A command of the command line; its result."""
+    file.parent.mkdir()
+
+    def invoke(*arguments: object) -> Any:
+        db.session.rollback()
+        result = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
+        db.session.expire_all()
+        db.session.rollback()
+        return result
+
+    return invoke
+
+
+def numbers() -> list[str]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Project.number).order_by(Project.number)))
+
+
+def test_what_was_backed_up_is_there_again_after_a_restore(make_project: MakeProject, file: Path, run: Any) -> None:
+    make_project(number="1")
+    assert run("backup", file).exit_code == 0
+    make_project(number="2")
+    result = run("restore", file)
+    assert result.exit_code == 0, result.output
+    assert numbers() == ["1"]
+
+
+def test_what_was_there_before_a_restore_can_be_restored_itself(
+    make_project: MakeProject, file: Path, run: Any
+) -> None:
+    run("backup", file)
+    make_project(number="2")
+    run("restore", file)
+    assert numbers() == []
+    [before] = file.parent.glob("before-restore-*")
+    assert run("restore", before).exit_code == 0
+    assert numbers() == ["2"]
+
+
+def test_a_backup_made_while_others_write_is_whole(app: Flask, file: Path, run: Any) -> None:
+    """Each transaction writes two settings that belong together."""
+    over = threading.Event()
+
+    def keep_writing() -> None:
+        with app.app_context():
+            while not over.is_set():
+                mark = utcnow().isoformat()
+                with db.engine.begin() as connection:
+                    for name in ("one", "other"):
+                        connection.execute(text("DELETE FROM setting WHERE name = :name"), {"name": name})
+                        connection.execute(
+                            text("INSERT INTO setting (name, value, at) VALUES (:name, :value, :at)"),
+                            {"name": name, "value": f'"{mark}"', "at": "2026-01-01 00:00:00+00"},
+                        )
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        assert run("backup", file).exit_code == 0
+    finally:
+        over.set()
+        writer.join()
+    assert run("restore", file).exit_code == 0
+    assert Setting.read("one") == Setting.read("other")
+
+
+def test_a_file_that_is_no_backup_is_refused_and_the_database_stays(
+    make_project: MakeProject, file: Path, run: Any
+) -> None:
+    make_project(number="1")
+    file.write_text("SQLite format 4, or so")
+    result = run("restore", file)
+    assert (result.exit_code, "is not a backup of Countersign" in result.output) == (1, True)
+    assert numbers() == ["1"]
+    assert not Setting.read(Setting.PAUSED)
+
+
+def test_a_database_of_something_else_is_refused(make_project: MakeProject, file: Path, run: Any) -> None:
+    make_project(number="1")
+    for before, after in (("setting", "recipe"), ("recipe", "setting")):
+        db.session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+        db.session.commit()
+        if after == "recipe":
+            assert run("backup", file).exit_code == 0
+    result = run("restore", file)
+    assert (result.exit_code, "is not a backup of Countersign" in result.output) == (1, True)
+    assert numbers() == ["1"]
+
+
+def test_a_backup_cut_short_is_refused_and_the_database_stays(make_project: MakeProject, file: Path, run: Any) -> None:
+    make_project(number="1")
+    run("backup", file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    result = run("restore", file)
+    assert result.exit_code == 1
+    assert numbers() == ["1"]
+    assert not Setting.read(Setting.PAUSED)
+
+
+def test_a_backup_of_a_newer_countersign_is_refused(make_project: MakeProject, file: Path, run: Any) -> None:
+    version = db.session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    db.session.execute(text("UPDATE alembic_version SET version_num = 'of-next-year'"))
+    db.session.commit()
+    assert run("backup", file).exit_code == 0
+    db.session.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+    db.session.commit()
+    result = run("restore", file)
+    assert (result.exit_code, "newer Countersign" in result.output) == (1, True)
+    assert not Setting.read(Setting.PAUSED)
+
+
+def test_a_backup_that_can_not_be_written_leaves_nothing_behind(app: Flask, tmp_path: Path, run: Any) -> None:
+    result = run("backup", tmp_path / "nowhere" / "file")
+    assert result.exit_code == 1
+    assert not list(tmp_path.glob("nowhere*"))
+
+
+def test_a_backup_takes_the_place_of_no_device_and_not_of_the_database(app: Flask, tmp_path: Path, run: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused = {tmp_path / "pipe": "is no file", tmp_path / "nowhere" / "file": "There is no folder"}
+    if db.engine.dialect.name == "sqlite":
+        refused[Path(str(db.engine.url.database))] = "is the database itself"
+    for target, sentence in refused.items():
+        before = target.stat().st_ino if target.exists() else None
+        result = run("backup", target)
+        assert (result.exit_code, sentence in result.output) == (1, True), result.output
+        assert (target.stat().st_ino if target.exists() else None) == before
+
+
+def test_of_a_database_with_nothing_of_ours_there_is_no_backup(app: Flask, file: Path, run: Any) -> None:
+    assert run("db", "downgrade", "base").exit_code == 0
+    with db.engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    result = run("backup", file)
+    assert result.exit_code == 1
+    assert "nothing of Countersign" in result.output
+    assert not list(file.parent.iterdir())
+
+
+def test_a_restored_database_sends_nothing_until_an_admin_resumes(
+    template: Job, erp: FakeERP, browser: SignIn, file: Path, run: Any
+) -> None:
+    project = accept("26-014")
+    run("backup", file)
+    run("restore", file)
+    exports.run_due(erp)
+    assert not erp.calls
+    assert "Exports are paused: The restore of a backup paused them" in browser("controller").get("/erp/jobs").text
+    assert browser("controller").post("/erp/settings/resume").status_code == 303
+    while db.session.get_one(Project, project).status is not Status.SYNCED:  # two looks, then it is sent
+        db.session.execute(update(Export).values(due_at=utcnow()))
+        db.session.commit()
+        exports.run_due(erp)
+    assert db.session.get_one(Project, project).status is Status.SYNCED
+
+
+def test_an_export_that_went_out_after_the_backup_is_found_and_not_made_again(
+    template: Job, erp: FakeERP, browser: SignIn, file: Path, run: Any
+) -> None:
+    project = accept("26-014")
+    run("backup", file)
+    exports.run_due(erp)
+    run("restore", file)
+    assert db.session.get_one(Project, project).status is Status.EXPORTING
+    browser("controller").post("/erp/settings/resume")
+    exports.run_due(erp)
+    assert db.session.get_one(Project, project).status is Status.SYNCED
+    assert [service for service, _ in erp.calls].count("AddJob") == 1
+
+
+def test_a_restore_takes_the_summary_of_today_and_waiting_mails_as_gone(
+    make_project: MakeProject, cast: dict[str, Person], file: Path, run: Any
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    project.reject(cast["approver"], "Wrong address")
+    db.session.commit()
+    run("backup", file)
+    run("restore", file)
+    today = local(utcnow()).date()
+    assert db.session.get(DigestDay, today)
+    assert not digest.open_day(today)
+    assert set(db.session.scalars(select(Delivery.outcome))) == {MailOutcome.UNKNOWN}
+
+
+def test_a_restore_ends_every_session(browser: SignIn, file: Path, run: Any) -> None:
+    signed_in = browser("approver")
+    assert signed_in.get("/me").status_code == 200
+    run("backup", file)
+    run("restore", file)
+    assert signed_in.get("/me").status_code == 302
+
+
+@pytest.mark.parametrize("job", ["26-014", "26-014-A"])
+def test_after_a_restore_a_waiting_project_that_resembles_an_unknown_job_is_offered_for_linking(
+    job: str, make_project: MakeProject, cast: dict[str, Person], erp: FakeERP, browser: SignIn, file: Path, run: Any
+) -> None:
+    project = make_project(name="Depot Lofts")
+    project.send(cast["manager"])
+    other = make_project(number="26-020", name="Harbor Steps")
+    other.send(cast["manager"])
+    db.session.commit()
+    run("backup", file)
+    run("restore", file)
+    erp.keep({"Job_Number": job, "Job_Description": "Depot Lofts"})
+    job_list.refresh(erp)
+    page = browser("approver").get(f"/approvals/{project.id}").text
+    assert "Link to it instead" in page
+    assert "Link to it instead" not in browser("approver").get(f"/approvals/{other.id}").text
+    form = {"version": db.session.get_one(Project, project.id).version, "job": job}
+    browser("approver").post(f"/approvals/{project.id}/link", form)
+    assert db.session.get_one(Project, project.id).spectrum_job_id == job
+
+
+def test_without_a_restore_a_refresh_offers_no_waiting_project_by_its_name(
+    make_project: MakeProject, cast: dict[str, Person], erp: FakeERP
+) -> None:
+    project = make_project(name="Depot Lofts")
+    project.send(cast["manager"])
+    db.session.commit()
+    erp.keep({"Job_Number": "26-999", "Job_Description": "Depot Lofts"})
+    job_list.refresh(erp)
+    db.session.rollback()
+    assert db.session.get_one(Project, project.id).presumed_job_key is None

@@ -1,0 +1,122 @@
+"""However many projects there are, a page costs the database the same work.
+
+SQLite's machine is counted, instruction by instruction: that has no clock, and finds each list that is read through or
+sorted for the sake of one page. PostgreSQL plans by the size of its tables; `make bench` measures it at a million.
+"""
+
+import html
+import math
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import time_machine
+from conftest import ENVIRON
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+
+from app import create_app
+from dev.demo.bulk import PLACES, RARE
+from extensions import db
+from lib import pagination
+from models import Person, utcnow
+from tables import tally
+
+SIZES = (1_000, 4_000)  # projects
+ROOM = 1.05  # for a tree that is one step deeper
+# the lists that grow with a company, and the columns that each can be sorted by; what is under way or failed is short
+COLUMNS = {
+    "/erp/jobs?filter=ready-to-export": ["number", "name", "place", "sender", "sent", "status"],
+    "/erp/jobs?filter=synced": ["number", "name", "place", "sender", "sent", "status"],
+    "/erp/jobs?filter=failed-to-export": ["sent", "status"],
+    "/admin/projects?": ["number", "name", "place", "status", "job"],
+}
+SORTED = [(page, f"{way}{column}") for page, columns in COLUMNS.items() for column in columns for way in ("", "-")]
+SORTED.remove(("/erp/jobs?filter=synced", "sender"))  # which passes what nobody has sent yet
+
+
+class Counted:
+    """A signed-in approver of a company, and how many instructions SQLite took for what they asked."""
+
+    def __init__(self, client: FlaskClient, session_id: str) -> None:
+        self.client, self.instructions = client, 0
+        with client.session_transaction() as session:
+            session["_user_id"], session["_fresh"] = session_id, True
+        event.listen(db.engine, "checkout", lambda driver, *_: driver.set_progress_handler(self._count, 1))
+
+    def _count(self) -> None:
+        self.instructions += 1
+
+    def get(self, address: str) -> tuple[str, int]:
+        """The page, asked for a second time in the same minute, when what is remembered until the next is there."""
+        with time_machine.travel(utcnow(), tick=False):
+            self.client.get(address)
+            before = self.instructions
+            page = self.client.get(address)
+        assert page.status_code == 200, page.status
+        return page.text, self.instructions - before
+
+
+@pytest.fixture(scope="module")
+def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Counted]]:
+    """A small company and one four times as large."""
+    found, place = [], tmp_path_factory.mktemp("flat")
+    with ExitStack() as stack:
+        for size in SIZES:
+            app = create_app(ENVIRON | {"DATABASE_URL": f"sqlite:///{place}/{size}.db"}, instance_path=str(place))
+            run = app.test_cli_runner()
+            for command in (["db", "upgrade"], ["demo", "seed", "--projects", str(size)]):
+                assert run.invoke(args=command).exit_code == 0
+            with app.app_context():
+                approver = db.session.scalars(select(Person).where(Person.name == "Dana Whitfield")).one()
+                found.append(Counted(app.test_client(), approver.get_id()))
+                stack.callback(db.engine.dispose)
+                db.session.remove()
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took long to make on a busy machine is not kept past its minute, to be made anew between two requests."""
+    monkeypatch.setattr(tally, "SLOW", math.inf)
+
+
+@pytest.fixture(autouse=True)
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which each list has several in the small company too."""
+    monkeypatch.setattr(pagination, "PER_PAGE", 3)
+    monkeypatch.setattr(pagination, "MANY", 4)
+
+
+def onwards(page: str) -> str:
+    return html.unescape(re.search(r'<a rel="next" href="([^"]+)"', page)[1])  # type: ignore[index]
+
+
+def assert_flat(work: list[int]) -> None:
+    small, large = work
+    assert large <= small * ROOM, f"{large} instructions, {small} with a quarter of the projects"
+
+
+@pytest.mark.parametrize(("address", "sort"), [*((page, "") for page in COLUMNS), *SORTED])
+def test_a_page_of_a_list_in_whatever_order(companies: list[Counted], address: str, sort: str) -> None:
+    first, second = [], []
+    for company in companies:
+        page, work = company.get(f"{address}&sort={sort}")
+        first.append(work)
+        second.append(company.get(onwards(page))[1])
+    assert_flat(first)
+    assert_flat(second)
+
+
+@pytest.mark.parametrize("word", [RARE, PLACES[0], f"{PLACES[0]}, WA", "nobody"])
+@pytest.mark.parametrize("address", ["/erp/jobs?", "/erp/jobs?filter=synced", "/admin/projects?"])
+def test_a_search_whether_it_finds_much_or_little(companies: list[Counted], address: str, word: str) -> None:
+    assert_flat([company.get(f"{address}&q={word}")[1] for company in companies])
+
+
+@pytest.mark.parametrize(
+    "address", ["/erp/counts", "/erp/history", "/erp/history?action=decided", "/erp/settings", "/approvals/1/accept"]
+)
+def test_another_page(companies: list[Counted], address: str) -> None:
+    assert_flat([company.get(address)[1] for company in companies])

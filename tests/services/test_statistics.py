@@ -1,0 +1,80 @@
+"""At a glance: what waits by age, what was decided per week, how long it took; each bar leads to its list."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+import time_machine
+from conftest import Browser
+from sqlalchemy import event
+
+from extensions import db
+from models import Person, Project
+from services import statistics
+
+NOW = "2026-03-11T12:00:00-07:00"  # a Wednesday
+
+
+@pytest.fixture
+def at_work(make_project: Callable[..., Project], cast: dict[str, Person]) -> None:
+    """Two wait, for nine days and for an hour; one was rejected last week two days after it was sent."""
+    for number, sent in (("26-001", "2026-03-02T11:00:00-08:00"), ("26-002", "2026-03-11T11:00:00-07:00")):
+        with time_machine.travel(sent, tick=False):
+            make_project(number=number, name=f"Depot {number}").send(cast["manager"])
+            db.session.commit()
+    with time_machine.travel("2026-03-02T11:00:00-08:00", tick=False):
+        decided = make_project(number="26-003", name="Depot 26-003")
+        decided.send(cast["manager"])
+        db.session.commit()
+    with time_machine.travel("2026-03-04T11:00:00-08:00", tick=False):
+        decided.reject(cast["approver"], "The address is missing.")
+        db.session.commit()
+
+
+def test_the_figures_count_ages_weeks_and_the_median(at_work: None) -> None:
+    with time_machine.travel(NOW, tick=False):
+        figures = statistics.figures()
+    assert [bar.said for bar in figures.waiting] == ["1 project", "0 projects", "0 projects", "1 project"]
+    assert [bar.said for bar in figures.decided][-3:] == ["0 projects", "1 project", "0 projects"]
+    assert figures.taken[-2].label == "Week of 2 Mar"
+    assert figures.taken[-2].said == "2 days"
+    assert figures.taken[-1].said == "nothing decided"
+
+
+def test_each_bar_leads_to_the_list_of_what_it_counts(at_work: None, browser: Callable[[str], Browser]) -> None:
+    with time_machine.travel(NOW, tick=False):
+        onlooker = browser("onlooker")
+        page = onlooker.get("/erp/jobs").text
+        assert page.count("<svg") == 3
+        links = {link.replace("&amp;", "&") for link in re.findall(r'<a href="([^"]+)" tabindex="-1">', page)}
+        assert len(links) == 4 + statistics.WEEKS
+        older = onlooker.get("/erp/jobs?filter=ready-to-export&age=older").text
+        assert "Depot 26-001" in older
+        assert "Depot 26-002" not in older
+        week = onlooker.get(next(link for link in links if "from=2026-03-02" in link)).text
+        assert "Depot 26-003" in week
+        assert week.count('scope="row"') == 1
+
+
+def test_the_figures_are_told_as_tables_too(at_work: None, browser: Callable[[str], Browser]) -> None:
+    with time_machine.travel(NOW, tick=False):
+        page = browser("onlooker").get("/erp/figures").text
+    assert '<th scope="row">7 days and more</th><td><a href="/erp/jobs?filter=ready-to-export&amp;age=older">1' in page
+    assert '<th scope="row">Week of 2 Mar</th><td>' in page
+    assert "</td><td>2 days</td>" in page
+
+
+def test_the_figures_take_two_statements_however_many_projects_there_are(at_work: None) -> None:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    with time_machine.travel(NOW, tick=False):
+        statistics.figures()
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+
+
+def test_an_age_that_makes_no_sense_is_ignored(at_work: None, browser: Callable[[str], Browser]) -> None:
+    assert browser("onlooker").get("/erp/jobs?age=ancient").text.count('<tr id="project-') == 2

@@ -1,0 +1,186 @@
+"""The status of a project: every move from every status, allowed or refused, and the event that it leaves."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from erp.spectrum.mapping import compose
+from extensions import db
+from models import MOVES, Event, Job, Move, Person, Project, Refused, Status
+
+# What the rules are to be, written out a second time on purpose
+ALLOWED = {
+    ("Not Sent", "sent"): "Ready to Export",
+    ("Retrieved", "sent"): "Ready to Export",
+    ("Rejected", "sent"): "Ready to Export",
+    ("Not Sent", "linked"): "Synced",
+    ("Retrieved", "linked"): "Synced",
+    ("Rejected", "linked"): "Synced",
+    ("Ready to Export", "linked"): "Synced",
+    ("Failed to Export", "linked"): "Synced",
+    ("Ready to Export", "retrieved"): "Retrieved",
+    ("Ready to Export", "rejected"): "Rejected",
+    ("Failed to Export", "rejected"): "Rejected",
+    ("Ready to Export", "accepted"): "Exporting",
+    ("Failed to Export", "retried"): "Exporting",
+    ("Exporting", "taken back"): "Ready to Export",
+    ("Exporting", "exported"): "Synced",
+    ("Exporting", "failed"): "Failed to Export",
+    ("Exporting", "being checked"): "Checking",
+    ("Checking", "found in Spectrum"): "Synced",
+    ("Checking", "exported"): "Synced",
+    ("Checking", "failed"): "Failed to Export",
+    ("Synced", "unlinked"): "Not Sent",
+}
+LINES = compose({"number": "26-014", "name": "Depot"}, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
+
+
+@pytest.mark.parametrize(("status", "move"), list(itertools.product(Status, Move)))
+def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
+    cast: dict[str, Person], make_project: Callable[..., Project], status: Status, move: Move
+) -> None:
+    project = make_project()
+    project.status = status
+    db.session.commit()
+    to = ALLOWED.get((status, move))
+    if to is None:
+        with pytest.raises(Refused, match=status):
+            project._move(move, cast["approver"], "because")
+        assert [event.action for event in project.events] == ["created"]
+        assert project.status is status
+        return
+    project._move(move, cast["approver"], "because")
+    db.session.commit()
+    event = project.events[0]
+    assert (event.action, event.from_status, event.to_status) == (move, status, to)
+    assert (event.who, event.comment) == ("Approver", "because")
+    assert project.status == to
+
+
+def test_every_status_can_be_reached_and_left() -> None:
+    assert {to for _, to in MOVES.values()} | {Status.NOT_SENT} == set(Status)
+    assert set().union(*(sources for sources, _ in MOVES.values())) == set(Status)
+
+
+def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
+    cast: dict[str, Person], make_project: Callable[..., Project], template: Job
+) -> None:
+    project = make_project()
+    project.set_active(cast["manager"], False)
+    with pytest.raises(Refused, match="inactive"):
+        project.send(cast["manager"])
+    for status in (Status.READY, Status.FAILED):
+        project.status = status
+        with pytest.raises(Refused, match="inactive"):
+            project.accept(cast["approver"], LINES, template, "HB")
+
+
+def test_deactivating_a_waiting_project_retrieves_it(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    project.set_active(cast["manager"], False)
+    db.session.commit()
+    assert project.status is Status.RETRIEVED
+    assert [event.action for event in project.events] == ["deactivated", "retrieved", "sent", "created"]
+
+
+@pytest.mark.parametrize("status", [Status.EXPORTING, Status.CHECKING])
+def test_a_project_on_its_way_to_spectrum_can_not_be_switched_off(
+    cast: dict[str, Person], make_project: Callable[..., Project], status: Status
+) -> None:
+    project = make_project()
+    project.status = status
+    with pytest.raises(Refused, match="being exported"):
+        project.set_active(cast["manager"], False)
+
+
+def test_information_can_be_edited_only_while_it_is_not_before_accounting(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    changed = project.information | {"city": "Fife"}
+    for status in Status:
+        project.status = status
+        if status in (Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED):
+            project.edit(cast["manager"], changed)
+        else:
+            with pytest.raises(Refused, match="locked"):
+                project.edit(cast["manager"], changed)
+
+
+def test_a_resend_tells_what_changed_since_it_was_sent_before(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    project.send(cast["manager"], "first")
+    project.reject(cast["approver"], "Wrong city")
+    project.edit(cast["manager"], project.information | {"city": "Fife"})
+    project.send(cast["manager"], "second")
+    db.session.commit()
+    assert project.sent_changes == [["City", "Tacoma", "Fife"]]
+    assert project.note == "second"
+
+
+def test_two_deciders_of_the_same_version_can_not_both_win(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    db.session.commit()
+    before = project.version
+    project.reject(cast["approver"], "No")
+    db.session.commit()
+    assert project.version > before
+
+
+@pytest.mark.parametrize("statement", ["UPDATE event SET comment = 'x'", "DELETE FROM event"])
+def test_the_database_itself_refuses_to_change_an_event(make_project: Callable[..., Project], statement: str) -> None:
+    make_project()
+    with pytest.raises(DBAPIError, match="never changed"):
+        db.session.execute(text(statement))
+    db.session.rollback()
+    assert db.session.scalars(select(Event)).all()
+
+
+def test_the_database_itself_refuses_a_rejection_without_a_comment(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    with pytest.raises(DBAPIError, match="rejection_has_comment"):
+        project.reject(cast["approver"], "  ")
+    db.session.rollback()
+
+
+def test_a_job_number_is_held_by_one_project_whatever_its_case(
+    cast: dict[str, Person], make_project: Callable[..., Project], template: Job
+) -> None:
+    first, second = make_project(number="26-a"), make_project(number="26-b")
+    for project, number in ((first, "26-X"), (second, "26-x")):
+        project.send(cast["manager"])
+        lines = compose(project.information, {}, {"Job_Number": number, "Taxable_Flag": "Y"})
+        if project is first:
+            project.accept(cast["approver"], lines, template, "HB")
+            db.session.commit()
+        else:
+            with pytest.raises(DBAPIError):
+                project.accept(cast["approver"], lines, template, "HB")
+    db.session.rollback()
+
+
+def test_progress_of_an_export_does_not_touch_the_projects_version(
+    cast: dict[str, Person], make_project: Callable[..., Project], template: Job
+) -> None:
+    project = make_project()
+    project.send(cast["manager"])
+    export = project.accept(cast["approver"], LINES, template, "HB")
+    db.session.commit()
+    version = project.version
+    export.step, export.cause = "Checking", "waiting"
+    db.session.commit()
+    assert project.version == version

@@ -1,0 +1,61 @@
+"""A mail server for tests: the sandbox's, in a thread, with its faults."""
+
+import asyncio
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dev.sandbox.faults import Faults
+from dev.sandbox.mails import Mail, Mails
+from dev.sandbox.smtp import Conversation, read
+
+
+class Postbox:
+    """`post.fail("RCPT", "451 4.3.0 Later")` has a command answered like that; `post.arrived` is what was kept."""
+
+    def __init__(self, place: Path) -> None:
+        self.mails, self.faults = Mails(place), Faults()
+        self.port, self._conversations = 0, list[Conversation]()
+        self._ready, self._over = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await self._loop.create_server(self._converse, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._over.wait()
+        server.close()
+        for conversation in self._conversations:
+            if conversation.transport:
+                conversation.transport.abort()
+
+    def _converse(self) -> Conversation:
+        self._conversations.append(Conversation(self.mails, self.faults))
+        return self._conversations[-1]
+
+    def fail(self, command: str, reply: str, **more: object) -> None:
+        """The next such command is answered like that: with a reply, `silence` or `drop`."""
+        self.faults.switch_on(read({"command": command, "reply": reply, **more}))
+
+    @property
+    def arrived(self) -> list[Mail]:
+        """Oldest first."""
+        return self.mails.all()[::-1]
+
+    @property
+    def recipients(self) -> list[str]:
+        """To whom each mail went, in order."""
+        return [recipient for mail in self.arrived for recipient in mail.recipients]

@@ -1,0 +1,214 @@
+"""The test of the connection, against the sandbox Spectrum: `spectrum check`, its errand, and what it leaves noted."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import sandboxed
+from flask import Flask
+from support.fake_erp import FakeERP
+
+import config
+import scheduler
+from erp import Unreadable
+from erp.spectrum.fields import SERVICES
+from extensions import db
+from models import Errand, Person, Setting
+from tasks import erp_connection, job_list
+
+Fault = Callable[..., None]
+UNCALLED = "described as it should be; not called, because that would write."
+ALL_IN_ORDER = [f"{service}: {UNCALLED if service.startswith('Add') else 'in order.'}" for service in SERVICES]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with sandboxed(tmp_path_factory.mktemp("sandbox")) as addresses:
+        yield addresses["spectrum"]
+
+
+@pytest.fixture
+def fault(address: str, app: Flask) -> Iterator[Fault]:
+    """Switch on a fault of the sandbox that the app speaks to, until the test ends."""
+    app.config.update(SPECTRUM_URL=address, SPECTRUM_AUTHORIZATION_ID="DEMO-COUNTERSIGN", SPECTRUM_READ_TIMEOUT=2)
+
+    def switch_on(name: str, service: str, **details: object) -> None:
+        given = {"fault": name, "service": service, "times": None, **details}
+        httpx.post(f"{address}/sandbox/faults", json=given).raise_for_status()
+
+    yield switch_on
+    httpx.delete(f"{address}/sandbox/faults").raise_for_status()
+
+
+def check(app: Flask) -> Any:
+    return app.test_cli_runner().invoke(args=["spectrum", "check"])
+
+
+def test_spectrum_check_says_a_line_per_service_and_exits_0(app: Flask, fault: Fault) -> None:
+    result = check(app)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [*ALL_IN_ORDER, "Each of Spectrum's services can be used."]
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_without_a_description_is_named_and_the_check_exits_1(app: Flask, fault: Fault, service: str) -> None:
+    fault("wsdl-missing", service)
+    result = check(app)
+    assert result.exit_code == 1
+    others = [line for line in ALL_IN_ORDER if not line.startswith(f"{service}:")]
+    assert [line for line in result.stdout.splitlines() if line in ALL_IN_ORDER] == others
+    assert f"{service}: There is no {service} at Spectrum's address (HTTP 404)." in result.stdout
+    assert result.stderr == "Error: 1 of Spectrum's 5 services can not be used as they are.\n"
+
+
+@pytest.mark.parametrize("service", ["GetJob", "GetJobMain", "GetPhase"])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("fault-client", "did not take"),
+        ("fault-server", "broke off"),
+        ("not-authorized", "SPECTRUM_AUTHORIZATION_ID"),
+        ("status", "HTTP 503"),
+        ("html", "could not be understood"),
+        ("reset", "broke before its answer was complete"),
+        ("bearer", "HTTP 401"),
+    ],
+)
+def test_a_service_that_reads_is_called_because_a_good_description_proves_nothing(
+    app: Flask, fault: Fault, service: str, name: str, sentence: str
+) -> None:
+    fault(name, service)
+    result = check(app)
+    assert result.exit_code == 1
+    wrong = [line for line in result.stdout.splitlines() if line not in ALL_IN_ORDER]
+    assert len(wrong) == 1
+    assert wrong[0].startswith(f"{service}: ")
+    assert sentence in wrong[0]
+
+
+def test_the_check_writes_nothing_to_spectrum(app: Flask, fault: Fault, address: str) -> None:
+    before = httpx.get(f"{address}/sandbox/jobs").json()
+    check(app)
+    assert httpx.get(f"{address}/sandbox/jobs").json() == before
+
+
+def test_a_spectrum_that_is_not_there_fails_every_line(app: Flask) -> None:
+    result = check(app)
+    assert result.exit_code == 1
+    assert result.stdout.count("could not be reached") == len(SERVICES)
+    assert "5 of Spectrum's 5 services" in result.stderr
+
+
+def test_a_spectrum_that_is_not_set_up_is_said_in_one_sentence(app: Flask) -> None:
+    app.config["SPECTRUM_URL"] = ""
+    result = check(app)
+    assert (result.exit_code, result.stderr) == (1, "Error: Spectrum is not set up: SPECTRUM_URL is missing.\n")
+
+
+# a hosted Spectrum
+
+
+def test_a_hosted_spectrum_is_called_with_a_token_where_a_client_is_set(app: Flask, fault: Fault) -> None:
+    fault("bearer", "*")
+    assert check(app).exit_code == 1
+    app.config.update(SPECTRUM_CLIENT_ID="countersign", SPECTRUM_CLIENT_SECRET="a-secret-of-the-client")
+    app.extensions.pop("spectrum")  # it is made once, from the settings
+    result = check(app)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "a-secret-of-the-client" not in result.output
+
+
+@pytest.mark.parametrize("name", ["SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET"])
+def test_half_a_client_stops_the_start_with_a_sentence_that_names_both(name: str) -> None:
+    with pytest.raises(config.SettingsError, match="SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET") as error:
+        config.load({"SECRET_KEY": "0123456789abcdef", name: "half-of-it"})
+    assert "half-of-it" not in error.value.message
+
+
+# the errand, and what a contact leaves noted
+
+
+def ask_and_run(by: Person) -> Errand:
+    Errand.ask("test connection", by)
+    db.session.commit()
+    scheduler.run_errands()
+    errand = Errand.last("test connection")
+    assert errand and errand.due_at is None
+    return errand
+
+
+def test_the_errand_answers_with_the_verdict_and_a_line_per_service(
+    app: Flask, fault: Fault, cast: dict[str, Person]
+) -> None:
+    errand = ask_and_run(cast["controller"])
+    assert errand.succeeded
+    assert errand.answer.splitlines() == ["Each of Spectrum's services can be used.", *ALL_IN_ORDER]
+    fault("wsdl-missing", "AddPhase")
+    errand = ask_and_run(cast["controller"])
+    assert errand.succeeded is False
+    assert errand.answer.startswith("1 of Spectrum's 5 services can not be used as they are.\n")
+
+
+def contact() -> dict[str, Any]:
+    db.session.expire_all()
+    noted: dict[str, Any] = Setting.read(Setting.CONTACT, {})
+    return noted
+
+
+def test_each_contact_leaves_noted_whether_spectrum_could_be_worked_with(app: Flask, fault: Fault) -> None:
+    assert contact() == {}
+    check(app)
+    first = contact()
+    assert first["connected"] and "error" not in first
+    fault("not-authorized", "GetJobMain")
+    erp = job_list.spectrum()
+    assert erp
+    with pytest.raises(Unreadable):
+        erp.jobs()
+    lost = contact()
+    assert not lost["connected"]
+    assert "SPECTRUM_AUTHORIZATION_ID" in lost["error"]
+    assert lost["since"] > first["since"]
+    with pytest.raises(Unreadable):
+        erp.jobs()
+    assert contact()["since"] == lost["since"]
+    assert contact()["error_at"] > lost["error_at"]
+
+
+def test_a_test_that_does_not_reach_spectrum_leaves_it_not_connected(
+    app: Flask, fault: Fault, cast: dict[str, Person]
+) -> None:
+    assert ask_and_run(cast["controller"]).succeeded
+    assert contact()["connected"]
+    app.config["SPECTRUM_URL"] = "http://127.0.0.1:1"
+    app.extensions.pop("spectrum")
+    assert ask_and_run(cast["controller"]).succeeded is False
+    assert not contact()["connected"]
+
+
+def test_a_refusal_is_an_answer_so_spectrum_counts_as_connected(app: Flask, fault: Fault) -> None:
+    fault("error-rows", "AddJob")
+    erp = job_list.spectrum()
+    assert erp
+    erp.add_job({"Job_Number": "26-900", "Taxable_Flag": "Y", "Price_Method_Code": "F"})
+    assert contact()["connected"]
+
+
+def test_a_contact_that_works_again_keeps_the_last_error(app: Flask) -> None:
+    fake = FakeERP()
+    erp = erp_connection.Watched(fake)
+    fake.reachable = False
+    erp.add_phase({})
+    fake.reachable = True
+    erp.job_details()
+    noted = contact()
+    assert noted["connected"]
+    assert "could not be reached" in noted["error"]
+
+
+def test_a_contact_that_can_not_be_noted_is_a_contact_all_the_same(app: Flask) -> None:
+    erp = erp_connection.Watched(FakeERP())
+    Setting.__table__.drop(db.engine)  # type: ignore[attr-defined]  # it is a table
+    assert erp.jobs().complete

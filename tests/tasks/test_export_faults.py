@@ -1,0 +1,203 @@
+"""An export against the sandbox Spectrum over HTTP, for every way it can answer: at the end there is exactly one job or
+none, the status is true, the cause is a sentence, and the events tell the same story."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import time_machine
+from conftest import sandboxed
+from flask import Flask
+
+from erp.spectrum.client import Spectrum
+from erp.spectrum.mapping import compose
+from extensions import db
+from models import Job, Person, Project, Status, utcnow
+from tasks import exports
+
+SYNCED, FAILED, CHECKING, EXPORTING = Status.SYNCED, Status.FAILED, Status.CHECKING, Status.EXPORTING
+NUMBER = "26-901"
+IMPATIENT = 0.5  # seconds: a fault that hangs is given up on after that
+
+# what the sandbox does to AddJob; the status right after, and in the end; the jobs made; a word of the cause or remark
+ADD_JOB: list[tuple[str, dict[str, Any], Status, Status, int, str]] = [
+    ("not-authorized", {}, FAILED, FAILED, 0, "authoriz"),
+    ("time-out-has-occurred", {}, FAILED, FAILED, 0, "Time out"),
+    ("abort", {}, FAILED, FAILED, 0, ""),
+    ("error-rows", {}, FAILED, FAILED, 0, ""),
+    ("e-row", {}, FAILED, FAILED, 0, ""),
+    ("customer-on-hold", {}, FAILED, FAILED, 0, "hold"),
+    ("required", {"element": "Tax_Class_Code"}, FAILED, FAILED, 0, "Tax"),
+    ("fault-client", {}, FAILED, FAILED, 0, ""),
+    ("fault-client", {"status": 200}, FAILED, FAILED, 0, ""),
+    ("status", {"status": 401}, FAILED, FAILED, 0, "SPECTRUM_"),
+    ("status", {"status": 403}, FAILED, FAILED, 0, "SPECTRUM_"),
+    ("status", {"status": 404}, FAILED, FAILED, 0, "SPECTRUM_URL"),
+    ("good-row", {}, SYNCED, SYNCED, 1, ""),
+    ("latin-1", {"declared": True}, SYNCED, SYNCED, 1, ""),
+    ("slow", {"milliseconds": 50}, SYNCED, SYNCED, 1, ""),
+    ("drop-field", {"element": "City"}, SYNCED, SYNCED, 1, "City was sent"),
+    ("hidden", {}, SYNCED, SYNCED, 1, "does not list the new job yet"),
+    ("unknown-code", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("unknown-code", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("fault-server", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("fault-server", {"created": False, "status": 200}, CHECKING, SYNCED, 1, ""),
+    ("status", {"status": 503, "created": True}, CHECKING, SYNCED, 1, ""),
+    ("status", {"status": 503, "created": False}, CHECKING, SYNCED, 1, ""),
+    ("html", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("html", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("redirect", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("redirect", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("empty", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("empty", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("cut", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("cut", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("drip", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("huge", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("latin-1", {"declared": False, "created": True}, CHECKING, SYNCED, 1, ""),
+    ("dtd", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("timeout", {}, CHECKING, SYNCED, 1, ""),
+    ("created-then-timeout", {}, CHECKING, SYNCED, 1, ""),
+    ("reset", {"created": True}, CHECKING, SYNCED, 1, ""),
+    ("reset", {"created": False}, CHECKING, SYNCED, 1, ""),
+    ("late-commit", {"seconds": 0.2, "reset": True}, CHECKING, SYNCED, 1, ""),
+]
+# what it does to the reading before anything is sent
+READING: list[tuple[str, dict[str, Any], Status]] = [
+    ("not-authorized", {}, FAILED),
+    ("fault-client", {}, FAILED),
+    ("status", {"status": 404}, FAILED),
+    ("fault-server", {}, EXPORTING),
+    ("status", {"status": 503}, EXPORTING),
+    ("html", {}, EXPORTING),
+    ("empty", {}, EXPORTING),
+    ("cut", {}, EXPORTING),
+    ("dtd", {}, EXPORTING),
+    ("reset", {}, EXPORTING),
+    ("timeout", {}, EXPORTING),
+]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with sandboxed(tmp_path_factory.mktemp("faults") / "sandbox") as addresses:
+        yield addresses["spectrum"]
+
+
+@pytest.fixture
+def spectrum(sandbox: str) -> Spectrum:
+    httpx.post(f"{sandbox}/sandbox/reset")
+    return Spectrum(sandbox, "HB", "DEMO-COUNTERSIGN", read_timeout=IMPATIENT, deadline=2 * IMPATIENT)
+
+
+@pytest.fixture
+def project(app: Flask, make_project: Callable[..., Project], cast: dict[str, Person], template: Job) -> Project:
+    """Accepted, and due."""
+    project = make_project(number=NUMBER, name="Dock Levelers")
+    project.send(cast["manager"])
+    decided = {"Job_Number": NUMBER, "Job_Description": "Dock Levelers", "Taxable_Flag": "Y"}
+    typed = decided | {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA", "Price_Method_Code": "F"}
+    project.accept(cast["approver"], compose(project.information, template.row, typed), template, "HB")
+    db.session.commit()
+    return project
+
+
+def switch_on(sandbox: str, service: str, fault: str, **own: Any) -> None:
+    answer = httpx.post(f"{sandbox}/sandbox/faults", json={"service": service, "fault": fault, "times": 1, **own})
+    assert answer.is_success, answer.text
+
+
+def jobs_made(sandbox: str) -> int:
+    return sum(job["Job_Number"] == NUMBER for job in httpx.get(f"{sandbox}/sandbox/jobs").json())
+
+
+def run_until_settled(spectrum: Spectrum, project: Project) -> None:
+    """Do what is due, again and again a while later, as the timetable does."""
+    for minutes in range(1, 6):
+        with time_machine.travel(utcnow() + timedelta(minutes=minutes)):
+            exports.run_due(spectrum)
+        db.session.expire_all()
+        if project.status in (SYNCED, FAILED):
+            return
+
+
+def tells_the_same_story(project: Project) -> bool:
+    status = Status.NOT_SENT
+    for event in reversed(project.events):
+        assert event.from_status == status
+        status = event.to_status or status
+    return status == project.status
+
+
+@pytest.mark.parametrize(
+    ("fault", "own", "at_once", "in_the_end", "made", "said"),
+    ADD_JOB,
+    ids=lambda value: str(value) if isinstance(value, str | dict) else "",
+)
+def test_an_export_ends_right_whatever_addjob_answers(
+    sandbox: str,
+    spectrum: Spectrum,
+    project: Project,
+    fault: str,
+    own: dict[str, Any],
+    at_once: Status,
+    in_the_end: Status,
+    made: int,
+    said: str,
+) -> None:
+    switch_on(sandbox, "AddJob", fault, **own)
+    exports.run_due(spectrum)
+    db.session.expire_all()
+    assert project.status is at_once
+    assert project.export is not None
+    told = " ".join([project.export.cause, *project.export.remarks, *(text for _, text in project.export.messages)])
+    assert said in told
+    assert (at_once is SYNCED) == (project.export.cause == "")
+    run_until_settled(spectrum, project)
+    assert project.status is in_the_end
+    assert jobs_made(sandbox) == made
+    assert tells_the_same_story(project)
+
+
+@pytest.mark.parametrize(("fault", "own", "status"), READING, ids=lambda value: str(value))
+def test_nothing_is_sent_while_spectrum_can_not_be_read(
+    sandbox: str, spectrum: Spectrum, project: Project, fault: str, own: dict[str, Any], status: Status
+) -> None:
+    switch_on(sandbox, "GetJobMain", fault, **own)
+    exports.run_due(spectrum)
+    db.session.expire_all()
+    assert project.status is status
+    assert project.export is not None
+    assert project.export.sent_at is None
+    assert project.export.cause.endswith(".")
+    assert jobs_made(sandbox) == 0
+    if status is EXPORTING:
+        run_until_settled(spectrum, project)
+        assert project.status is SYNCED
+        assert jobs_made(sandbox) == 1
+
+
+def test_a_refused_connection_waits_and_goes_by_itself_later(spectrum: Spectrum, project: Project) -> None:
+    exports.run_due(Spectrum("http://127.0.0.1:1", "HB", "DEMO-COUNTERSIGN"))
+    db.session.expire_all()
+    assert project.status is EXPORTING
+    assert project.export is not None
+    assert "could not be reached" in project.export.cause
+    run_until_settled(spectrum, project)
+    assert project.status is SYNCED
+
+
+def test_a_job_that_the_operator_may_not_see_stays_in_checking_until_a_person_ends_it(
+    sandbox: str, spectrum: Spectrum, project: Project, cast: dict[str, Person]
+) -> None:
+    switch_on(sandbox, "AddJob", "reset", created=True)
+    exports.run_due(spectrum)
+    httpx.post(f"{sandbox}/sandbox/jobs", json={"Job_Number": NUMBER, "hidden": True})
+    run_until_settled(spectrum, project)
+    assert project.status is CHECKING
+    assert jobs_made(sandbox) == 1
+    project.settle(cast["approver"], exists=True)
+    db.session.commit()
+    assert project.status is SYNCED

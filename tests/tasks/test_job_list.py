@@ -1,0 +1,313 @@
+"""The job list: read past Spectrum's row limit, kept in one pass, and what is said to be gone."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
+from datetime import timedelta
+from threading import Barrier, Thread
+from typing import Any
+
+import httpx
+import pytest
+from conftest import sandboxed
+from flask import Flask
+from sqlalchemy import event, func, select
+from support.fake_erp import FakeERP
+
+import scheduler
+from erp import ERP, Listing, Outcome, Unreadable
+from erp.spectrum.client import Spectrum
+from extensions import db
+from models import Job, Person, Project, Setting, utcnow
+from tasks import job_list
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture(scope="module")
+def spectrum_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with sandboxed(tmp_path_factory.mktemp("sandbox")) as addresses:
+        yield addresses["spectrum"]
+
+
+@pytest.fixture
+def thousands(spectrum_url: str) -> Spectrum:
+    """A sandbox Spectrum with 3,000 jobs over 30 customers."""
+    httpx.post(f"{spectrum_url}/sandbox/reset", json={"jobs": 3000, "seed": False}).raise_for_status()
+    return Spectrum(spectrum_url, "HB", "DEMO-COUNTERSIGN")
+
+
+@pytest.fixture
+def put(spectrum_url: str) -> Callable[..., None]:
+    """Somebody enters or changes a job in the sandbox Spectrum."""
+
+    def put(number: str, **fields: str) -> None:
+        given = {"Job_Number": number, **fields}
+        httpx.post(f"{spectrum_url}/sandbox/jobs", json=given).raise_for_status()
+
+    return put
+
+
+def job(number: str, **fields: str) -> dict[str, str]:
+    place = {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA"}
+    return {"Job_Number": number, "Job_Description": "Depot", **place, **fields}
+
+
+def kept() -> dict[str, Job]:
+    return {each.number: each for each in db.session.scalars(select(Job))}
+
+
+def count_of_gone() -> int | None:
+    return db.session.scalar(select(func.count()).where(Job.gone_at.is_not(None)))
+
+
+def test_three_thousand_jobs_are_read_past_the_row_limit_and_kept_with_few_statements(
+    app: Flask, thousands: Spectrum
+) -> None:
+    written: list[str] = []
+    with app.app_context():
+        event.listen(
+            db.engine, "before_cursor_execute", lambda _c, _cur, statement, *_: written.append(statement.split()[0])
+        )
+        assert job_list.refresh(thousands) == "3000 jobs read: 3000 new, 0 changed, 0 gone."
+    assert db.session.scalar(select(func.count()).select_from(Job)) == 3000
+    assert written.count("INSERT") <= 5  # PostgreSQL takes a thousand rows at once
+    assert written.count("UPDATE") == 1  # the revision of the lists, and no job
+
+
+def test_a_second_refresh_says_what_is_new_changed_and_gone(
+    thousands: Spectrum, spectrum_url: str, put: Callable[..., None]
+) -> None:
+    job_list.refresh(thousands)
+    assert job_list.refresh(thousands) == "3000 jobs read: 0 new, 0 changed, 0 gone."
+    put("99-001", Customer_Code="CASCREST", Division="17", Cost_Center="CC13")
+    put("12-00999", Job_Description="Renamed", Status_Code="C")
+    httpx.delete(f"{spectrum_url}/sandbox/jobs/10-00004").raise_for_status()
+    assert job_list.refresh(thousands) == "3000 jobs read: 1 new, 1 changed, 1 gone."
+    jobs = kept()
+    assert jobs["10-00004"].gone_at
+    assert (jobs["12-00999"].name, jobs["12-00999"].status_code) == ("Renamed", "C")
+    assert jobs["99-001"].customer_code == "CASCREST"
+
+
+def test_a_job_whose_customer_no_row_within_the_limit_shows_is_found_through_the_others(
+    thousands: Spectrum, put: Callable[..., None]
+) -> None:
+    put("99-777", Customer_Code="ZULU", Division="17", Cost_Center="CC13")
+    assert job_list.refresh(thousands).startswith("3001 jobs read: 3001 new")
+    assert kept()["99-777"].customer_code == "ZULU"
+
+
+def test_jobs_without_a_customer_do_not_keep_the_list_from_being_whole(
+    thousands: Spectrum, spectrum_url: str, put: Callable[..., None]
+) -> None:
+    put("99-778", Customer_Code="", Division="17", Cost_Center="CC13")
+    job_list.refresh(thousands)
+    httpx.delete(f"{spectrum_url}/sandbox/jobs/99-778").raise_for_status()
+    assert job_list.refresh(thousands).endswith("1 gone.")
+
+
+def test_customer_codes_that_read_like_operators_are_asked_for_literally(
+    thousands: Spectrum, put: Callable[..., None]
+) -> None:
+    for place, customer in enumerate(["A/B", "#1", "ALL", "X,Y"]):
+        put(f"99-78{place}", Customer_Code=customer, Division="17", Cost_Center="CC13")
+    assert job_list.refresh(thousands) == "3004 jobs read: 3004 new, 0 changed, 0 gone."
+
+
+def test_customers_longer_than_the_limit_are_narrowed_by_division(erp: FakeERP) -> None:
+    erp.cap = 60
+    for number in range(200):
+        place = {"Division": str(number % 5), "Cost_Center": f"C{number // 5 % 4}"}
+        erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number // 100}", **place))
+    assert job_list.refresh(erp) == "200 jobs read: 200 new, 0 changed, 0 gone."
+    assert len({str(call) for call in erp.calls}) == len(erp.calls)  # nothing is asked twice
+
+
+def test_what_division_does_not_narrow_enough_is_narrowed_by_cost_center_too(erp: FakeERP) -> None:
+    erp.cap = 10
+    for number in range(200):
+        place = {"Division": str(number % 5), "Cost_Center": f"C{number // 5 % 4}"}
+        erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number // 100}", **place))
+    assert job_list.refresh(erp).startswith("200 jobs read: 200 new, 0 changed, 0 gone.")
+    assert len(kept()) == 200
+
+
+def test_a_cost_center_that_only_the_unread_part_has_keeps_the_list_from_being_whole(erp: FakeERP) -> None:
+    erp.cap = 10
+    for number in range(30):
+        erp.keep(job(f"26-{number:03}", Cost_Center=f"C{number // 5}"))
+    job_list.refresh(erp)
+    assert Setting.read(job_list.LAST)["complete"] is False
+
+
+@pytest.mark.parametrize("blank", [{}, {"Division": "", "Cost_Center": ""}])
+def test_after_a_reading_that_can_not_be_known_to_be_whole_nothing_is_gone(
+    erp: FakeERP, blank: Mapping[str, str]
+) -> None:
+    erp.cap = 10
+    for number in range(30):
+        erp.keep(job(f"26-{number:03}", **blank))
+    said = job_list.refresh(erp)
+    assert "Spectrum has more jobs than it would list" in said
+    del erp.kept["26-001"]
+    said = job_list.refresh(erp)
+    assert "0 gone" in said
+    assert count_of_gone() == 0
+
+
+def test_jobs_that_only_their_customer_tells_apart_are_never_known_to_be_all(erp: FakeERP) -> None:
+    erp.cap = 10
+    for number in range(30):
+        erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number % 4}", Division="", Cost_Center=""))
+    assert "30 jobs read" in job_list.refresh(erp)
+    assert Setting.read(job_list.LAST)["complete"] is False
+
+
+def test_a_job_that_comes_back_is_no_longer_gone(erp: FakeERP) -> None:
+    erp.keep(job("26-014"))
+    erp.keep(job("26-015"))
+    job_list.refresh(erp)
+    away = erp.kept.pop("26-014")
+    assert job_list.refresh(erp) == "1 jobs read: 0 new, 0 changed, 1 gone."
+    erp.kept["26-014"] = away
+    assert job_list.refresh(erp) == "2 jobs read: 0 new, 1 changed, 0 gone."
+    assert not kept()["26-014"].gone_at
+
+
+def test_what_was_decided_here_about_a_job_survives_the_refresh(erp: FakeERP) -> None:
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    kept()["26-014"].archived = kept()["26-014"].is_template = True
+    db.session.commit()
+    erp.keep(job("26-014", Job_Description="Renamed"))
+    job_list.refresh(erp)
+    assert kept()["26-014"].name == "Renamed"
+    assert kept()["26-014"].archived
+    assert kept()["26-014"].is_template
+
+
+def test_a_job_that_only_an_export_has_shown_is_never_gone(erp: FakeERP) -> None:
+    Job.keep(job("26-014"))  # made by Countersign; the operator may not see it
+    db.session.commit()
+    erp.keep(job("26-015"))
+    assert job_list.refresh(erp) == "1 jobs read: 1 new, 0 changed, 0 gone."
+    assert count_of_gone() == 0
+
+
+class During(FakeERP):
+    """Something happens here while the list is being read."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__(job("26-015"))
+        self.happens = happens
+
+    def jobs(self, **filters: str) -> Listing:
+        answer = super().jobs(**filters)
+        if filters["status"] == "C":
+            self.happens()
+        return answer
+
+
+def test_a_job_that_comes_back_while_the_list_is_being_read_is_not_gone(erp: FakeERP) -> None:
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    erp.kept.clear()
+    job_list.refresh(erp)
+
+    def exported() -> None:
+        Job.keep(job("26-014"))
+        db.session.commit()
+
+    assert job_list.refresh(During(exported)).endswith("0 gone.")
+    assert not kept()["26-014"].gone_at
+
+
+def test_an_older_reading_does_not_undo_a_newer_one() -> None:
+    newer = FakeERP(job("26-014", Job_Description="Newer"), job("26-015"))
+    said = job_list.refresh(During(lambda: job_list.refresh(newer) and None))
+    assert said == "2 jobs read: 2 new, 0 changed, 0 gone."
+    assert kept()["26-014"].name == "Newer"
+
+
+def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -> None:
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    erp.reachable = False
+    with pytest.raises(Unreadable) as failure:
+        job_list.refresh(erp)
+    assert failure.value.outcome is Outcome.NOT_SENT
+    last = Setting.read(job_list.LAST)
+    assert last["error"] == failure.value.cause
+    assert last["said"].startswith("1 jobs read")
+    assert count_of_gone() == 0
+
+
+def test_no_transaction_is_open_while_spectrum_is_spoken_to() -> None:
+    open_ones: list[bool] = []
+    job_list.refresh(During(lambda: open_ones.append(db.session.registry().in_transaction())))
+    assert open_ones == [False]
+
+
+def test_two_workers_that_refresh_at_once_bring_each_job_in_once(app: Flask) -> None:
+    erps: list[ERP] = [FakeERP(*(job(f"26-{number:03}") for number in range(300))) for _ in range(2)]
+    together, outcomes = Barrier(2), []
+
+    def work(erp: ERP) -> None:
+        with app.app_context():
+            together.wait()
+            try:
+                outcomes.append(job_list.refresh(erp))
+            except Exception as problem:  # noqa: BLE001 - whatever went wrong is shown by the assertion
+                outcomes.append(repr(problem))
+            db.session.remove()
+
+    threads = [Thread(target=copy_context().run, args=(work, erp)) for erp in erps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(said.startswith("300 jobs read") for said in outcomes), outcomes
+    assert db.session.scalar(select(func.count()).select_from(Job)) == 300
+
+
+@pytest.mark.parametrize(("fate", "said"), [("gone", "does not list job 26-014 any more"), ("C", "as complete")])
+def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_longer_in_spectrum(
+    make_project: Callable[..., Project],
+    cast: dict[str, Person],
+    browser: Callable[[str], Any],
+    erp: FakeERP,
+    fate: str,
+    said: str,
+) -> None:
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    project = make_project()
+    project.link(cast["approver"], kept()["26-014"], "HB")
+    db.session.commit()
+    pages = [f"/admin/projects/{project.id}", f"/approvals/{project.id}", "/erp/jobs?filter=synced"]
+    approver = browser("approver")
+    for address in pages:
+        assert "No longer in Spectrum" not in approver.get(address).text
+    if fate == "gone":
+        erp.kept.clear()
+    else:
+        erp.keep(job("26-014", Status_Code="C"))
+    job_list.refresh(erp)
+    for address in pages:
+        text = approver.get(address).text
+        assert "No longer in Spectrum" in text, address
+        assert said in text, address
+
+
+@pytest.mark.parametrize(("tried", "again"), [(6, True), (4, False)])
+def test_a_list_that_could_not_be_read_is_asked_for_again_soon_although_it_is_young(
+    app: Flask, spectrum_url: str, tried: int, again: bool
+) -> None:
+    app.config |= {"SPECTRUM_URL": spectrum_url, "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN"}
+    now = utcnow()
+    failed = {"at": now.isoformat(), "error": "Out of reach", "tried": (now - timedelta(minutes=tried)).isoformat()}
+    Setting.write(job_list.LAST, failed)
+    db.session.commit()
+    scheduler.refresh_when_old()
+    db.session.expire_all()
+    assert bool(Setting.read(job_list.LAST).get("error")) is not again

@@ -1,0 +1,373 @@
+"""What becomes of a delivery when the mail server does not do as it should, and when it does again."""
+
+import itertools
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from aiosmtpd.smtp import AuthResult
+from conftest import ENVIRON, free_port
+from flask import Flask
+from sqlalchemy import select
+from support.mail_server import Postbox
+
+from dev.sandbox.mails import Mail
+from extensions import db, writing
+from models import Delivery, MailOutcome, Person, Project, Setting, utcnow
+from tasks import digest, mail_messages, smtp
+
+NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
+HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def environ(database_url: str, post: Postbox) -> dict[str, str]:
+    return ENVIRON | {"DATABASE_URL": database_url, "MAIL_PORT": str(post.port)}
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(NOON, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is found out in half a second instead of twenty."""
+    monkeypatch.setattr(smtp, "TIMEOUT", 0.5)
+
+
+@pytest.fixture
+def rejected(make_project: MakeProject, cast: dict[str, Person], clock: time_machine.Traveller) -> Delivery:
+    """A rejection notice to the manager, due now."""
+    return reject(make_project(), cast)
+
+
+def reject(project: Project, cast: dict[str, Person], comment: str = "The address is not complete.") -> Delivery:
+    project.send(cast["manager"])
+    project.reject(cast["approver"], comment)
+    db.session.commit()
+    return newest()
+
+
+def newest() -> Delivery:
+    return db.session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(1)).one()
+
+
+def mail_of(delivery: Delivery) -> Mail:
+    """The mail of a delivery, as whoever gets it reads it."""
+    return Mail(1, "", [], "", mail_messages.compose(delivery).as_bytes())
+
+
+# --- trouble before the text went out -------------------------------------------------------------------------------
+
+
+def test_a_mail_that_got_a_4xx_goes_within_a_minute_with_the_same_id_and_date(
+    rejected: Delivery, post: Postbox, clock: time_machine.Traveller
+) -> None:
+    before = mail_of(rejected)
+    post.fail("RCPT", "451 4.7.1 Greylisted")
+    digest.deliver_due()
+    assert "451 4.7.1 Greylisted" in newest().error
+    clock.move_to(NOON + timedelta(seconds=59))
+    digest.deliver_due()
+    assert len(post.arrived) == 1
+    assert post.arrived[0].header("Message-ID") == before.header("Message-ID")
+    assert post.arrived[0].header("Date") == before.header("Date")
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "TEXT"])
+def test_a_4xx_to_any_command_is_tried_again_and_one_mail_arrives(
+    command: str, rejected: Delivery, post: Postbox, clock: time_machine.Traveller
+) -> None:
+    post.fail(command, "451 4.3.0 Later")
+    digest.deliver_due()
+    assert (post.arrived, newest().state) == ([], "Waiting")
+    clock.shift(60)
+    digest.deliver_due()
+    digest.deliver_due()
+    assert (len(post.arrived), newest().state) == (1, "Sent")
+
+
+@pytest.mark.parametrize("reply", ["silence", "drop"])
+@pytest.mark.parametrize("command", ["CONNECT", "MAIL", "RCPT", "DATA"])
+def test_no_answer_before_the_text_began_is_tried_again_and_one_mail_arrives(
+    command: str, reply: str, rejected: Delivery, post: Postbox, clock: time_machine.Traveller, impatient: None
+) -> None:
+    post.fail(command, reply)
+    digest.deliver_due()
+    assert (post.arrived, newest().state) == ([], "Waiting")
+    clock.shift(60)
+    digest.deliver_due()
+    assert (len(post.arrived), newest().state) == (1, "Sent")
+
+
+def test_the_pauses_between_tries_grow_and_after_a_day_it_is_given_up_and_shown(
+    rejected: Delivery, post: Postbox, clock: time_machine.Traveller
+) -> None:
+    post.fail("RCPT", "451 4.3.0 Later", times=None)
+    tried = []
+    while not newest().outcome:
+        tried.append(utcnow())
+        digest.deliver_due()
+        clock.move_to(newest().due_at or utcnow())
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert pauses[0] <= timedelta(minutes=1)
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= timedelta(hours=1)
+    assert timedelta(hours=22) < tried[-1] - tried[0] <= timedelta(days=1)
+    assert newest().outcome is MailOutcome.REFUSED
+    assert "Given up" in newest().error
+    assert "451 4.3.0 Later" in newest().error
+
+
+def test_a_5xx_about_one_recipient_is_final_for_that_one_and_the_others_get_theirs(
+    make_project: MakeProject, cast: dict[str, Person], post: Postbox, clock: time_machine.Traveller
+) -> None:
+    project = make_project()
+    project.created_by = cast["administrator"]
+    post.fail("RCPT", "550 5.1.1 No such user", recipient="manager@example.com", times=None)
+    reject(project, cast)
+    for _ in range(3):
+        digest.deliver_due()
+        clock.shift(3600)
+    assert post.recipients == ["administrator@example.com"]
+    refused = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.REFUSED)).one()
+    assert (refused.person.name, refused.tries) == ("Manager", 0)
+    assert "550 5.1.1 No such user" in refused.error
+
+
+def test_an_address_that_no_server_takes_is_final_without_asking_one(rejected: Delivery, post: Postbox) -> None:
+    rejected.person.email = "käthe@example.com"
+    db.session.commit()
+    digest.deliver_due()
+    assert newest().outcome is MailOutcome.REFUSED
+    assert "käthe@example.com is not an address" in newest().error
+
+
+def test_when_nobody_answers_one_mail_asks_and_the_rest_wait(
+    make_project: MakeProject, cast: dict[str, Person], post: Postbox, clock: time_machine.Traveller, impatient: None
+) -> None:
+    for number in range(5):
+        reject(make_project(number=f"26-{number:03}"), cast)
+    post.fail("CONNECT", "drop", times=2)
+    digest.deliver_due()
+    digest.deliver_due()
+    assert post.faults.listed()[0]["times"] == 1
+    clock.shift(60)
+    digest.deliver_due()
+    clock.shift(60)
+    digest.deliver_due()
+    clock.shift(60)
+    digest.deliver_due()
+    assert len(post.arrived) == 5
+
+
+# --- trouble after the text went out --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("reply", ["silence", "drop"])
+def test_no_answer_after_the_text_is_unknown_and_never_sent_again_by_itself(
+    reply: str, stored: bool, rejected: Delivery, post: Postbox, clock: time_machine.Traveller, impatient: None
+) -> None:
+    post.fail("TEXT", reply, stored=stored)
+    digest.deliver_due()
+    assert newest().outcome is MailOutcome.UNKNOWN
+    for _ in range(3):
+        clock.shift(3600)
+        digest.deliver_due()
+    assert len(post.arrived) == int(stored)
+    newest().send_again()
+    db.session.commit()
+    digest.deliver_due()
+    assert len(post.arrived) == int(stored) + 1
+    assert {mail.header("Message-ID") for mail in post.arrived} == {newest().message_id}
+
+
+def test_a_mail_that_the_server_takes_is_sent_even_if_the_goodbye_goes_wrong(
+    rejected: Delivery, clock: time_machine.Traveller, app: Flask
+) -> None:
+    class Rude(Message):
+        def handle_message(self, message: object) -> None:
+            got.append(message)
+
+        async def handle_QUIT(self, server: object, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+            server.transport.close()  # type: ignore[attr-defined]  # it is an SMTP
+            return "421 no goodbye"
+
+    got: list[object] = []
+    with Running(Controller(Rude(), hostname="127.0.0.1", port=free_port()), app):
+        digest.deliver_due()
+        digest.deliver_due()
+    assert (len(got), newest().state) == (1, "Sent")
+
+
+# --- trouble that is nobody's fault ---------------------------------------------------------------------------------
+
+
+class Running:
+    """A server with certificates or a will of its own, to which the app's mail goes meanwhile."""
+
+    def __init__(self, controller: Controller, app: Flask) -> None:
+        self.controller, self.app = controller, app
+
+    def __enter__(self) -> None:
+        self.controller.start()
+        self.app.config["MAIL_PORT"] = self.controller.port
+
+    def __exit__(self, *_: object) -> None:
+        self.controller.stop()
+
+
+class Keeping(Message):
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[EmailMessage] = []
+
+    def handle_message(self, message: EmailMessage) -> None:  # type: ignore[override]
+        self.got.append(message)
+
+
+def certified(name: str, place: Path, **options: object) -> Controller:
+    """A server whose certificate is for `name`, from an authority that stands in `place`/ca.pem."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(place / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    key = "ssl_context" if options.pop("from_the_start", False) else "tls_context"
+    return Controller(Keeping(), hostname="127.0.0.1", port=free_port(), **{key: context}, **options)
+
+
+@pytest.mark.parametrize("setting", ["MAIL_USE_TLS", "MAIL_USE_SSL"])
+def test_starttls_and_ssl_send_where_the_certificate_is_right(
+    setting: str, rejected: Delivery, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = certified("127.0.0.1", tmp_path, from_the_start=setting == "MAIL_USE_SSL")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    app.config[setting] = True
+    with Running(server, app):
+        digest.deliver_due()
+    assert len(server.handler.got) == 1, newest().error
+
+
+@pytest.mark.parametrize("setting", ["MAIL_USE_TLS", "MAIL_USE_SSL"])
+@pytest.mark.parametrize("wrong", ["an authority that nobody knows", "another name"])
+def test_a_wrong_certificate_holds_the_queue(
+    wrong: str, setting: str, rejected: Delivery, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "mail.example.com" if wrong == "another name" else "127.0.0.1"
+    server = certified(name, tmp_path, from_the_start=setting == "MAIL_USE_SSL")
+    if wrong == "another name":
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    app.config[setting] = True
+    with Running(server, app):
+        digest.deliver_due()
+    assert server.handler.got == []
+    assert Setting.read(Setting.MAIL)["held"]
+    assert "certificate" in Setting.read(Setting.MAIL)["cause"]
+    assert (newest().state, newest().tries) == ("Waiting", 0)
+
+
+def test_a_server_without_starttls_holds_the_queue_where_starttls_is_asked_for(
+    rejected: Delivery, app: Flask, post: Postbox
+) -> None:
+    app.config["MAIL_USE_TLS"] = True
+    digest.deliver_due()
+    assert post.arrived == []
+    assert Setting.read(Setting.MAIL)["held"]
+
+
+def test_a_server_that_speaks_no_tls_holds_the_queue_and_blames_no_certificate(
+    rejected: Delivery, app: Flask, post: Postbox
+) -> None:
+    app.config["MAIL_USE_SSL"] = True
+    digest.deliver_due()
+    trouble = Setting.read(Setting.MAIL)
+    assert trouble["held"]
+    assert trouble["cause"].endswith("it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS.")
+
+
+def test_a_failed_sign_in_holds_the_queue_and_a_right_one_sends(rejected: Delivery, app: Flask) -> None:
+    def authenticate(*given: object) -> AuthResult:
+        return AuthResult(success=given[-1].password == b"right", handled=False)  # type: ignore[attr-defined]
+
+    server = Controller(Keeping(), "127.0.0.1", free_port(), authenticator=authenticate, auth_require_tls=False)
+    app.config["MAIL_USERNAME"], app.config["MAIL_PASSWORD"] = "countersign", "wrong"
+    with Running(server, app), time_machine.travel(NOON, tick=False) as clock:
+        digest.deliver_due()
+        assert "refused the sign-in: 535" in Setting.read(Setting.MAIL)["cause"]
+        assert newest().state == "Waiting"
+        app.config["MAIL_PASSWORD"] = "right"
+        clock.shift(60)
+        digest.deliver_due()
+    assert len(server.handler.got) == 1, newest().error
+    assert Setting.read(Setting.MAIL) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"), [("MAIL", "550 5.7.1 Sender refused"), ("RCPT", "530 5.7.0 Authentication required")]
+)
+def test_a_refused_sender_burns_nobodys_mail_and_one_mail_a_minute_asks_until_it_goes(
+    command: str,
+    reply: str,
+    make_project: MakeProject,
+    cast: dict[str, Person],
+    post: Postbox,
+    clock: time_machine.Traveller,
+) -> None:
+    for number in range(4):
+        reject(make_project(number=f"26-{number:03}"), cast)
+    post.fail(command, reply, times=None)
+    number = post.faults.listed()[0]["id"]
+    post.faults.switch_off(number)
+    post.fail(command, reply, times=60)
+    for _ in range(180):  # three minutes, a tick each second
+        digest.deliver_due()
+        clock.shift(1)
+    assert 60 - post.faults.listed()[0]["times"] == 3
+    assert Setting.read(Setting.MAIL)["held"]
+    assert {delivery.state for delivery in db.session.scalars(select(Delivery))} == {"Waiting"}
+    clock.shift(timedelta(days=3))  # however long it takes
+    post.faults.switch_off()
+    digest.deliver_due()
+    assert len(post.arrived) == 4
+    assert Setting.read(Setting.MAIL) is None
+
+
+def test_a_held_queue_stays_held_while_the_server_is_away(
+    rejected: Delivery, post: Postbox, clock: time_machine.Traveller
+) -> None:
+    post.fail("MAIL", "550 5.7.1 Sender refused")
+    digest.deliver_due()
+    post.fail("CONNECT", "drop")
+    clock.shift(60)
+    digest.deliver_due()
+    assert Setting.read(Setting.MAIL)["held"]
+
+
+def test_pausing_holds_mails_too(rejected: Delivery, post: Postbox) -> None:
+    with writing():
+        Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+    digest.deliver_due()
+    assert (post.arrived, digest.send_test("a@example.com")[0]) == ([], False)
+    with writing():
+        Setting.write(Setting.PAUSED, None)
+    digest.deliver_due()
+    assert len(post.arrived) == 1
+
+
+def test_a_notice_is_not_sent_to_who_was_disabled_meanwhile(rejected: Delivery, post: Postbox) -> None:
+    rejected.person.active = False
+    db.session.commit()
+    digest.deliver_due()
+    assert (post.arrived, newest().outcome) == ([], MailOutcome.SKIPPED)
