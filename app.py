@@ -40,7 +40,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-ROOMS = (
+BLUEPRINTS = (
     *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
     *(erp_tool, bulk, history, settings, mail_pages, health),
 )
@@ -57,7 +57,7 @@ TROUBLE = {
 app_log = logging.getLogger(__name__)
 
 
-class Commands(AppGroup):
+class LazyCommands(AppGroup):
     """The command line, which is read once somebody uses it: a web server has no need of what it brings along."""
 
     def __init__(self, app: Flask) -> None:
@@ -93,9 +93,9 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason
     compression.register(app)
     _bind_extensions(app)
-    for room in ROOMS:
+    for room in BLUEPRINTS:
         app.register_blueprint(room.blueprint)
-    app.cli = Commands(app)
+    app.cli = LazyCommands(app)
     _bind_templates(app)
     app.register_error_handler(HTTPException, _error_page)
     for trouble in (OperationalError, InternalError):  # others are mistakes of ours
@@ -111,7 +111,7 @@ def _bind_extensions(app: Flask) -> None:
     mail.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)
-    login_manager.user_loader(models.Person.of_session)
+    login_manager.user_loader(models.Person.from_session)
     login_manager.unauthorized_handler(_to_login)
 
 
@@ -125,7 +125,7 @@ def _bind_templates(app: Flask) -> None:
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
-        "sources": lambda move: models.MOVES[move][0],
+        "sources": lambda move: models.TRANSITIONS[move][0],
     }
     app.jinja_env.globals |= {
         "url_for": _address,
@@ -133,8 +133,8 @@ def _bind_templates(app: Flask) -> None:
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
         "access": permissions,
         "Level": models.Level,
-        "Move": models.Move,
-        "other_eyes": models.OTHER_EYES,
+        "Transition": models.Transition,
+        "other_eyes": models.FOUR_EYES,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "labels": mapping.LABELS,
         "readiness": readiness,

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import scheduler
 from dev.demo.seed import seed
-from erp import ERP, Unreadable
+from erp import ERP, ReadError
 from extensions import db, writing
 from lib import json_log, schema_version
 from lib.formatting import local, plural
@@ -26,7 +26,7 @@ from services import project_csv
 from tasks import digest, erp_connection, exports, job_list
 
 
-class Told(click.Command):
+class DatabaseCommand(click.Command):
     """A command that says in a sentence that the database can not be used."""
 
     any_version = True
@@ -42,7 +42,7 @@ class Told(click.Command):
             raise schema_version.unusable(error) from None
 
 
-class Current(Told):
+class CurrentSchemaCommand(DatabaseCommand):
     """A command for a database of this version only."""
 
     any_version = False
@@ -51,7 +51,7 @@ class Current(Told):
 class Group(AppGroup):
     """Commands under one word."""
 
-    command_class = Current
+    command_class = CurrentSchemaCommand
 
 
 people = Group("users", help="The people of the Company Directory.")
@@ -226,7 +226,7 @@ def import_projects(file: Path) -> None:
 def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
-        with backup.whole_or_not(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
+        with backup.atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
             opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
@@ -239,7 +239,7 @@ def refresh_jobs() -> None:
     """Read Spectrum's job list now."""
     try:
         click.echo(job_list.refresh(_spectrum()))
-    except Unreadable as reading:
+    except ReadError as reading:
         raise click.ClickException(reading.cause) from None
 
 
@@ -277,7 +277,7 @@ def check_spectrum() -> None:
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
     """Send the digests that are due now, or at that local moment, a line per recipient."""
-    if closed := digest.why_closed():
+    if closed := digest.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
 
@@ -292,7 +292,7 @@ def check_mail(address: str) -> None:
     click.echo(answer)
 
 
-@click.command("scheduler", cls=Current)
+@click.command("scheduler", cls=CurrentSchemaCommand)
 @with_appcontext
 def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
@@ -307,7 +307,7 @@ def run_scheduler() -> None:
     scheduler.stop()
 
 
-@click.command("backup", cls=Told)
+@click.command("backup", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
 @with_appcontext
 def save_backup(file: Path) -> None:
@@ -316,7 +316,7 @@ def save_backup(file: Path) -> None:
     click.echo(f"{file} holds the whole database.")
 
 
-@click.command("backups", cls=Told)
+@click.command("backups", cls=DatabaseCommand)
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--keep", type=click.IntRange(1), default=14, show_default=True, help="so many stay, the newest")
 @with_appcontext
@@ -325,14 +325,14 @@ def keep_backups(directory: Path, keep: int) -> None:
     click.echo(f"{keeping.keep(directory, keep)} holds the whole database.")
 
 
-@click.command("restore", cls=Told)
+@click.command("restore", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
 @click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it: nothing waits")
 @with_appcontext
 def restore_backup(file: Path, as_it_was: bool) -> None:
     """Put the backup FILE in the place of the database. Everything then waits until somebody presses Resume."""
     if as_it_was:
-        backup.put_back(file)
+        backup.undo_upgrade(file)
         click.echo("The database is as it was.")
         return
     kept = backup.restore(file)
@@ -341,7 +341,7 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
     click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
 
 
-@click.command("move", cls=Current)
+@click.command("move", cls=CurrentSchemaCommand)
 @click.argument("address")
 @with_appcontext
 def move_database(address: str) -> None:

@@ -53,7 +53,7 @@ def _refuse_unwritable():
             database.execute(text("UPDATE setting SET name = name WHERE name = ''"))
             database.rollback()
     except DBAPIError as error:
-        if schema_version.stays_out_of_use(error):
+        if schema_version.is_permanent(error):
             raise schema_version.unusable(error) from None
 
 

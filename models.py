@@ -15,22 +15,51 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from sqlalchemy.orm.attributes import set_committed_value
 
-from erp.spectrum.mapping import Line, job_key, to_project
+from erp.spectrum.mapping import FieldValue, job_key, to_project
 from extensions import Base, db
-from tables.base import Leased, LeaseLost, Moment, Refused, Setting, plain_enum, utcnow
+from tables.base import Leased, LeaseLost, NotAllowed, Setting, UTCDateTime, string_enum, utcnow
 from tables.history import Event
 from tables.jobs import Job
-from tables.moves import EDITABLE, MOVES, UNDER_WAY, Move, Status
-from tables.outbox import Delivery, DigestDay, Errand, MailOutcome
-from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Attempt, Level, Person
-from tables.standing import Standing
-from tables.tally import Tally
+from tables.moves import EDITABLE, IN_PROGRESS, TRANSITIONS, Status, Transition
+from tables.outbox import Delivery, DigestDay, MailOutcome, TaskRequest
+from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Level, LoginAttempt, Person
+from tables.standing import ProjectState
+from tables.tally import Counter
 
 __all__ = [
-    "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "LINKS", "MOVES", "ON_SERVER", "OTHER_EYES",
-    "PASSWORD_LENGTH", "UNDER_WAY", "Attempt", "Delivery", "DigestDay", "Errand", "Event", "Export", "Job", "LeaseLost",
-    "Level", "MailOutcome", "Move", "Person", "Project", "Refused", "Setting", "Standing", "Status", "Tally",
-    "as_text", "changed", "search_text", "utcnow",
+    "DIRECTORY",
+    "EDITABLE",
+    "EMAIL",
+    "FOUR_EYES",
+    "HASHER",
+    "INFORMATION",
+    "IN_PROGRESS",
+    "LINKS",
+    "ON_SERVER",
+    "PASSWORD_LENGTH",
+    "TRANSITIONS",
+    "Counter",
+    "Delivery",
+    "DigestDay",
+    "Event",
+    "Export",
+    "Job",
+    "LeaseLost",
+    "Level",
+    "LoginAttempt",
+    "MailOutcome",
+    "NotAllowed",
+    "Person",
+    "Project",
+    "ProjectState",
+    "Setting",
+    "Status",
+    "TaskRequest",
+    "Transition",
+    "as_text",
+    "changed",
+    "search_text",
+    "utcnow",
 ]  # fmt: skip
 
 # A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
@@ -48,7 +77,7 @@ INFORMATION: dict[str, tuple[str, int]] = {
     "completion_date": ("Estimated Completion Date", 10),
 }
 SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
-OTHER_EYES = "You sent this project, so another accounting approver must accept it."
+FOUR_EYES = "You sent this project, so another accounting approver must accept it."
 
 
 # What lists are sorted by. All projects are kept in these orders, which a change of status does not touch; what waits
@@ -58,7 +87,7 @@ OPEN_QUEUE = ORDERS | {"number": "number_key"}
 WAITS = text(f"status = '{Status.READY}'")
 
 
-class Project(Standing, Base):
+class Project(ProjectState, Base):
     __tablename__ = "project"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -75,17 +104,18 @@ class Project(Standing, Base):
     start_date: Mapped[date | None]
     completion_date: Mapped[date | None]
     active: Mapped[bool] = mapped_column(default=True)
-    status: Mapped[Status] = mapped_column(plain_enum(Status), default=Status.NOT_SENT)
+    status: Mapped[Status] = mapped_column(string_enum(Status), default=Status.NOT_SENT)
     version: Mapped[int] = mapped_column()
     note: Mapped[str] = mapped_column(default="")  # goes with Send
-    created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    sent_at: Mapped[datetime | None] = mapped_column(Moment)
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     sent_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     spectrum_job_id: Mapped[str | None] = mapped_column(String(10))  # held from acceptance or linking on
     job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
     company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
-    presumed_job_key: Mapped[str | None] = mapped_column(String(30), index=True)  # the job that it is already, it seems
+    # the job that it seems to be already, offered for linking
+    suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
     # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
     # since is found under the old name until then, because a new name must not wait for everything that was ever sent
     sender_key: Mapped[str] = mapped_column(default="")
@@ -118,12 +148,12 @@ class Project(Standing, Base):
 
     @property
     def last_rejection(self) -> "Event | None":
-        return self._last(Move.REJECT)
+        return self._last(Transition.REJECT)
 
     @property
     def sent_changes(self) -> list[list[str]]:
         """What was changed between the last two times it was sent, as [label, before, after]."""
-        last = self._last(Move.SEND)
+        last = self._last(Transition.SEND)
         return last.details["changes"] if last else []
 
     @property
@@ -145,34 +175,34 @@ class Project(Standing, Base):
     def create(cls, by: Person | None, information: Mapping[str, Any]) -> "Project":
         project = cls(created_by=by, status=Status.NOT_SENT, active=True, **information)
         db.session.add(project)
-        project._note_down("created", by)
+        project._record("created", by)
         return project
 
     def edit(self, by: Person, information: Mapping[str, Any]) -> None:
         """Take over what was typed, as an event where anything changed."""
         if not self.editable:
-            raise Refused(f"The information is locked while the project is {self.status}.")
+            raise NotAllowed(f"The information is locked while the project is {self.status}.")
         changes = changed(self.information, information)
         if changes:
             for column, value in information.items():
                 setattr(self, column, value)
-            self._note_down("edited", by, changes=changes)
+            self._record("edited", by, changes=changes)
 
     def set_active(self, by: Person, active: bool) -> None:
         """Switch Active; a project that waits for accounting is retrieved first, so that nothing inactive waits."""
         if active == self.active:
             return
-        if self.status in UNDER_WAY:
-            raise Refused("A project can not be switched on or off while it is being exported.")
+        if self.status in IN_PROGRESS:
+            raise NotAllowed("A project can not be switched on or off while it is being exported.")
         if not active and self.status is Status.READY:
             self.retrieve(by)
         self.active = active
-        self._note_down("activated" if active else "deactivated", by)
+        self._record("activated" if active else "deactivated", by)
 
     def send(self, by: Person, note: str = "") -> None:
-        last = self._last(Move.SEND)
+        last = self._last(Transition.SEND)
         self._move(
-            Move.SEND,
+            Transition.SEND,
             by,
             note,
             information=as_text(self.information),
@@ -181,27 +211,29 @@ class Project(Standing, Base):
         self.sent_by, self.sent_at, self.note = by, utcnow(), note
 
     def retrieve(self, by: Person) -> None:
-        self._move(Move.RETRIEVE, by)
+        self._move(Transition.RETRIEVE, by)
 
     # what an accounting approver does
 
     def reject(self, by: Person, comment: str) -> None:
-        event = self._move(Move.REJECT, by, comment)
-        self._let_go_of_job()
+        event = self._move(Transition.REJECT, by, comment)
+        self._release_job_number()
         for person in {person.id: person for person in (self.sent_by, self.created_by) if person}.values():
             Delivery.queue("rejection", event, person)
 
-    def accept(self, by: Person, lines: Sequence[Line], template: "Job", company_code: str) -> "Export":
+    def accept(self, by: Person, lines: Sequence[FieldValue], template: "Job", company_code: str) -> "Export":
         """Freeze what Spectrum will receive, hold the job number, and leave the rest to the timetable.
 
         Used for a retry too. Raises IntegrityError at the flush where another project holds that number.
         """
-        if self.needs_other_eyes(by):
-            raise Refused(OTHER_EYES)
-        self._retire_export()
-        self._move(Move.RETRY if self.status is Status.FAILED else Move.ACCEPT, by, template=template.number)
+        if self.violates_four_eyes(by):
+            raise NotAllowed(FOUR_EYES)
+        self._supersede_export()
+        self._move(
+            Transition.RETRY if self.status is Status.FAILED else Transition.ACCEPT, by, template=template.number
+        )
         values = {line.element: line.value for line in lines}
-        self._hold_job(values["Job_Number"], company_code)
+        self._reserve_job_number(values["Job_Number"], company_code)
         export = Export(
             project=self,
             accepted_by=by,
@@ -215,13 +247,13 @@ class Project(Standing, Base):
         set_committed_value(self, "export", export)
         return export
 
-    def take_back(self, by: Person) -> None:
-        export = self._export_held()
-        self._move(Move.TAKE_BACK, by)
+    def cancel_export(self, by: Person) -> None:
+        export = self._lock_export()
+        self._move(Transition.TAKE_BACK, by)
         if export:
             export.finish()
-        self._retire_export()
-        self._let_go_of_job()
+        self._supersede_export()
+        self._release_job_number()
 
     # jobs that exist already
 
@@ -237,74 +269,74 @@ class Project(Standing, Base):
 
         Raises IntegrityError, at the flush at the latest, where another project holds that job.
         """
-        event = self._move(Move.LINK, by, job=job.number)
-        self._retire_export()
-        self._hold_job(job.number, company_code)
+        event = self._move(Transition.LINK, by, job=job.number)
+        self._supersede_export()
+        self._reserve_job_number(job.number, company_code)
         if self.sent_by:
             Delivery.queue("export", event, self.sent_by)
 
     def unlink(self, by: Person, comment: str) -> None:
         """Undo a link that was wrong; the job stays in Spectrum."""
-        self._move(Move.UNLINK, by, comment, job=self.spectrum_job_id)
-        self._retire_export()
-        self._let_go_of_job()
-        self.presumed_job_key = None
+        self._move(Transition.UNLINK, by, comment, job=self.spectrum_job_id)
+        self._supersede_export()
+        self._release_job_number()
+        self.suggested_job_key = None
 
-    def disown(self, by: Person, comment: str) -> None:
+    def release_other_job(self, by: Person, comment: str) -> None:
         """Say that the job found under its number is not this project's; the number is let go."""
-        if not self.other_job or self.export is None:
-            raise Refused("There is no other job to tell it apart from.")
-        self._note_down("told apart from another job", by, comment, job=self.spectrum_job_id)
+        if not self.conflicting_job or self.export is None:
+            raise NotAllowed("There is no other job to tell it apart from.")
+        self._record("told apart from another job", by, comment, job=self.spectrum_job_id)
         self.export.found = None
-        self._let_go_of_job()
+        self._release_job_number()
 
     # how an export went on
 
-    def created(self, move: Move = Move.CREATED, by: Person | None = None, comment: str = "") -> None:
+    def created(self, move: Transition = Transition.CREATED, by: Person | None = None, comment: str = "") -> None:
         event = self._move(move, by, comment, job=self.spectrum_job_id)
         if self.sent_by:
             Delivery.queue("export", event, self.sent_by)
 
     def fail(self, cause: str, keep_job: bool = False, by: Person | None = None, comment: str = "") -> None:
-        self._move(Move.FAIL, by, comment or cause)
+        self._move(Transition.FAIL, by, comment or cause)
         if not keep_job:
-            self._let_go_of_job()
+            self._release_job_number()
 
-    def lose_track(self, cause: str) -> None:
-        self._move(Move.LOSE_TRACK, None, cause)
+    def mark_unknown(self, cause: str) -> None:
+        self._move(Transition.LOSE_TRACK, None, cause)
 
     def settle(self, by: Person, exists: bool, comment: str = "") -> None:
         """A person says whether the job is in Spectrum; the comment says how they know that it is not."""
-        export = self._export_held()
+        export = self._lock_export()
         if export is None or not self.can_be_settled:
-            raise Refused("Countersign still looks for it in Spectrum itself.")
+            raise NotAllowed("Countersign still looks for it in Spectrum itself.")
         if export.lease_until and export.lease_until > utcnow():
-            raise Refused("Countersign is asking Spectrum at this moment. Try again in a few seconds.")
+            raise NotAllowed("Countersign is asking Spectrum at this moment. Try again in a few seconds.")
         if exists:
             export.created_at = utcnow()
-            self.created(Move.FOUND, by)
+            self.created(Transition.FOUND, by)
         else:
             self.fail(export.cause, by=by, comment=comment)
         export.finish()
 
     def copy_remaining_phases(self, by: Person) -> None:
         """Have the timetable copy the template's phases that the job does not have yet."""
-        if self.status is not Status.SYNCED or self.export is None or not self.export.phases_left:
-            raise Refused("There are no phases left to copy.")
-        self._note_down("asked to copy remaining phases", by)
-        self.export.due_at, self.export.finished_at, self.export.remarks = utcnow(), None, []
+        if self.status is not Status.SYNCED or self.export is None or not self.export.phases_remaining:
+            raise NotAllowed("There are no phases left to copy.")
+        self._record("asked to copy remaining phases", by)
+        self.export.due_at, self.export.finished_at, self.export.warnings = utcnow(), None, []
 
     # the private doors
 
-    def _move(self, move: Move, by: Person | None, comment: str = "", **details: Any) -> "Event":
+    def _move(self, move: Transition, by: Person | None, comment: str = "", **details: Any) -> "Event":
         if not self.allows(move):
-            raise Refused(self.why_not(move))
-        to = MOVES[move][1]
-        event = self._note_down(str(move), by, comment, to, **details)
+            raise NotAllowed(self.refusal_reason(move))
+        to = TRANSITIONS[move][1]
+        event = self._record(str(move), by, comment, to, **details)
         self.status = to
         return event
 
-    def _note_down(
+    def _record(
         self, action: str, by: Person | None, comment: str = "", to: Status | None = None, **details: Any
     ) -> "Event":
         event = Event(
@@ -319,27 +351,27 @@ class Project(Standing, Base):
         db.session.add(event)
         return event
 
-    def _last(self, move: Move) -> "Event | None":
+    def _last(self, move: Transition) -> "Event | None":
         latest = select(Event).where(Event.project_id == self.id, Event.action == str(move)).order_by(Event.id.desc())
         return db.session.scalar(latest.limit(1))
 
-    def _hold_job(self, number: str, company_code: str) -> None:
+    def _reserve_job_number(self, number: str, company_code: str) -> None:
         self.spectrum_job_id, self.job_key, self.company_code = number, job_key(number), company_code
 
-    def _export_held(self) -> "Export | None":
+    def _lock_export(self) -> "Export | None":
         """The export as it is now, locked: its worker writes to it at any moment."""
         if self.export:
             db.session.refresh(self.export, with_for_update=True)
         return self.export
 
-    def _retire_export(self) -> None:
+    def _supersede_export(self) -> None:
         """The export so far is history: what holds from now on is another acceptance, or a link."""
         if self.export:
             self.export.current = False
             db.session.flush()
             db.session.expire(self, ["export"])
 
-    def _let_go_of_job(self) -> None:
+    def _release_job_number(self) -> None:
         self.spectrum_job_id = self.job_key = self.company_code = None
 
 
@@ -391,28 +423,28 @@ class Export(Leased, Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
     current: Mapped[bool] = mapped_column(default=True)  # the project's latest; the database allows one
     accepted_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    accepted_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    accepted_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     template_number: Mapped[str] = mapped_column(String(10))
     request: Mapped[list[list[str]]] = mapped_column(JSON)  # frozen: [element, value, source] in wire order
     step: Mapped[str] = mapped_column(String(40), default="")
-    sent_at: Mapped[datetime | None] = mapped_column(Moment)  # committed before AddJob is called
-    created_at: Mapped[datetime | None] = mapped_column(Moment)  # AddJob was answered "created", or it was found
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # committed before AddJob is called
+    created_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # AddJob was answered "created", or it was found
     copy_phases: Mapped[bool] = mapped_column(default=False)
     phases_done: Mapped[int] = mapped_column(default=0)
     phases_total: Mapped[int] = mapped_column(default=0)
-    looks: Mapped[int] = mapped_column(default=0)  # how often it was looked for in Spectrum and not found
+    checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
     resent: Mapped[bool] = mapped_column(default=False)
     cause: Mapped[str] = mapped_column(default="")
     messages: Mapped[list[list[str]]] = mapped_column(JSON, default=list)  # Spectrum's [element, text]
-    remarks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    warnings: Mapped[list[str]] = mapped_column("remarks", JSON, default=list)
     found: Mapped[dict[str, str] | None] = mapped_column(JSON)  # another job of that number, as Spectrum lists it
-    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     project: Mapped[Project] = relationship()
     accepted_by: Mapped[Person] = relationship()
 
     @classmethod
-    def lock_above(cls, row_id: int) -> "Project | None":
+    def lock_parent(cls, row_id: int) -> "Project | None":
         """Whoever decides about a project locks it before its export; so does a worker."""
         above = select(cls.project_id).where(cls.id == row_id).scalar_subquery()
         project = select(Project).where(Project.id == above).with_for_update()
@@ -430,7 +462,7 @@ class Export(Leased, Base):
         return timedelta(seconds=current_app.config["EXPORT_CHECK_SECONDS"]) * (10 if patient else 1)
 
     @classmethod
-    def longest_pause(cls) -> timedelta:
+    def max_delay(cls) -> timedelta:
         return max(cls.pause(patient=True), timedelta(hours=1))
 
     @property
@@ -443,7 +475,7 @@ class Export(Leased, Base):
         return {element: value for element, value, _source in self.request}
 
     @property
-    def phases_left(self) -> bool:
+    def phases_remaining(self) -> bool:
         return self.copy_phases and (not self.phases_total or self.phases_done < self.phases_total)
 
     def finish(self) -> None:

@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app
 
-from erp import Unreadable
+from erp import ReadError
 from extensions import db, writing
 from lib import json_log
-from models import Errand, Setting, utcnow
+from models import Setting, TaskRequest, utcnow
 from tasks import digest, erp_connection, exports, job_list
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
-ERRAND_LEASE = timedelta(minutes=15)
+TASK_LEASE = timedelta(minutes=15)
 PATIENCE = 10.0  # seconds that what is under way has to finish; gunicorn ends a worker after 25
 REFRESH_EVERY = {"hourly": timedelta(hours=1), "every-4-hours": timedelta(hours=4), "daily": timedelta(days=1)}
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 def start(app: Flask) -> None:
     """Begin to ask what is due, in threads beside whatever this process does."""
     global _scheduler
-    refrain = json_log.Refrain()
+    refrain = json_log.RateLimitedLog()
     _stopping.clear()
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that waits for the one before it is no news
     _scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
@@ -58,7 +58,7 @@ def stop() -> None:
             os._exit(0)  # the interpreter itself would wait for the thread that hangs
 
 
-def _in_app(app: Flask, work: Callable[[], None], refrain: json_log.Refrain) -> Callable[[], None]:
+def _in_app(app: Flask, work: Callable[[], None], refrain: json_log.RateLimitedLog) -> Callable[[], None]:
     def run() -> None:
         json_log.request_id.set(uuid.uuid4().hex[:12])
         with app.app_context():
@@ -82,12 +82,12 @@ def deliver_mails() -> None:
     digest.deliver_due(_stopping.is_set)
 
 
-def run_errands() -> None:
-    while not _stopping.is_set() and (claimed := Errand.claim(ERRAND_LEASE)):
+def run_task_requests() -> None:
+    while not _stopping.is_set() and (claimed := TaskRequest.claim(TASK_LEASE)):
         errand_id, token = claimed
-        asked = db.session.get_one(Errand, errand_id)
-        succeeded, answer = ERRANDS[asked.kind](asked.subject)
-        with Errand.held(errand_id, token, ERRAND_LEASE) as errand:
+        asked = db.session.get_one(TaskRequest, errand_id)
+        succeeded, answer = TASKS[asked.kind](asked.subject)
+        with TaskRequest.held(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
             errand.done()
 
@@ -98,7 +98,7 @@ def refresh_job_list() -> tuple[bool, str]:
         return False, NOT_SET_UP
     try:
         return True, job_list.refresh(erp)
-    except Unreadable as reading:
+    except ReadError as reading:
         return False, reading.cause
 
 
@@ -111,7 +111,7 @@ def test_connection() -> tuple[bool, str]:
     return passed, "\n".join([sentence, *(erp_connection.line(*finding) for finding in findings.items())])
 
 
-ERRANDS: dict[str, Callable[[str], tuple[bool, str]]] = {
+TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "refresh": lambda _subject: refresh_job_list(),
     "test connection": lambda _subject: test_connection(),
     "test mail": digest.send_test,
@@ -143,7 +143,7 @@ def beat() -> None:
 
 TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (run_exports, 1),
-    (run_errands, 1),
+    (run_task_requests, 1),
     (deliver_mails, 2),
     (digest.open_due_day, 60),
     (digest.raise_alarm, 60),

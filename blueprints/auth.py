@@ -8,7 +8,7 @@ from flask_login import current_user, login_user, logout_user
 from blueprints import resubmit
 from extensions import db
 from lib.formatting import exact, plural
-from models import LINKS, PASSWORD_LENGTH, Attempt, Person, utcnow
+from models import LINKS, PASSWORD_LENGTH, LoginAttempt, Person, utcnow
 from permissions import log_refusal, public, signed_in
 
 blueprint = Blueprint("auth", __name__)
@@ -36,7 +36,7 @@ def sign_in() -> Any:
     if person is None:
         log_refusal("no such email and password")
         return render_template("auth/login.html", email=email, kept=kept, error=WRONG), 422
-    Attempt.forget("sign-in", email)
+    LoginAttempt.forget("sign-in", email)
     db.session.commit()
     session.clear()
     login_user(person)
@@ -73,7 +73,7 @@ def ask_for_link() -> Any:
         return render_template("auth/forgot_password.html", email=email, error=refusal), 429
     person = Person.by_email(email)
     if person and person.active:
-        person.mail_link("reset", None)
+        person.send_link("reset", None)
     db.session.commit()  # the try was noted down either way, so that both take as long
     return render_template("auth/forgot_password.html", email=email, asked=True)
 
@@ -123,7 +123,7 @@ def change_password() -> Any:
         errors["password"] = TOO_SHORT
     if errors:
         return render_template("auth/account.html", errors=errors), 422
-    Attempt.forget("sign-in", person.email)
+    LoginAttempt.forget("sign-in", person.email)
     person.set_password(request.form["password"])
     person.note("set the password", person)
     db.session.commit()
@@ -144,7 +144,7 @@ def subscribe() -> Any:
 
 def _too_many(purpose: str, email: str) -> str | None:
     """Count this try; a sentence instead where too many came before it. Accounts that do not exist are counted too."""
-    until = Attempt.begin(purpose, email, request.remote_addr or "")
+    until = LoginAttempt.begin(purpose, email, request.remote_addr or "")
     if until is None:
         return None
     log_refusal(f"too many tries ({purpose})")
@@ -153,7 +153,7 @@ def _too_many(purpose: str, email: str) -> str | None:
 
 
 def _of_link(token: str) -> Person | None:
-    person = next((found for purpose in LINKS if (found := Person.of_link(token, purpose))), None)
+    person = next((found for purpose in LINKS if (found := Person.from_link_token(token, purpose))), None)
     if person and current_user.is_authenticated and current_user.id != person.id:
         abort(403, "This link was mailed to somebody else. If it is for you, sign out first and open it again.")
     return person

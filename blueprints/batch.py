@@ -8,7 +8,7 @@ from flask import flash, redirect, render_template, request
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db
-from models import Refused
+from models import NotAllowed
 from permissions import LARGEST_ID
 
 
@@ -38,7 +38,7 @@ def attempt(title: str, act: Callable[[], str], taken: Callable[[], str], addres
     try:
         sentence = act()
         db.session.commit()
-    except Refused as refusal:
+    except NotAllowed as refusal:
         db.session.rollback()
         return Result(str(refusal), worked=False, title=title, address=address)
     except IntegrityError:  # somebody else was first

@@ -75,7 +75,7 @@ def _moments() -> dict[str, str | None]:
     moments = {
         "last_tick": beat and beat.at,
         "last_mail": db.session.scalar(select(func.max(Delivery.sent_at))),
-        "oldest_due_export": db.session.scalar(select(func.min(Export.due_at)).where(Export.time_has_come(now))),
+        "oldest_due_export": db.session.scalar(select(func.min(Export.due_at)).where(Export.due(now))),
     }
     contact = Setting.read(Setting.CONTACT, {}).get("at")
     return {"last_contact_with_spectrum": contact} | {name: at and at.isoformat() for name, at in moments.items()}

@@ -30,7 +30,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Answer:
+class WriteResult:
     """The end of a write. `cause` is one plain sentence for a person, "" when created."""
 
     outcome: Outcome
@@ -39,14 +39,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Listing:
+class ReadResult:
     """Rows that were read, values trimmed; not `complete` where there are more than came back."""
 
     rows: list[dict[str, str]]
     complete: bool
 
 
-class Unreadable(Exception):
+class ReadError(Exception):
     """A read that gave nothing to rely on. Its outcome is never CREATED."""
 
     def __init__(self, outcome: Outcome, cause: str) -> None:
@@ -62,21 +62,21 @@ class ERP(Protocol):
     "C" complete ones. Values go by element, as the field tables name them.
     """
 
-    def add_job(self, values: Mapping[str, str]) -> Answer:
+    def add_job(self, values: Mapping[str, str]) -> WriteResult:
         """Create one job."""
 
-    def add_phase(self, values: Mapping[str, str]) -> Answer:
+    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
         """Add one phase to a job, or update it where the job has it."""
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> Listing:
+    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
         """Read jobs with what a job is compared by (phone, price type, contract)."""
 
     def job_details(
         self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> Listing:
+    ) -> ReadResult:
         """Read jobs with who runs them and how they are taxed."""
 
-    def phases(self, job_number: str) -> Listing:
+    def phases(self, job_number: str) -> ReadResult:
         """Read the phases of one job."""
 
     def probe(self, service: str) -> str | None:

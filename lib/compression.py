@@ -14,7 +14,7 @@ from werkzeug.security import safe_join
 
 from permissions import public
 
-FOR_GOOD = "public, max-age=31536000, immutable"
+IMMUTABLE = "public, max-age=31536000, immutable"
 SMALLEST = 1000  # bytes; below it packing saves nothing worth the while
 PAGE_LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
 
@@ -50,7 +50,7 @@ def static(filename: str) -> Response:
         response.content_encoding = "gzip"
     response.vary.add("Accept-Encoding")
     response.set_etag(file.version + ("-gzip" if packed else ""))
-    response.headers["Cache-Control"] = FOR_GOOD if request.args.get("v") == file.version else "no-cache"
+    response.headers["Cache-Control"] = IMMUTABLE if request.args.get("v") == file.version else "no-cache"
     response.make_conditional(request)
     return response
 

@@ -22,7 +22,7 @@ log = logging.getLogger("countersign.request")
 work_log = logging.getLogger("countersign.work")
 
 
-class Lines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """A record as one line of JSON; `facts` given as extra come along."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -37,7 +37,7 @@ class Lines(logging.Formatter):
 def set_up() -> None:
     """Write lines to standard error from here on; for processes that serve, not for commands."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonFormatter())
     logging.getLogger().addHandler(handler)
     logging.getLogger("countersign").setLevel(logging.INFO)
 
@@ -69,7 +69,7 @@ def end_request(response: Response) -> Response:
     return response
 
 
-class Refrain:
+class RateLimitedLog:
     """What fails again and again: said with its cause, then once a minute while it lasts, and once when it is over."""
 
     def __init__(self) -> None:

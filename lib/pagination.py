@@ -20,7 +20,7 @@ MANY = 1000  # of what a search found, nobody counts more
 
 
 @dataclass(frozen=True)
-class Query:
+class ListParams:
     """What an address asks for, as far as it makes sense."""
 
     q: str
@@ -31,7 +31,7 @@ class Query:
     before: int  # the id of the row that begins the next page
 
     @classmethod
-    def of(cls, args: Mapping[str, str], sorts: Container[str] = (), ages: Container[str] = ()) -> "Query":
+    def of(cls, args: Mapping[str, str], sorts: Container[str] = (), ages: Container[str] = ()) -> "ListParams":
         sort, age = args.get("sort", ""), args.get("age", "")
         return cls(
             q=args.get("q", "").replace("\0", "").strip()[:100],
@@ -59,7 +59,7 @@ class Page:
 
     rows: Sequence[Any]
     total: int | None
-    query: Query
+    query: ListParams
     has_next: bool
 
     @property
@@ -113,7 +113,7 @@ Read = Callable[[Select[Any], Values], Sequence[Any]]
 
 
 @dataclass(frozen=True)
-class Listing:
+class PagedQuery:
     """A list in its order, as statements; what they are asked with comes as values.
 
     To make a statement takes longer than to run it, so whoever shows a list all day keeps its listing.
@@ -123,7 +123,7 @@ class Listing:
     order: Order
     counted: Select[Any] | None = None  # as many rows, where those are found more cheaply
 
-    def page(self, query: Query, total: int | None, read: Read, values: Values) -> Page:
+    def page(self, query: ListParams, total: int | None, read: Read, values: Values) -> Page:
         """The page that the query asks for, as `read` makes its rows; `total` as `count` says it."""
         if query.page > 1 and not (query.after or query.before):
             query = self._by_number(query, total, values)
@@ -135,7 +135,7 @@ class Listing:
             return self.page(replace(query, page=1, after=0, before=0), total, read, values)
         return Page(found[PER_PAGE - 1 :: -1] if query.before else found[:PER_PAGE], total, query, more)
 
-    def _by_number(self, query: Query, total: int | None, values: Values) -> Query:
+    def _by_number(self, query: ListParams, total: int | None, values: Values) -> ListParams:
         """The query with the row that ends the page before, where somebody typed a page's number; at most the last."""
         page = query.page if total is None else min(query.page, max(1, -(-total // PER_PAGE)))
         skipped = (page - 1) * PER_PAGE

@@ -66,7 +66,7 @@ def said(error: DBAPIError) -> str:
     return str(error.orig).partition("\n")[0].rstrip(".")
 
 
-def stays_out_of_use(error: DBAPIError) -> bool:
+def is_permanent(error: DBAPIError) -> bool:
     """Whether waiting would not help."""
     return any(re.search(pattern, said(error), re.IGNORECASE) for pattern in OUT_OF_USE)
 

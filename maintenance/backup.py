@@ -21,7 +21,7 @@ from extensions import db, writing
 from lib import schema_version
 from lib.formatting import local
 from maintenance.dump import BackupError, engine_of, kind_of
-from models import Delivery, DigestDay, Errand, Export, MailOutcome, Person, Setting, utcnow
+from models import Delivery, DigestDay, Export, MailOutcome, Person, Setting, TaskRequest, utcnow
 
 migrate = Migrate(render_as_batch=True)
 OURS = {"alembic_version", "project", "export", "event", "setting"}
@@ -37,14 +37,14 @@ def save(file: Path) -> None:
         )
     _refuse_target(file)
     try:
-        with whole_or_not(file) as partial:
+        with atomic_write(file) as partial:
             kind_of(_url()).copy_out(_url(), partial)
     except OSError as error:
         raise BackupError(f"{file} can not be written: {error.strerror}.") from None
 
 
 @contextmanager
-def whole_or_not(file: Path) -> Iterator[Path]:
+def atomic_write(file: Path) -> Iterator[Path]:
     """Where to write what takes the file's place once it is complete: not a link's, but that of what it leads to.
 
     Raises OSError, and BackupError for the database itself, which would be cut off from who uses it.
@@ -92,28 +92,28 @@ def restore(file: Path) -> Path | None:
         if not opened.read(16).startswith(kind.MARK):
             raise BackupError(f"{file} is not a backup of Countersign on {kind.NAME}.")
     with kind.beside(url, file) as proving:
-        _prove(file, proving)
+        _validate(file, proving)
         kept = _keep_present(file, url)
         db.engine.dispose()
         kind.put_in_place(proving, url)
     return kept
 
 
-def put_back(file: Path) -> None:
+def undo_upgrade(file: Path) -> None:
     """Undo what was done to the database since the file was saved right before. Raises BackupError.
 
     For an upgrade that is taken back: nothing went out meanwhile, so nothing has to wait, and the file was made by
     the very database, so it is not proven again.
     """
     db.engine.dispose()
-    kind_of(_url()).put_back(file, _url())
+    kind_of(_url()).undo_upgrade(file, _url())
 
 
-def _prove(file: Path, proving: URL) -> None:
+def _validate(file: Path, proving: URL) -> None:
     """Refuse what can not be ours; bring the rest to date and make it safe to start from."""
     _refuse_strangers(file, proving)
     with brought_to_date(proving):
-        make_safe()
+        pause_after_restore()
 
 
 @contextmanager
@@ -145,14 +145,14 @@ def _refuse_strangers(file: Path, proving: URL) -> None:
         raise BackupError(f"{file} is of a newer Countersign than this one. Install that one first.")
 
 
-def make_safe() -> None:
+def pause_after_restore() -> None:
     """Nothing goes out until somebody resumes; what may have happened after the backup is taken as having happened."""
     with writing():
         Setting.write(Setting.PAUSED, {"by": BY, "at": utcnow().isoformat()})
         Setting.write(Setting.RESTORED, {"at": utcnow().isoformat()})
         db.session.merge(DigestDay(day=local(utcnow()).date()))
-        db.session.execute(update(Person).values(epoch=Person.epoch + 1))
-        for work in (Export, Delivery, Errand):
+        db.session.execute(update(Person).values(session_version=Person.session_version + 1))
+        for work in (Export, Delivery, TaskRequest):
             db.session.execute(update(work).values(token=None, lease_until=None))
         under_way = update(Export).where(Export.due_at <= utcnow() + timedelta(days=1), Export.sent_at.is_(None))
         db.session.execute(under_way.values(sent_at=utcnow()))  # so each is looked for before it is sent

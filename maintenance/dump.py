@@ -79,7 +79,7 @@ class Sqlite:
         cls._copy(Path(proving.database or ""), Path(url.database or ""))
 
     @classmethod
-    def put_back(cls, file: Path, url: URL) -> None:
+    def undo_upgrade(cls, file: Path, url: URL) -> None:
         """Exactly what is in the file."""
         cls._copy(file, Path(url.database or ""))
 
@@ -135,7 +135,7 @@ class Postgresql:
             cls._run("pg_restore", url, "--no-owner", "--clean", "--if-exists", "--single-transaction", str(proven))
 
     @classmethod
-    def put_back(cls, file: Path, url: URL) -> None:
+    def undo_upgrade(cls, file: Path, url: URL) -> None:
         """Exactly what is in the file, and nothing that came after it."""
         with engine_of(url) as engine, engine.begin() as connection:
             connection.execute(text(EMPTY))

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 
 from erp.spectrum.mapping import (
     CREDENTIALS,
-    Line,
+    FieldValue,
     compose,
     from_project,
     from_template,
@@ -51,7 +51,7 @@ SUGGESTED = {"customer": Job.customer_code, "division": Job.division, "cost_cent
 
 
 @dataclass
-class Acceptance:
+class AcceptForm:
     """One accept form, filled: texts by field name, the template, and what is wrong, by field name."""
 
     project: Project
@@ -60,7 +60,7 @@ class Acceptance:
     errors: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[FieldValue]:
         """Every value that Spectrum will receive, with where it comes from."""
         typed = {element: self.typed[name] for name, element in FIELDS.items()}
         if self.template is None:
@@ -69,14 +69,14 @@ class Acceptance:
         return compose(self.project.information, self.template.row, typed, settings)
 
     @property
-    def verdict(self) -> job_numbers.Verdict:
+    def verdict(self) -> job_numbers.NumberCheck:
         """Whether the Spectrum Job ID is free."""
-        return job_numbers.look_up(self.typed["job_number"], self.project)
+        return job_numbers.check(self.typed["job_number"], self.project)
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
         """The codes that Spectrum's jobs have, by field name."""
-        open_jobs = Job.gone_at.is_(None)
+        open_jobs = Job.removed_at.is_(None)
         return {
             name: list(db.session.scalars(select(column).where(open_jobs, column != "").distinct().order_by(column)))
             for name, column in SUGGESTED.items()
@@ -106,7 +106,7 @@ class Acceptance:
         return not self.errors
 
 
-def begin(project: Project, given: Iterable[str] = ()) -> Acceptance:
+def begin(project: Project, given: Iterable[str] = ()) -> AcceptForm:
     """The form as it opens: from the project and the only template there is, or with the values of a failed export.
 
     `given` are the job numbers that other rows of the same form got.
@@ -114,20 +114,20 @@ def begin(project: Project, given: Iterable[str] = ()) -> Acceptance:
     if project.export:
         values = project.export.values
         typed = {name: values.get(element, "") for name, element in FIELDS.items()}
-        return Acceptance(project, _offered(project.export.template_number), typed)
+        return AcceptForm(project, _offered(project.export.template_number), typed)
     start = {"job_number": job_numbers.begin(project, given), "job_name": shorten(project.name)}
     template = _only_one()
-    return Acceptance(project, template, dict.fromkeys(FIELDS, "") | start | _starting_values(template))
+    return AcceptForm(project, template, dict.fromkeys(FIELDS, "") | start | _starting_values(template))
 
 
-def read(project: Project, form: Mapping[str, str]) -> Acceptance:
+def read(project: Project, form: Mapping[str, str]) -> AcceptForm:
     """The form as it was filled. Where another template was chosen since, values that nobody touched follow it."""
     typed = {name: " ".join(form.get(name, "").split()) for name in FIELDS}
     template, shown = _offered(form.get("template", "")), form.get("template_shown", "")
     if template is not None and template.number != shown:
         before, after = (_starting_values(job) for job in (Job.by_number(shown), template))
         typed |= {name: after[name] for name in after if typed[name] == before[name]}
-    return Acceptance(project, template, typed)
+    return AcceptForm(project, template, typed)
 
 
 # --- many under one template: what stands in OWN is each project's, the rest is said once ---
@@ -135,22 +135,22 @@ def read(project: Project, form: Mapping[str, str]) -> Acceptance:
 OWN = ("job_number", "job_name")
 
 
-def begin_many(projects: Iterable[Project]) -> list[Acceptance]:
+def initial_many(projects: Iterable[Project]) -> list[AcceptForm]:
     """A form for each project as it opens, each with a number of its own."""
-    forms: list[Acceptance] = []
+    forms: list[AcceptForm] = []
     for project in projects:
         forms.append(begin(project, [form.typed["job_number"] for form in forms]))
     return forms
 
 
-def read_many(projects: Sequence[Project], form: Mapping[str, str]) -> list[Acceptance]:
+def from_form_many(projects: Sequence[Project], form: Mapping[str, str]) -> list[AcceptForm]:
     """A form for each project as they were filled; a project's own fields end in `-<id>`."""
     shared = dict(form)
     own = ({name: form.get(f"{name}-{project.id}", "") for name in OWN} for project in projects)
     return [read(project, shared | fields) for project, fields in zip(projects, own, strict=True)]
 
 
-def check_many(forms: Sequence[Acceptance]) -> bool:
+def check_many(forms: Sequence[AcceptForm]) -> bool:
     """Fill each form's errors, also where two of them ask for one number; True when there are none."""
     keys = [job_key(form.typed["job_number"]) for form in forms]
     for form, key in zip(forms, keys, strict=True):

@@ -8,11 +8,11 @@ from sqlalchemy import or_, select
 from erp.spectrum.abbreviations import shorten
 from erp.spectrum.mapping import LABELS, differences, from_project, job_key
 from extensions import db
-from models import MOVES, Job, Move, Project
+from models import TRANSITIONS, Job, Project, Transition
 
 
 @dataclass(frozen=True)
-class Compared:
+class FieldComparison:
     """One value of both sides, as a person reads it."""
 
     label: str
@@ -21,12 +21,12 @@ class Compared:
     differs: bool
 
 
-def compare(project: Project, job: Job) -> list[Compared]:
+def compare(project: Project, job: Job) -> list[FieldComparison]:
     """The project and the job side by side, as far as Spectrum lists it."""
     here = {"Job_Number": project.number, "Job_Description": project.name} | from_project(project.information)
     differing = {label for label, _, _ in differences(here, job.row)}
     return [
-        Compared(LABELS[element], value, job.row.get(element, ""), LABELS[element] in differing)
+        FieldComparison(LABELS[element], value, job.row.get(element, ""), LABELS[element] in differing)
         for element, value in here.items()
         if element in job.row
     ]
@@ -35,11 +35,11 @@ def compare(project: Project, job: Job) -> list[Compared]:
 def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
     """The project that each job seems to be, by job key: the one that a CSV said it is, else the one of its number."""
     keys = [job.key for job in jobs]
-    seems = or_(Project.number_key.in_(keys), Project.presumed_job_key.in_(keys))
-    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(MOVES[Move.LINK][0]))
+    seems = or_(Project.number_key.in_(keys), Project.suggested_job_key.in_(keys))
+    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(TRANSITIONS[Transition.LINK][0]))
     found = db.session.scalars(free).all()
-    by_number = {project.number_key: project for project in found if not project.presumed_job_key}
-    return by_number | {project.presumed_job_key: project for project in found if project.presumed_job_key}
+    by_number = {project.number_key: project for project in found if not project.suggested_job_key}
+    return by_number | {project.suggested_job_key: project for project in found if project.suggested_job_key}
 
 
 def resembling(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
@@ -54,7 +54,7 @@ def resembling(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project
 
 def job_of(project: Project) -> Job | None:
     """The job that a project seems to be."""
-    return Job.by_number(project.presumed_job_key or project.number)
+    return Job.by_number(project.suggested_job_key or project.number)
 
 
 def problem(number: str, project: Project) -> str:
@@ -64,7 +64,7 @@ def problem(number: str, project: Project) -> str:
         return "Enter the Spectrum Job ID of the job that this project is."
     if job is None:
         return f"Spectrum's job list has no job {number}. Refresh the job list if the job is new."
-    if job.gone_at:
+    if job.removed_at:
         return f"Spectrum does not list job {job.number} any more."
     if job.is_template:
         return f"{job.title} is a job template."

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, literal, select
 from sqlalchemy.orm import outerjoin
 
-from erp.spectrum.mapping import job_id_problem, job_key
+from erp.spectrum.mapping import job_key, job_number_problem
 from extensions import db
 from lib.formatting import local
-from models import Job, Move, Project, Setting, utcnow
+from models import Job, Project, Setting, Transition, utcnow
 
 TWICE = "Another row has this number too. Enter another one."
 _PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
@@ -31,12 +31,12 @@ def pattern_problem(pattern: str) -> str | None:
         return "The pattern needs one run of #, the counter, such as in YY-###."
     if "".join(_PARTS.findall(pattern)) != pattern:
         return "The pattern may hold YY or YYYY for the year, # for the counter, letters, digits, dots and dashes."
-    if problem := job_id_problem(_number(pattern, date(2026, 1, 1), 1)):
+    if problem := job_number_problem(_number(pattern, date(2026, 1, 1), 1)):
         return f"Its numbers would not do. {problem}"
     return None
 
 
-def fits(pattern: str, number: str) -> bool:
+def matches(pattern: str, number: str) -> bool:
     """Whether the number is one of the pattern's, of whatever year."""
     of_any_year = {"YYYY": "[0-9]{4}", "YY": "[0-9]{2}"}
     parts = (of_any_year.get(part) or _matching(part, part) for part in _PARTS.findall(pattern))
@@ -76,7 +76,7 @@ def _matching(part: str, written: str) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class NumberCheck:
     """Whether a number is free, as a sentence; where not, the next one that is, and Spectrum's job to link to."""
 
     free: bool
@@ -85,21 +85,21 @@ class Verdict:
     job: Job | None = None
 
 
-def look_up(number: str, project: Project, given: Collection[str] = ()) -> Verdict:
+def check(number: str, project: Project, given: Collection[str] = ()) -> NumberCheck:
     """What is known about a number that a project is to get. `given` are the numbers of other rows of the same form."""
-    if problem := job_id_problem(number):
-        return Verdict(False, problem, suggested(project, given))
+    if problem := job_number_problem(number):
+        return NumberCheck(False, problem, suggested(project, given))
     if job_key(number) in map(job_key, given):
-        return Verdict(False, TWICE, suggested(project, given))
+        return NumberCheck(False, TWICE, suggested(project, given))
     holder, job = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
     if holder:
         sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
-        return Verdict(False, sentence, suggested(project, given))
-    if job and not job.gone_at:
-        linkable = job if project.allows(Move.LINK) else None
+        return NumberCheck(False, sentence, suggested(project, given))
+    if job and not job.removed_at:
+        linkable = job if project.allows(Transition.LINK) else None
         sentence = f"Spectrum already has job {job.title} ({job.status_word}). Enter another Spectrum Job ID."
-        return Verdict(False, sentence, suggested(project, given), linkable)
-    return Verdict(True, f"{number} is free.")
+        return NumberCheck(False, sentence, suggested(project, given), linkable)
+    return NumberCheck(True, f"{number} is free.")
 
 
 @cache
@@ -142,5 +142,5 @@ def _begins(key: Any, beginning: str) -> Any:
 def begin(project: Project, given: Iterable[str] = ()) -> str:
     """The number that a project's accept form begins with: its own where it will do, else the next by the pattern."""
     own, pattern = project.number.strip(), Setting.read(Setting.PATTERN, "")
-    will_do = not job_id_problem(own) and (not pattern or fits(pattern, own))
+    will_do = not job_number_problem(own) and (not pattern or matches(pattern, own))
     return own if will_do else suggested(project, given)

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import Select, and_, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from erp.spectrum.mapping import job_id_problem, job_key
+from erp.spectrum.mapping import job_key, job_number_problem
 from extensions import db
 from lib.formatting import plural
 from models import EDITABLE, INFORMATION, Event, Export, Person, Project, Status, search_text
@@ -108,7 +108,7 @@ def _batches(lines: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _row(line: Mapping[str, Any], by_id: int | None) -> dict[str, Any]:
     """A new project, as `Project.create` would have kept it."""
     own = {column: line[column] for column in (*INFORMATION, "active")}
-    keys = {"number_key": job_key(line["number"]), "presumed_job_key": job_key(line["spectrum_job_id"]) or None}
+    keys = {"number_key": job_key(line["number"]), "suggested_job_key": job_key(line["spectrum_job_id"]) or None}
     return own | keys | {"version": 1, "created_by_id": by_id, "search_text": search_text(own)}
 
 
@@ -177,7 +177,7 @@ def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str
     values, errors = check_information({column: typed[column] for column in INFORMATION})
     if typed["active"].casefold() not in SWITCH:
         errors["active"] = "active must be yes or no."
-    if typed["spectrum_job_id"] and (problem := job_id_problem(typed["spectrum_job_id"])):
+    if typed["spectrum_job_id"] and (problem := job_number_problem(typed["spectrum_job_id"])):
         errors["spectrum_job_id"] = problem
     problems = [(sentence, _quote(typed[column])) for column, sentence in errors.items()]
     active = SWITCH.get(typed["active"].casefold())
@@ -240,11 +240,11 @@ def _cells(row: Any) -> list[str]:
 
 def _csv(lines: Iterable[Iterable[str]]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([guarded(cell) for cell in line] for line in lines)
+    csv.writer(text).writerows([escape_formula(cell) for cell in line] for line in lines)
     return text.getvalue()
 
 
-def guarded(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """The cell as a spreadsheet takes it for text, never for a formula."""
     return f"'{cell}" if FORMULA.match(cell) else cell
 

@@ -18,8 +18,8 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import join, outerjoin
 
 from extensions import db
-from lib.pagination import Listing, Order, Values
-from models import ORDERS, Export, Job, Person, Project, Standing, Status
+from lib.pagination import Order, PagedQuery, Values
+from models import ORDERS, Export, Job, Person, Project, ProjectState, Status
 
 kept = lru_cache(maxsize=256)  # shapes
 waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # what was linked was perhaps never sent
@@ -73,7 +73,7 @@ AGES = {
 
 
 @dataclass(slots=True)
-class Line(Standing):
+class ProjectRow(ProjectState):
     """A project as a list shows it."""
 
     id: int
@@ -88,7 +88,7 @@ class Line(Standing):
     version: int
     sent_by_id: int | None
     spectrum_job_id: str | None
-    presumed_job_key: str | None
+    suggested_job_key: str | None
     export_id: int | None
     job_id: int | None
     export: Export | None = None
@@ -96,14 +96,14 @@ class Line(Standing):
 
 
 TOLD = or_(  # of a project's export there is something to say in a list
-    *(Project.status != Status.SYNCED, Export.due_at.is_not(None), cast(Export.remarks, String) != "[]"),
+    *(Project.status != Status.SYNCED, Export.due_at.is_not(None), cast(Export.warnings, String) != "[]"),
     and_(Export.copy_phases, or_(Export.phases_total == 0, Export.phases_done < Export.phases_total)),
 )
-ASTRAY = or_(Job.gone_at.is_not(None), Job.status_code == "C")
+ASTRAY = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    Project.presumed_job_key,
+    Project.suggested_job_key,
 ]
 BESIDE: list[Any] = [
     select(Export.id).where(Export.project_id == Project.id, Export.current, TOLD).scalar_subquery(),
@@ -111,9 +111,9 @@ BESIDE: list[Any] = [
 ]
 
 
-def lines(statement: Select[Any], values: Values) -> list[Line]:
+def lines(statement: Select[Any], values: Values) -> list[ProjectRow]:
     """What a statement of projects finds, with the exports and jobs that there is something to say about."""
-    found = [Line(*row) for row in db.session.connection().execute(statement, values).all()]
+    found = [ProjectRow(*row) for row in db.session.connection().execute(statement, values).all()]
     exports = _by_id(Export, [line.export_id for line in found if line.export_id])
     jobs = _by_id(Job, [line.job_id for line in found if line.job_id])
     for line in found:
@@ -129,7 +129,7 @@ def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
 
 
 @kept
-def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> Listing:
+def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> PagedQuery:
     """The projects in these statuses, or in all, of that age, that have so many words in their text.
 
     Where they are `most` of all projects, they are met on the way through all, if those are kept in that order.
@@ -137,24 +137,24 @@ def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words:
     rows = _rows(WITH_SENDER, statuses, age, words)
     if statuses:
         rows = rows.where(_stands(statuses, planned=not (most and sort.removeprefix("-") in KEPT_FOR_ALL)))
-    return Listing(rows, _order_of_projects(statuses, up, sort))
+    return PagedQuery(rows, _order_of_projects(statuses, up, sort))
 
 
 @kept
-def found(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> Listing:
+def found(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> PagedQuery:
     """The same by one of SQLite's indexes: what that finds is put in order. `words` are too short for it."""
     index = SEARCH_QUEUE if statuses == QUEUE else SEARCH_ALL
     matches = sql(f"{index.name} MATCH :quoted")
     source = outerjoin(join(index, Project, Project.id == index.c.rowid), Person, Project.sent_by_id == Person.id)
     rows = _rows(source, statuses, age, words).where(matches)
     if statuses not in (QUEUE, ()):
-        return Listing(rows.where(_stands(statuses, planned=False)), _order_of_projects(statuses, up, sort))
+        return PagedQuery(rows.where(_stands(statuses, planned=False)), _order_of_projects(statuses, up, sort))
     counted = None if age or words else select(index.c.rowid).where(matches)
-    return Listing(rows, _order_of_projects(statuses, up, sort), counted)
+    return PagedQuery(rows, _order_of_projects(statuses, up, sort), counted)
 
 
 @kept
-def met(sort: str, age: str, words: int) -> Listing:
+def met(sort: str, age: str, words: int) -> PagedQuery:
     """Of the open queue, what its index finds, but met on the way through the queue."""
     in_index = Project.id.in_(select(SEARCH_QUEUE.c.rowid).where(sql(f"{SEARCH_QUEUE.name} MATCH :quoted")))
     listing = projects(QUEUE, True, sort, age, words)
@@ -162,10 +162,10 @@ def met(sort: str, age: str, words: int) -> Listing:
 
 
 @kept
-def jobs(slug: str, sort: str, words: int) -> Listing:
+def jobs(slug: str, sort: str, words: int) -> PagedQuery:
     """Spectrum's jobs of a filter that have so many words in their text."""
     rows = jobs_of(slug).where(*has(Job.search_text, words))
-    return Listing(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
+    return PagedQuery(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
 
 
 def jobs_of(slug: str) -> Select[Any]:
@@ -173,7 +173,7 @@ def jobs_of(slug: str) -> Select[Any]:
     listed = select(Job).where(Job.archived.is_(slug == "archived"))
     if slug == "archived":
         return listed
-    return listed.where(Job.gone_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
+    return listed.where(Job.removed_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
 
 
 def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:

@@ -6,7 +6,7 @@ It warns and never forbids: accounting decides. What the approver chooses is not
 from collections.abc import Mapping
 from typing import Any
 
-from erp.spectrum.mapping import from_project, job_id_problem, parameters, problems, shorten
+from erp.spectrum.mapping import from_project, job_number_problem, parameters, problems, shorten
 
 # a project's columns, and the AddJob element that each one fills as it is
 ELEMENTS = {
@@ -38,6 +38,6 @@ def altered(information: Mapping[str, Any]) -> dict[str, str]:
         said["name"] = (
             f"Spectrum takes {NAME_LENGTH} characters. Accounting shortens it, to “{shorten(name)}” or otherwise."
         )
-    if problem := job_id_problem(information["number"]):
+    if problem := job_number_problem(information["number"]):
         said["number"] = f"Accounting chooses another number for Spectrum. {problem}"
     return said

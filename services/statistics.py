@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from extensions import db
 from lib.formatting import age, local, plural
-from models import Event, Move, Project, Status, utcnow
+from models import Event, Project, Status, Transition, utcnow
 from services import project_queries, worklist
 
 WEEKS = 8
@@ -33,20 +33,20 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Glance:
+class Statistics:
     waiting: list[Bar]
     decided: list[Bar]
     taken: list[Bar]
 
 
-def figures() -> Glance:
+def figures() -> Statistics:
     """The three rows of bars, as of now."""
     weeks = _weeks()
     spans = _decided_since(weeks[0])
     counts = [float(len(spans[week])) for week in weeks]
     medians = [median(spans[week]) if spans[week] else 0.0 for week in weeks]
     said = [age(timedelta(seconds=each)) if each else "nothing decided" for each in medians]
-    return Glance(
+    return Statistics(
         waiting=_waiting(),
         decided=_bars(weeks, [plural(int(count), "project") for count in counts], counts),
         taken=_bars(weeks, said, medians),
@@ -86,10 +86,10 @@ def _weeks() -> list[date]:
 def _decided_since(day: date) -> dict[date, list[float]]:
     """How long each decision took in seconds, from when the project was sent last, by the Monday of its week."""
     sent = aliased(Event)
-    before = (sent.project_id == Event.project_id, sent.action == str(Move.SEND), sent.id < Event.id)
+    before = (sent.project_id == Event.project_id, sent.action == str(Transition.SEND), sent.id < Event.id)
     sent_at = select(func.max(sent.at)).where(*before).scalar_subquery()
     beginning = datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)
-    decisions = Event.action.in_((str(Move.ACCEPT), str(Move.REJECT)))
+    decisions = Event.action.in_((str(Transition.ACCEPT), str(Transition.REJECT)))
     spans: dict[date, list[float]] = defaultdict(list)
     for at, sent_last in db.session.execute(select(Event.at, sent_at).where(decisions, Event.at >= beginning)):
         decided = local(at).date()

@@ -11,8 +11,8 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import pagination
-from lib.pagination import Page, Query
-from models import Project, Status, Tally, utcnow
+from lib.pagination import ListParams, Page
+from models import Counter, Project, Status, utcnow
 from services import project_queries
 from services.project_queries import AGES, QUEUE
 
@@ -78,20 +78,20 @@ DEFAULT = "ready-to-export"
 PASSED = 0.1  # of what it takes to look a row up, to pass one on the way
 
 
-def query_of(args: Mapping[str, str]) -> Query:
+def query_of(args: Mapping[str, str]) -> ListParams:
     """What the address of a list asks for."""
-    return Query.of(args, {*project_queries.PROJECT_SORTS, *project_queries.JOB_SORTS}, AGES)
+    return ListParams.of(args, {*project_queries.PROJECT_SORTS, *project_queries.JOB_SORTS}, AGES)
 
 
 def counts() -> dict[str, int]:
     """How many rows each filter holds, by slug."""
-    of_jobs = Tally.remembered("counts of jobs", _count_jobs)
+    of_jobs = Counter.cached("counts of jobs", _count_jobs)
     return {slug: _held(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
 
 
 def _held(statuses: tuple[Status, ...]) -> int:
     """How many projects have one of these statuses, or any."""
-    return sum(Tally.read().get(status, 0) for status in statuses or Status)
+    return sum(Counter.read().get(status, 0) for status in statuses or Status)
 
 
 def _count_jobs() -> dict[str, int]:
@@ -103,7 +103,7 @@ def _count_jobs() -> dict[str, int]:
 # --- a page ---------------------------------------------------------------------------------------------------------
 
 
-def page_of(shown: Filter, query: Query) -> Page:
+def page_of(shown: Filter, query: ListParams) -> Page:
     """One page of a filter's list."""
     if not shown.lists_jobs:
         return _page_of_projects(shown.statuses, shown.oldest_first, query)
@@ -112,12 +112,12 @@ def page_of(shown: Filter, query: Query) -> Page:
     return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], pagination.objects(), values)
 
 
-def all_projects(query: Query) -> Page:
+def all_projects(query: ListParams) -> Page:
     """One page of every project, newest first."""
     return _page_of_projects((), False, replace(query, age=""))
 
 
-def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: Query) -> Page:
+def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListParams) -> Page:
     """One page of the projects in these statuses, or in all.
 
     What a search finds few of is put in order; what it finds many of is met on the way soon. In a list which is but a
@@ -140,7 +140,7 @@ def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: Query) -> P
     return listing.page(query, total, project_queries.lines, values)
 
 
-def every_project(query: Query) -> Select[Any]:
+def every_project(query: ListParams) -> Select[Any]:
     """All projects that the search finds, in the order in which they came, for a file."""
     words = project_queries.words_of(query.q)
     found = select(Project).where(*project_queries.has(Project.search_text, len(words)))

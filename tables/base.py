@@ -23,7 +23,7 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-class Moment(TypeDecorator[datetime]):
+class UTCDateTime(TypeDecorator[datetime]):
     """A point in time, kept in UTC; SQLite forgets the zone, so it is put back when read."""
 
     impl = SqlDateTime(timezone=True)
@@ -36,12 +36,12 @@ class Moment(TypeDecorator[datetime]):
         return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
-def plain_enum(kind: type[enum.Enum]) -> SqlEnum:
+def string_enum(kind: type[enum.Enum]) -> SqlEnum:
     """An enum kept as the plain string a person sees, so that a new member needs no migration."""
     return SqlEnum(kind, native_enum=False, length=40, values_callable=lambda members: [str(m.value) for m in members])
 
 
-class Refused(Exception):
+class NotAllowed(Exception):
     """A move that the rules do not allow now; the message is a sentence for the person who tried."""
 
 
@@ -53,25 +53,25 @@ class Leased:
     """A row that is work: due at a time, and held by one worker at a time under a token with a lease."""
 
     id: Mapped[int]
-    due_at: Mapped[datetime | None] = mapped_column(Moment, index=True)  # None: nothing is to be done
+    due_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)  # None: nothing is to be done
     token: Mapped[str | None] = mapped_column(String(32))
-    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     @classmethod
-    def longest_pause(cls) -> timedelta:
+    def max_delay(cls) -> timedelta:
         """How far ahead it is ever laid down; what is due later was written before the clock was set back."""
         return timedelta(0)
 
     @classmethod
-    def time_has_come(cls, now: datetime) -> Any:
+    def due(cls, now: datetime) -> Any:
         """Said in a way that the index on `due_at` leads past a million rows that are done, in the order of claims."""
-        not_yet = and_(cls.due_at > now, cls.due_at <= now + cls.longest_pause())
+        not_yet = and_(cls.due_at > now, cls.due_at <= now + cls.max_delay())
         return and_(cls.due_at.is_not(None), not_(not_yet))
 
     @classmethod
     def is_due(cls, now: datetime, lease: timedelta) -> Any:
         free = or_(cls.lease_until.is_(None), cls.lease_until <= now, cls.lease_until > now + lease)
-        return and_(cls.time_has_come(now), free)
+        return and_(cls.due(now), free)
 
     @classmethod
     def claim(cls, lease: timedelta, *only: Any) -> tuple[int, str] | None:
@@ -97,7 +97,7 @@ class Leased:
     def held(cls, row_id: int, token: str, lease: timedelta) -> Iterator[Self]:
         """One transaction of the worker that holds the row; raises LeaseLost where it no longer does."""
         with writing():
-            _above = cls.lock_above(row_id)  # held, so that the row finds it and does not read it again
+            _privilege_errors = cls.lock_parent(row_id)  # held, so that the row finds it and does not read it again
             row = db.session.get(cls, row_id, with_for_update=True, populate_existing=True)
             if row is None or row.token != token:
                 raise LeaseLost
@@ -112,7 +112,7 @@ class Leased:
         return "Held" if self.token else "Waiting" if self.due_at else "Done"
 
     @classmethod
-    def lock_above(cls, row_id: int) -> object:  # noqa: ARG003 - what has something above it asks by that id
+    def lock_parent(cls, row_id: int) -> object:  # noqa: ARG003 - what has something above it asks by that id
         """Lock what others lock before such a row, so that nobody waits for each other in a circle; returns it."""
         return None
 
@@ -135,7 +135,7 @@ class Setting(Base):
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
-    at: Mapped[datetime] = mapped_column(Moment, default=utcnow, onupdate=utcnow)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, onupdate=utcnow)
 
     @classmethod
     def read(cls, name: str, default: Any = None) -> Any:

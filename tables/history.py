@@ -7,8 +7,8 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base
-from tables.base import Moment, plain_enum, utcnow
-from tables.moves import Move, Status
+from tables.base import UTCDateTime, string_enum, utcnow
+from tables.moves import Status, Transition
 
 if TYPE_CHECKING:
     from models import Project
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 DEEDS = {
-    str(Move.TAKE_BACK): "took it back",
-    str(Move.FAIL): "could not export it",
-    str(Move.LOSE_TRACK): "began to look for it in Spectrum",
-    str(Move.FOUND): "found it in Spectrum",
+    str(Transition.TAKE_BACK): "took it back",
+    str(Transition.FAIL): "could not export it",
+    str(Transition.LOSE_TRACK): "began to look for it in Spectrum",
+    str(Transition.FOUND): "found it in Spectrum",
 }
 
 
@@ -36,13 +36,13 @@ class Event(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment, default=utcnow, index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
     project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
     subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
     action: Mapped[str] = mapped_column(String(40))
-    from_status: Mapped[Status | None] = mapped_column(plain_enum(Status))
-    to_status: Mapped[Status | None] = mapped_column(plain_enum(Status))
+    from_status: Mapped[Status | None] = mapped_column(string_enum(Status))
+    to_status: Mapped[Status | None] = mapped_column(string_enum(Status))
     comment: Mapped[str] = mapped_column(default="")
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
@@ -57,6 +57,6 @@ class Event(Base):
     @property
     def deed(self) -> str:
         """What the person, or Countersign, did, to be read after their name."""
-        if self.action == Move.FAIL and self.person_id:
+        if self.action == Transition.FAIL and self.person_id:
             return "did not find it in Spectrum"
         return DEEDS.get(self.action, self.action)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from erp.spectrum.mapping import job_key
 from extensions import Base, db
-from tables.base import Moment, utcnow
+from tables.base import UTCDateTime, utcnow
 
 
 class Job(Base):
@@ -28,9 +28,9 @@ class Job(Base):
     cost_center: Mapped[str] = mapped_column(default="")
     search_text: Mapped[str] = mapped_column(default="")  # what a search looks through, case folded
     row: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # the whole row as Spectrum gave it
-    first_seen_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     listed: Mapped[bool] = mapped_column(default=False)  # a refresh has seen it; only such a job can be gone
-    gone_at: Mapped[datetime | None] = mapped_column(Moment)  # Spectrum no longer lists it
+    removed_at: Mapped[datetime | None] = mapped_column("gone_at", UTCDateTime)  # Spectrum no longer lists it
     archived: Mapped[bool] = mapped_column(default=False)
     is_template: Mapped[bool] = mapped_column(default=False)  # offered in Select a Job Template
     taxable: Mapped[str] = mapped_column(String(1), default="")  # of a template: "Y" or "N" remembered, "" asks
@@ -72,13 +72,13 @@ class Job(Base):
             "division": row.get("Division", ""),
             "cost_center": row.get("Cost_Center", ""),
             "row": dict(row),
-            "gone_at": None,
+            "removed_at": None,
         }
 
     @property
     def missing(self) -> str:
         """Why a project can no longer count on this job, as a sentence; "" while it is open."""
-        if self.gone_at:
+        if self.removed_at:
             return f"Spectrum does not list job {self.number} any more."
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
@@ -88,7 +88,7 @@ class Job(Base):
         marked = aliased(cls)
         while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
         template = or_(and_(cls.is_template, cls.status_code != "C"), while_none_is)
-        return select(cls).where(cls.gone_at.is_(None), template)
+        return select(cls).where(cls.removed_at.is_(None), template)
 
     @classmethod
     def templates(cls, first: str) -> Sequence["Job"]:

@@ -15,10 +15,10 @@ class Status(enum.StrEnum):
 
 
 EDITABLE = frozenset({Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED})
-UNDER_WAY = frozenset({Status.EXPORTING, Status.CHECKING})
+IN_PROGRESS = frozenset({Status.EXPORTING, Status.CHECKING})
 
 
-class Move(enum.StrEnum):
+class Transition(enum.StrEnum):
     SEND = "sent"
     RETRIEVE = "retrieved"
     REJECT = "rejected"
@@ -34,17 +34,17 @@ class Move(enum.StrEnum):
 
 
 # What may follow what: the one state machine of the product.
-MOVES: dict[Move, tuple[frozenset[Status], Status]] = {
-    Move.SEND: (EDITABLE, Status.READY),
-    Move.LINK: (EDITABLE | {Status.READY, Status.FAILED}, Status.SYNCED),
-    Move.RETRIEVE: (frozenset({Status.READY}), Status.RETRIEVED),
-    Move.REJECT: (frozenset({Status.READY, Status.FAILED}), Status.REJECTED),
-    Move.ACCEPT: (frozenset({Status.READY}), Status.EXPORTING),
-    Move.TAKE_BACK: (frozenset({Status.EXPORTING}), Status.READY),
-    Move.CREATED: (frozenset({Status.EXPORTING, Status.CHECKING}), Status.SYNCED),
-    Move.FAIL: (UNDER_WAY, Status.FAILED),
-    Move.LOSE_TRACK: (frozenset({Status.EXPORTING}), Status.CHECKING),
-    Move.FOUND: (frozenset({Status.CHECKING}), Status.SYNCED),
-    Move.RETRY: (frozenset({Status.FAILED}), Status.EXPORTING),
-    Move.UNLINK: (frozenset({Status.SYNCED}), Status.NOT_SENT),
+TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
+    Transition.SEND: (EDITABLE, Status.READY),
+    Transition.LINK: (EDITABLE | {Status.READY, Status.FAILED}, Status.SYNCED),
+    Transition.RETRIEVE: (frozenset({Status.READY}), Status.RETRIEVED),
+    Transition.REJECT: (frozenset({Status.READY, Status.FAILED}), Status.REJECTED),
+    Transition.ACCEPT: (frozenset({Status.READY}), Status.EXPORTING),
+    Transition.TAKE_BACK: (frozenset({Status.EXPORTING}), Status.READY),
+    Transition.CREATED: (frozenset({Status.EXPORTING, Status.CHECKING}), Status.SYNCED),
+    Transition.FAIL: (IN_PROGRESS, Status.FAILED),
+    Transition.LOSE_TRACK: (frozenset({Status.EXPORTING}), Status.CHECKING),
+    Transition.FOUND: (frozenset({Status.CHECKING}), Status.SYNCED),
+    Transition.RETRY: (frozenset({Status.FAILED}), Status.EXPORTING),
+    Transition.UNLINK: (frozenset({Status.SYNCED}), Status.NOT_SENT),
 }

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base, db
-from tables.base import Leased, Moment, Refused, plain_enum, utcnow
+from tables.base import Leased, NotAllowed, UTCDateTime, string_enum, utcnow
 from tables.history import Event
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class DigestDay(Base):
     __tablename__ = "digest_day"
 
     day: Mapped[date] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 
 class MailOutcome(enum.StrEnum):
@@ -49,22 +49,22 @@ class Delivery(Leased, Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     event_id: Mapped[int | None] = mapped_column(ForeignKey("event.id"))
     day: Mapped[date | None] = mapped_column(index=True)  # a digest's
-    created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)  # its Date, in every repeat
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)  # its Date, in every repeat
     message_id: Mapped[str] = mapped_column(String(300), default=_message_id)
     address: Mapped[str] = mapped_column(String(254), default="")  # where it went, or was last tried
     tries: Mapped[int] = mapped_column(default=0)
-    failing_since: Mapped[datetime | None] = mapped_column(Moment)
-    again_at: Mapped[datetime | None] = mapped_column(Moment)  # somebody pressed Send again
-    handing_over_at: Mapped[datetime | None] = mapped_column(Moment)  # committed before the message text goes out
-    sent_at: Mapped[datetime | None] = mapped_column(Moment)
-    outcome: Mapped[MailOutcome | None] = mapped_column(plain_enum(MailOutcome), index=True)  # None: still to go
+    failing_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    again_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # somebody pressed Send again
+    handing_over_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # committed before the message text goes out
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    outcome: Mapped[MailOutcome | None] = mapped_column(string_enum(MailOutcome), index=True)  # None: still to go
     error: Mapped[str] = mapped_column(default="")
 
     person: Mapped["Person"] = relationship()
     event: Mapped[Event | None] = relationship()
 
     @classmethod
-    def longest_pause(cls) -> timedelta:
+    def max_delay(cls) -> timedelta:
         return timedelta(hours=1)
 
     @classmethod
@@ -91,22 +91,22 @@ class Delivery(Leased, Base):
         return self.outcome or ("Being sent" if self.token else "Waiting")
 
     @property
-    def can_go_again(self) -> bool:
+    def can_resend(self) -> bool:
         return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
         self.done()
         self.outcome, self.error = outcome, error
 
-    def send_again(self) -> None:
+    def resend(self) -> None:
         """Because somebody who may asked for it; it is never done by itself."""
-        if not self.can_go_again:
-            raise Refused(f"This mail is {self.state} now, so nothing was sent again.")
+        if not self.can_resend:
+            raise NotAllowed(f"This mail is {self.state} now, so nothing was sent again.")
         self.outcome = self.handing_over_at = self.failing_since = None
         self.tries, self.error, self.again_at, self.due_at = 0, "", utcnow(), utcnow()
 
 
-class Errand(Leased, Base):
+class TaskRequest(Leased, Base):
     """Something a click asked the timetable to do, and its answer."""
 
     __tablename__ = "errand"
@@ -114,7 +114,7 @@ class Errand(Leased, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    asked_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     subject: Mapped[str] = mapped_column(String(254), default="")
     succeeded: Mapped[bool | None]
     answer: Mapped[str] = mapped_column(default="")
@@ -122,7 +122,7 @@ class Errand(Leased, Base):
     asked_by: Mapped[Optional["Person"]] = relationship()
 
     @classmethod
-    def last(cls, kind: str) -> "Errand | None":
+    def last(cls, kind: str) -> "TaskRequest | None":
         return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
 
     @classmethod

@@ -17,15 +17,15 @@ from sqlalchemy import String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from extensions import Base, db, only_reads
-from tables.base import Moment, plain_enum, utcnow
+from tables.base import UTCDateTime, string_enum, utcnow
 from tables.history import Event
 from tables.outbox import Delivery
-from tables.tally import Tally
+from tables.tally import Counter
 
 HASHER = PasswordHasher()
 # looks like any other hash and matches nothing, so that a try for nobody takes as long as one for somebody
 _COST = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
-NOBODYS_HASH = f"$argon2id$v=19${_COST}${'A' * 22}${'A' * 43}"
+DUMMY_HASH = f"$argon2id$v=19${_COST}${'A' * 22}${'A' * 43}"
 PASSWORD_LENGTH = 12
 
 
@@ -77,15 +77,17 @@ class Person(UserMixin, Base):
     email: Mapped[str] = mapped_column(String(254), unique=True)
     name: Mapped[str] = mapped_column(String(100))
     password_hash: Mapped[str | None] = mapped_column(String(200))  # None: invited, and not yet set
-    epoch: Mapped[int] = mapped_column(default=0)  # raised to end every session and link of this person
+    session_version: Mapped[int] = mapped_column(
+        "epoch", default=0
+    )  # raised to end every session and link of this person
     version: Mapped[int] = mapped_column(default=1)  # raised by each change in the directory
-    erp: Mapped[Level] = mapped_column(plain_enum(Level), default=Level.NONE)
-    projects: Mapped[Level] = mapped_column(plain_enum(Level), default=Level.NONE)
-    directory: Mapped[Level] = mapped_column(plain_enum(Level), default=Level.NONE)
+    erp: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
+    projects: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
+    directory: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
     can_push: Mapped[bool] = mapped_column(default=False)
     subscribed: Mapped[bool] = mapped_column(default=True)
     active: Mapped[bool] = mapped_column(default=True)
-    created_at: Mapped[datetime] = mapped_column(Moment, default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
     events: Mapped[list["Event"]] = relationship(
         foreign_keys="Event.subject_id", back_populates="subject", order_by="Event.id.desc()"
@@ -128,15 +130,15 @@ class Person(UserMixin, Base):
 
     def get_id(self) -> str:
         """What the session remembers: who, and in which epoch."""
-        return f"{self.id}.{self.epoch}"
+        return f"{self.id}.{self.session_version}"
 
     @classmethod
-    def of_session(cls, session_id: str) -> "Person | None":
+    def from_session(cls, session_id: str) -> "Person | None":
         """The person behind a session, unless disabled or signed out everywhere since."""
-        person_id, _, epoch = session_id.partition(".")
+        person_id, _, session_version = session_id.partition(".")
         find = cls._remembered if only_reads() else cls._held
         person = find(int(person_id)) if person_id.isdecimal() else None
-        return person if person and person.active and str(person.epoch) == epoch else None
+        return person if person and person.active and str(person.session_version) == session_version else None
 
     @classmethod
     def _held(cls, person_id: int) -> "Person | None":
@@ -152,7 +154,7 @@ class Person(UserMixin, Base):
                 db.session.expunge(person)
             return person
 
-        return Tally.remembered(f"person {person_id}", read, patience=0)
+        return Counter.cached(f"person {person_id}", read, patience=0)
 
     @classmethod
     def sign_in(cls, email: str, password: str) -> "Person | None":
@@ -164,7 +166,7 @@ class Person(UserMixin, Base):
         known = person.password_hash if person and person.active else None
         db.session.rollback()
         try:
-            HASHER.verify(known or NOBODYS_HASH, password)
+            HASHER.verify(known or DUMMY_HASH, password)
         except VerificationError:
             return None
         if not (person and known and person.active):
@@ -181,21 +183,21 @@ class Person(UserMixin, Base):
         self.end_sessions()
 
     def end_sessions(self) -> None:
-        self.epoch = (self.epoch or 0) + 1
+        self.session_version = (self.session_version or 0) + 1
 
     def link_token(self, purpose: str) -> str:
         """The signed text in the link of a mail; nothing of it is stored."""
-        return _links(purpose).dumps([self.id, self.epoch, self.email])
+        return _links(purpose).dumps([self.id, self.session_version, self.email])
 
     @classmethod
-    def of_link(cls, token: str, purpose: str) -> "Person | None":
+    def from_link_token(cls, token: str, purpose: str) -> "Person | None":
         """The active person whom the link was mailed to, unless it is used, old, or for something else."""
         try:
             person_id, *rest = _links(purpose).loads(token, max_age=int(LINKS[purpose].total_seconds()))
         except BadData:
             return None
         person = db.session.get(cls, person_id, with_for_update=True)
-        return person if person and person.active and rest == [person.epoch, person.email] else None
+        return person if person and person.active and rest == [person.session_version, person.email] else None
 
     @property
     def unsubscribe_token(self) -> str:
@@ -203,13 +205,13 @@ class Person(UserMixin, Base):
         return _unsubscribing().dumps(self.id)
 
     @classmethod
-    def of_unsubscribe_token(cls, token: str) -> "Person | None":
+    def from_unsubscribe_token(cls, token: str) -> "Person | None":
         try:
             return db.session.get(cls, _unsubscribing().loads(token))
         except BadData:
             return None
 
-    def mail_link(self, purpose: str, by: "Person | None") -> datetime | None:
+    def send_link(self, purpose: str, by: "Person | None") -> datetime | None:
         """Queue the mail with the link that sets a password; or the moment of one that is a few minutes old."""
         now = utcnow()
         lately = Delivery.created_at.between(now - LINK_PAUSE, now)
@@ -240,12 +242,12 @@ class Person(UserMixin, Base):
     @classmethod
     def problems(cls, by: "Person | None", wanted: Mapping[str, Any], of: "Person | None" = None) -> dict[str, str]:
         """What stands against adding or changing a person like this, by column; on the server `by` is None."""
-        errors = _misspelt(wanted)
+        errors = _format_errors(wanted)
         found = cls.by_email(wanted["email"]) if "email" in wanted else None
         if found and found is not of:
             errors["email"] = f"There is a person with the email {found.email} already: {found.name}."
         if by and not by.can_push:
-            errors |= _above(wanted, of)
+            errors |= _privilege_errors(wanted, of)
         if of and of.is_directory_admin and not of._stays_directory_admin(wanted) and not of._has_another_admin():
             column = "active" if wanted.get("active") is False else "directory"
             errors[column] = f"{of.name} is the last active directory admin. Make somebody else one first."
@@ -292,7 +294,7 @@ def _unsubscribing() -> URLSafeSerializer:
     return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="unsubscribe")
 
 
-def _misspelt(wanted: Mapping[str, Any]) -> dict[str, str]:
+def _format_errors(wanted: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with the texts themselves, by column."""
     errors = {}
     if "name" in wanted and not (0 < len(wanted["name"]) <= 100 and wanted["name"].isprintable()):
@@ -302,7 +304,7 @@ def _misspelt(wanted: Mapping[str, Any]) -> dict[str, str]:
     return errors
 
 
-def _above(wanted: Mapping[str, Any], of: Person | None) -> dict[str, str]:
+def _privilege_errors(wanted: Mapping[str, Any], of: Person | None) -> dict[str, str]:
     """What needs the privilege oneself: to grant or take it, and to redirect the mail that sets a holder's password."""
     label, holds = DIRECTORY["can_push"], of is not None and of.can_push
     errors = {}
@@ -320,7 +322,7 @@ def _said(value: Any) -> str:
     return ("No", "Yes")[value] if isinstance(value, bool) else str(value)
 
 
-class Attempt(Base):
+class LoginAttempt(Base):
     """A try that has not succeeded: too many lately for one account, or from one address, and the next must wait.
 
     The account is kept as a digest, because people type passwords into the wrong field.
@@ -331,7 +333,7 @@ class Attempt(Base):
     LIMITS = {"account": 10, "address": 50}
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment, index=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     purpose: Mapped[str] = mapped_column(String(20))
     account: Mapped[str] = mapped_column(String(64), index=True)
     address: Mapped[str] = mapped_column(String(45), index=True)

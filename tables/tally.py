@@ -20,7 +20,7 @@ SLOW, PATIENCE = 0.02, 5  # seconds
 Value = TypeVar("Value")
 
 
-class Tally(Base):
+class Counter(Base):
     """A status and its number of projects; and, under a name of its own, the revision."""
 
     __tablename__ = "tally"
@@ -37,7 +37,7 @@ class Tally(Base):
         return g.tally  # type: ignore[no-any-return]  # g holds anything
 
     @classmethod
-    def remembered(cls, name: str, make: Callable[[], Value], patience: float = PATIENCE) -> Value:
+    def cached(cls, name: str, make: Callable[[], Value], patience: float = PATIENCE) -> Value:
         """What `make` gave last, as long as nothing was written since; made anew each minute, because ages grow.
 
         What takes long to make may be `patience` seconds old, so that a large company's pages do not wait for it. It
@@ -53,8 +53,8 @@ class Tally(Base):
         return cast("Value", value)
 
 
-EVERYTHING = select(Tally.name, Tally.n)
-RAISED = update(Tally).where(Tally.name == Tally.REVISION).values(n=bindparam("number"))
+EVERYTHING = select(Counter.name, Counter.n)
+RAISED = update(Counter).where(Counter.name == Counter.REVISION).values(n=bindparam("number"))
 
 
 @event.listens_for(db.session, "after_flush")

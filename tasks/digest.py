@@ -31,12 +31,12 @@ from models import (
 )
 from tasks import mail_messages, smtp
 from tasks.mail_messages import Mail
-from tasks.smtp import MailError, Trouble
+from tasks.smtp import MailError, MailFailure
 
 LEASE = timedelta(seconds=90)
 FIRST_PAUSE = timedelta(seconds=30)
 PATIENCE = timedelta(days=1)
-KNOCK_EVERY = {False: timedelta(seconds=30), True: timedelta(minutes=1)}  # while no mail goes; by whether it is held
+PROBE_INTERVAL = {False: timedelta(seconds=30), True: timedelta(minutes=1)}  # while no mail goes; by whether it is held
 
 Hold = Callable[[], AbstractContextManager[Delivery]]
 
@@ -64,14 +64,14 @@ def open_day(day: date) -> bool:
         with writing():
             db.session.add(DigestDay(day=day))
             db.session.flush()
-            for person in _recipients() if something_waits() else ():
+            for person in _recipients() if anything_outstanding() else ():
                 Delivery.queue_digest(day, person)
     except IntegrityError:  # it is there: a date is inserted once
         return False
     return True
 
 
-def something_waits() -> bool:
+def anything_outstanding() -> bool:
     standing = Project.status.in_((Status.READY, Status.FAILED, Status.CHECKING))
     return db.session.scalar(select(Project.id).where(standing).limit(1)) is not None
 
@@ -107,7 +107,7 @@ def _line(delivery: Delivery) -> str:
 def _why_nothing(new: bool) -> str:
     if not new:
         return "it was dealt with before"
-    return "nobody is to get it" if something_waits() else "nothing waits"
+    return "nobody is to get it" if anything_outstanding() else "nothing waits"
 
 
 # --- the alarm ------------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def _why_nothing(new: bool) -> str:
 
 def raise_alarm() -> None:
     """Each minute: a mail to each ERP Admin, once a day, where something has been stuck for half an hour."""
-    if why_closed() or not mail_messages.what_is_stuck():
+    if blocked_reason() or not mail_messages.what_is_stuck():
         return
     today = local(utcnow()).date()
     known = select(Delivery.person_id).where(Delivery.key.startswith(f"alarm:{today}:"))
@@ -130,15 +130,15 @@ def raise_alarm() -> None:
 
 def deliver_due(stopping: Callable[[], bool] = lambda: False) -> None:
     """Each tick: send what is due; while no mail goes, one mail every now and then tries whether it goes again."""
-    if _may_knock():
+    if _should_probe():
         deliver(stopping=stopping)
 
 
-def _may_knock() -> bool:
+def _should_probe() -> bool:
     trouble = Setting.read(Setting.MAIL)
     if not trouble:
         return True
-    long_ago = utcnow() - KNOCK_EVERY[trouble["held"]]
+    long_ago = utcnow() - PROBE_INTERVAL[trouble["held"]]
     with writing():  # one process takes the turn
         due = or_(Setting.at <= long_ago, Setting.at > utcnow())  # the latter where the clock was set back
         turn = update(Setting).where(Setting.name == Setting.MAIL, due)
@@ -151,15 +151,15 @@ def deliver(*only: Any, stopping: Callable[[], bool] = lambda: False) -> None:
 
     Once `stopping` says so, no other is begun.
     """
-    while not stopping() and not why_closed() and (claimed := Delivery.claim(LEASE, *only)):
+    while not stopping() and not blocked_reason() and (claimed := Delivery.claim(LEASE, *only)):
         try:
-            if not _carry(partial(Delivery.held, *claimed, LEASE)):
+            if not _process(partial(Delivery.held, *claimed, LEASE)):
                 return
         except LeaseLost:
             continue
 
 
-def why_closed() -> str:
+def blocked_reason() -> str:
     """Why no mail may go out at all, as a sentence; empty where it may."""
     if not current_app.config["MAIL_SERVER"]:
         return "Mail is not set up: MAIL_SERVER is missing."
@@ -169,15 +169,15 @@ def why_closed() -> str:
     )
 
 
-def _carry(hold: Hold) -> bool:
+def _process(hold: Hold) -> bool:
     """One delivery as far as it goes now; False where no other mail would go either."""
     try:
         message = _prepare(hold)
         if message:
             _hand_over(hold, message)
     except MailError as error:
-        _take_note(hold, error)
-        return error.trouble not in (Trouble.NO_ANSWER, Trouble.HELD)
+        _record_failure(hold, error)
+        return error.trouble not in (MailFailure.NO_ANSWER, MailFailure.HELD)
     return True
 
 
@@ -187,9 +187,9 @@ def _prepare(hold: Hold) -> Mail | None:
         if delivery.handing_over_at:
             error = "Countersign was interrupted while it handed the mail over. It may have arrived."
             delivery.end(MailOutcome.UNKNOWN, error)
-        elif _its_day_is_over(delivery):
+        elif _expired(delivery):
             delivery.end(MailOutcome.REFUSED, f"It could not go out on its day. {delivery.error}".strip())
-        elif reason := _unwanted(delivery):
+        elif reason := _skip_reason(delivery):
             delivery.end(MailOutcome.SKIPPED, reason)
         else:
             delivery.address = delivery.person.email
@@ -197,13 +197,13 @@ def _prepare(hold: Hold) -> Mail | None:
     return None
 
 
-def _its_day_is_over(delivery: Delivery, at: datetime | None = None) -> bool:
+def _expired(delivery: Delivery, at: datetime | None = None) -> bool:
     """A summary goes on the day it was made or not at all, unless somebody presses Send again."""
     bound = delivery.kind == "digest" and not delivery.again_at
     return bound and local(at or utcnow()).date() > local(delivery.created_at).date()
 
 
-def _unwanted(delivery: Delivery) -> str:
+def _skip_reason(delivery: Delivery) -> str:
     """Why the mail is no longer for this person, asked at each try; empty where it is."""
     person = delivery.person
     if not person.active:
@@ -216,7 +216,7 @@ def _unwanted(delivery: Delivery) -> str:
         return f"{person.name} no longer decides about projects."
     if not person.subscribed:
         return f"{person.name} unsubscribed."
-    return "" if something_waits() else "Nothing waits any more."
+    return "" if anything_outstanding() else "Nothing waits any more."
 
 
 def _hand_over(hold: Hold, message: Mail) -> None:
@@ -224,54 +224,54 @@ def _hand_over(hold: Hold, message: Mail) -> None:
         smtp.offer(line, message)
         with hold() as delivery:
             delivery.handing_over_at = utcnow()
-        smtp.hand_over(line, message)
+        smtp.send_data(line, message)
         with hold() as delivery:
             delivery.sent_at = utcnow()
             delivery.end(MailOutcome.SENT)
-            mail_goes()
+            _close_incident()
 
 
-def mail_goes() -> None:
+def _close_incident() -> None:
     """A mail went, so whatever held the others is over."""
     if Setting.read(Setting.MAIL):
         Setting.write(Setting.MAIL, None)
 
 
-def _take_note(hold: Hold, error: MailError) -> None:
+def _record_failure(hold: Hold, error: MailError) -> None:
     with hold() as delivery:
         delivery.error = error.cause
         match error.trouble:
-            case Trouble.UNKNOWN:
+            case MailFailure.UNKNOWN:
                 delivery.end(MailOutcome.UNKNOWN, f"{error.cause} It may have arrived.")
-            case Trouble.REFUSED:
+            case MailFailure.REFUSED:
                 delivery.end(MailOutcome.REFUSED, error.cause)
-            case Trouble.HELD:
-                _nothing_goes(error.cause, held=True)
-                _lay_down(delivery, utcnow())
-            case Trouble.NO_ANSWER:
-                _nothing_goes(error.cause, held=False)
+            case MailFailure.HELD:
+                _open_incident(error.cause, held=True)
+                _reschedule(delivery, utcnow())
+            case MailFailure.NO_ANSWER:
+                _open_incident(error.cause, held=False)
                 _try_later(delivery)
-            case Trouble.LATER:
+            case MailFailure.LATER:
                 _try_later(delivery)
 
 
-def _nothing_goes(cause: str, held: bool) -> None:
+def _open_incident(cause: str, held: bool) -> None:
     before = Setting.read(Setting.MAIL) or {"held": False, "since": utcnow().isoformat()}
     Setting.write(Setting.MAIL, before | {"cause": cause, "held": held or before["held"]})
 
 
 def _try_later(delivery: Delivery) -> None:
     """Again after a pause that grows, as long as it makes sense: for a day, and a summary on its day only."""
-    again_at = utcnow() + min(FIRST_PAUSE * 2 ** min(delivery.tries, 10), Delivery.longest_pause())
+    again_at = utcnow() + min(FIRST_PAUSE * 2 ** min(delivery.tries, 10), Delivery.max_delay())
     delivery.tries += 1
     delivery.failing_since = delivery.failing_since or utcnow()
-    if _its_day_is_over(delivery, again_at) or again_at > delivery.failing_since + PATIENCE:
+    if _expired(delivery, again_at) or again_at > delivery.failing_since + PATIENCE:
         delivery.end(MailOutcome.REFUSED, f"Given up after {delivery.tries} tries. {delivery.error}")
     else:
-        _lay_down(delivery, again_at)
+        _reschedule(delivery, again_at)
 
 
-def _lay_down(delivery: Delivery, again_at: datetime) -> None:
+def _reschedule(delivery: Delivery, again_at: datetime) -> None:
     delivery.handing_over_at = None
     delivery.done(again_at=again_at)
 
@@ -281,16 +281,16 @@ def _lay_down(delivery: Delivery, again_at: datetime) -> None:
 
 def send_test(address: str) -> tuple[bool, str]:
     """Send a test mail now; whether it went, and a sentence about it."""
-    if closed := why_closed():
+    if closed := blocked_reason():
         return False, closed
     db.session.rollback()
     try:
         message = mail_messages.test(address)
         with smtp.connection() as line:
             smtp.offer(line, message)
-            smtp.hand_over(line, message)
+            smtp.send_data(line, message)
     except MailError as error:
         return False, error.cause
     with writing():
-        mail_goes()
+        _close_incident()
     return True, f"{smtp.server()} took a test mail to {address}."

@@ -12,7 +12,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import SettingsError
-from erp import ERP, Answer, Listing, Outcome, Unreadable
+from erp import ERP, Outcome, ReadError, ReadResult, WriteResult
 from erp.spectrum.fields import SERVICES
 from extensions import db, writing
 from models import Job, Project, Setting, utcnow
@@ -20,46 +20,46 @@ from models import Job, Project, Setting, utcnow
 log = logging.getLogger(__name__)
 
 
-class Watched:
+class MonitoredERP:
     """An accounting system, and a note of how each contact with it ended."""
 
     def __init__(self, erp: ERP) -> None:
         self._erp = erp
 
-    def add_job(self, values: Mapping[str, str]) -> Answer:
+    def add_job(self, values: Mapping[str, str]) -> WriteResult:
         return _written(self._erp.add_job(values))
 
-    def add_phase(self, values: Mapping[str, str]) -> Answer:
+    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
         return _written(self._erp.add_phase(values))
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> Listing:
+    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
         return _read(
             lambda: self._erp.jobs(status=status, customer=customer, division=division, cost_center=cost_center)
         )
 
     def job_details(
         self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> Listing:
+    ) -> ReadResult:
         return _read(
             lambda: self._erp.job_details(status=status, customer=customer, division=division, cost_center=cost_center)
         )
 
-    def phases(self, job_number: str) -> Listing:
+    def phases(self, job_number: str) -> ReadResult:
         return _read(lambda: self._erp.phases(job_number))
 
     def probe(self, service: str) -> str | None:
         return self._erp.probe(service)  # a description proves nothing, so it is no contact
 
 
-def _written(answer: Answer) -> Answer:
+def _written(answer: WriteResult) -> WriteResult:
     _note(answer.outcome, answer.cause)
     return answer
 
 
-def _read(call: Callable[[], Listing]) -> Listing:
+def _read(call: Callable[[], ReadResult]) -> ReadResult:
     try:
         listing = call()
-    except Unreadable as reading:
+    except ReadError as reading:
         _note(reading.outcome, reading.cause)
         raise
     _note(Outcome.CREATED)
@@ -112,14 +112,14 @@ def _tried(erp: ERP, service: str) -> str | None:
     try:
         if service in READS:
             READS[service](erp)
-    except Unreadable as reading:
+    except ReadError as reading:
         return reading.cause
     return None
 
 
 def _some_job() -> str:
     """A job to read the phases of; "" while none is known here, which reads those of all jobs."""
-    return db.session.scalar(select(Job.number).where(Job.gone_at.is_(None)).order_by(Job.id).limit(1)) or ""
+    return db.session.scalar(select(Job.number).where(Job.removed_at.is_(None)).order_by(Job.id).limit(1)) or ""
 
 
 def line(service: str, problem: str | None) -> str:

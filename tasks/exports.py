@@ -13,10 +13,10 @@ from functools import partial
 from flask import current_app
 from sqlalchemy import update
 
-from erp import ERP, Answer, Outcome, Unreadable
+from erp import ERP, Outcome, ReadError, WriteResult
 from erp.spectrum.mapping import differences, job_key
 from extensions import db, writing
-from models import Export, Job, LeaseLost, Move, Setting, Status, utcnow
+from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
 from tasks import phases
 
 Values = Mapping[str, str]
@@ -25,10 +25,10 @@ Hold = Callable[[], AbstractContextManager[Export]]
 CHECKING, CREATING, CONFIRMING = "Checking", "Creating the job", "Confirming"
 LOOKS_BEFORE_RESENDING = 2
 MORE_THAN_LISTED = "It was not read back: Spectrum has more jobs like it than it lists at once."
-PATIENT_LOOKS = 6  # after these, an export that stays unclear is looked for ten times less often
+SLOW_DOWN_AFTER = 6  # after these, an export that stays unclear is looked for ten times less often
 
 
-class NotSent(Exception):
+class ErpUnavailable(Exception):
     """Spectrum can not be worked with now; nothing was sent, so every export waits."""
 
 
@@ -42,9 +42,9 @@ def run_due(
     while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _carry(erp, partial(Export.held, export_id, token, _lease()))
-        except NotSent as reason:
-            _everybody_waits(str(reason))
+            _process(erp, partial(Export.held, export_id, token, _lease()))
+        except ErpUnavailable as reason:
+            _postpone_all(str(reason))
             report(_line(export_id))
             return
         except LeaseLost:
@@ -63,16 +63,16 @@ def _lease() -> timedelta:
     return timedelta(seconds=current_app.config["SPECTRUM_DEADLINE"] + 30)
 
 
-def _everybody_waits(cause: str) -> None:
+def _postpone_all(cause: str) -> None:
     """What is not sent yet waits together, so that five hundred do not each knock at a closed door."""
-    waiting = update(Export).where(Export.time_has_come(utcnow()), Export.sent_at.is_(None))
+    waiting = update(Export).where(Export.due(utcnow()), Export.sent_at.is_(None))
     with writing():
         db.session.execute(
             waiting.values(due_at=utcnow() + Export.pause(), token=None, lease_until=None, step="", cause=cause)
         )
 
 
-def _carry(erp: ERP, hold: Hold) -> None:
+def _process(erp: ERP, hold: Hold) -> None:
     with hold() as export:
         values, sent, made, resent = export.values, export.sent_at, export.created_at, export.resent
         export.step = CONFIRMING if made else CHECKING
@@ -81,7 +81,7 @@ def _carry(erp: ERP, hold: Hold) -> None:
     if made:
         _complete(erp, hold, values)
     elif sent:
-        _settle_by_looking(erp, hold, values, resent)
+        _reconcile(erp, hold, values, resent)
     else:
         _create(erp, hold, values)
 
@@ -91,11 +91,11 @@ def _carry(erp: ERP, hold: Hold) -> None:
 
 def _create(erp: ERP, hold: Hold, values: Values) -> None:
     try:
-        found = _in_narrowest(erp, values)
-    except Unreadable as reading:
+        found = _find_existing(erp, values)
+    except ReadError as reading:
         if reading.outcome in (Outcome.NOT_SENT, Outcome.UNKNOWN):
-            raise NotSent(reading.cause) from reading
-        _failed(hold, Answer(reading.outcome, reading.cause))
+            raise ErpUnavailable(reading.cause) from reading
+        _failed(hold, WriteResult(reading.outcome, reading.cause))
         return
     if found:
         _another_job(hold, found)
@@ -105,7 +105,7 @@ def _create(erp: ERP, hold: Hold, values: Values) -> None:
     _take_answer(erp, hold, values, erp.add_job(values))
 
 
-def _take_answer(erp: ERP, hold: Hold, values: Values, answer: Answer) -> None:
+def _take_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> None:
     match answer.outcome:
         case Outcome.CREATED:
             _created(hold, values)
@@ -113,11 +113,11 @@ def _take_answer(erp: ERP, hold: Hold, values: Values, answer: Answer) -> None:
         case Outcome.NOT_SENT:
             with hold() as export:
                 export.sent_at = None
-            raise NotSent(answer.cause)
+            raise ErpUnavailable(answer.cause)
         case Outcome.UNKNOWN:
             with hold() as export:
-                export.project.lose_track(answer.cause)
-                _look_again(export, answer.cause)
+                export.project.mark_unknown(answer.cause)
+                _schedule_check(export, answer.cause)
         case _:
             _failed(hold, answer)
 
@@ -129,7 +129,7 @@ def _created(hold: Hold, values: Values) -> None:
         Job.keep(values)
 
 
-def _failed(hold: Hold, answer: Answer) -> None:
+def _failed(hold: Hold, answer: WriteResult) -> None:
     with hold() as export:
         export.cause = answer.cause
         export.messages = [[message.element, message.text] for message in answer.messages]
@@ -149,16 +149,16 @@ def _another_job(hold: Hold, found: Values) -> None:
 # --- an outcome that is not known -----------------------------------------------------------------------------------
 
 
-def _settle_by_looking(erp: ERP, hold: Hold, values: Values, resent: bool) -> None:
+def _reconcile(erp: ERP, hold: Hold, values: Values, resent: bool) -> None:
     with hold() as export:
         if export.project.status is Status.EXPORTING:  # a crash between sending and the answer
-            export.project.lose_track("Countersign was interrupted while Spectrum was creating the job.")
+            export.project.mark_unknown("Countersign was interrupted while Spectrum was creating the job.")
         export.step = CHECKING
     try:
         found, certain = look(erp, values)
-    except Unreadable as reading:
+    except ReadError as reading:
         with hold() as export:
-            _look_again(export, reading.cause)
+            _schedule_check(export, reading.cause)
         return
     if found and not differences(values, found):
         _found_ours(hold, found)
@@ -172,21 +172,21 @@ def _settle_by_looking(erp: ERP, hold: Hold, values: Values, resent: bool) -> No
 def _found_ours(hold: Hold, found: Values) -> None:
     with hold() as export:
         export.created_at, export.step, export.cause = utcnow(), CONFIRMING, ""
-        export.project.created(Move.FOUND)
+        export.project.created(Transition.FOUND)
         Job.keep(found)
 
 
 def _not_found(erp: ERP, hold: Hold, values: Values, may_resend: bool) -> None:
     with hold() as export:
-        export.looks += 1
-        if export.looks < LOOKS_BEFORE_RESENDING or not may_resend:
-            _look_again(export, f"Job {values['Job_Number']} is not in Spectrum's job list.")
+        export.checks += 1
+        if export.checks < LOOKS_BEFORE_RESENDING or not may_resend:
+            _schedule_check(export, f"Job {values['Job_Number']} is not in Spectrum's job list.")
             return
         export.step, export.resent = CREATING, True
     _take_second_answer(erp, hold, values, erp.add_job(values))
 
 
-def _take_second_answer(erp: ERP, hold: Hold, values: Values, answer: Answer) -> None:
+def _take_second_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> None:
     """After a second AddJob only "created" settles it; a duplicate, too, means that the first one may have worked."""
     if answer.outcome is Outcome.CREATED:
         _created(hold, values)
@@ -194,12 +194,12 @@ def _take_second_answer(erp: ERP, hold: Hold, values: Values, answer: Answer) ->
         return
     with hold() as export:
         export.resent = answer.outcome is not Outcome.NOT_SENT
-        _look_again(export, answer.cause)
+        _schedule_check(export, answer.cause)
 
 
-def _look_again(export: Export, cause: str) -> None:
+def _schedule_check(export: Export, cause: str) -> None:
     export.step, export.cause = CHECKING, cause
-    export.done(again_at=utcnow() + Export.pause(patient=export.looks >= PATIENT_LOOKS))
+    export.done(again_at=utcnow() + Export.pause(patient=export.checks >= SLOW_DOWN_AFTER))
 
 
 # --- the job is there: what is left to do ---------------------------------------------------------------------------
@@ -210,9 +210,9 @@ def _complete(erp: ERP, hold: Hold, values: Values) -> None:
     if phases.copy(erp, hold, values["Job_Number"]):
         with hold() as export:
             export.step = CONFIRMING
-    found, remarks = _read_back(erp, values)
+    found, warnings = _read_back(erp, values)
     with hold() as export:
-        export.remarks = [*export.remarks, *remarks]
+        export.warnings = [*export.warnings, *warnings]
         export.finish()
         if found:
             Job.keep(found)
@@ -221,12 +221,12 @@ def _complete(erp: ERP, hold: Hold, values: Values) -> None:
 def _read_back(erp: ERP, values: Values) -> tuple[Values | None, list[str]]:
     """The new job as Spectrum lists it, if it does, and what there is to remark."""
     try:
-        listing = erp.jobs(**_narrowed(values))
+        listing = erp.jobs(**_filters(values))
         found = _pick(listing.rows, values)
         if not found and not listing.complete:  # nor would it be found in a list that is less narrow
             return None, [MORE_THAN_LISTED]
         found = found or look(erp, values)[0]
-    except Unreadable as reading:
+    except ReadError as reading:
         return None, [f"The new job could not be read back. {reading.cause}"]
     if found is None:
         return None, ["Spectrum does not list the new job yet."]
@@ -244,7 +244,7 @@ def look(erp: ERP, values: Values) -> tuple[Values | None, bool]:
         listing = erp.jobs(status=status)
         found = _pick(listing.rows, values)
         if not found and not listing.complete:
-            listing = erp.jobs(status=status, **_narrowed(values))
+            listing = erp.jobs(status=status, **_filters(values))
             found = _pick(listing.rows, values)
         if found:
             return found, True
@@ -252,11 +252,11 @@ def look(erp: ERP, values: Values) -> tuple[Values | None, bool]:
     return None, certain
 
 
-def _in_narrowest(erp: ERP, values: Values) -> Values | None:
-    return _pick(erp.jobs(**_narrowed(values)).rows, values)
+def _find_existing(erp: ERP, values: Values) -> Values | None:
+    return _pick(erp.jobs(**_filters(values)).rows, values)
 
 
-def _narrowed(values: Values) -> dict[str, str]:
+def _filters(values: Values) -> dict[str, str]:
     filters = {"customer": "Customer_Code", "division": "Division", "cost_center": "Cost_Center"}
     return {name: values.get(element, "") for name, element in filters.items()}
 

@@ -12,13 +12,13 @@ from itertools import combinations
 from flask import current_app
 from sqlalchemy import insert, select, text, update
 
-from erp import ERP, Listing, Unreadable
+from erp import ERP, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from erp.spectrum.mapping import job_key
 from extensions import db, writing
 from models import Job, Project, Setting, Status, utcnow
 from services import job_matching
-from tasks.erp_connection import Watched
+from tasks.erp_connection import MonitoredERP
 
 LAST = "job list"  # the setting that says when the list was last read, and how that went
 NARROWING = {"customer": "Customer_Code", "division": "Division", "cost_center": "Cost_Center"}
@@ -49,30 +49,30 @@ def _connected() -> ERP:
         deadline=settings["SPECTRUM_DEADLINE"],
         token_client=client if client[0] else None,
     )
-    return Watched(erp)
+    return MonitoredERP(erp)
 
 
 def refresh(erp: ERP) -> str:
     """Read the whole list and take it over; returns what was found, as a sentence. Raises Unreadable."""
     began = utcnow()
-    open_before = set(db.session.scalars(select(Job.key).where(Job.gone_at.is_(None))))
+    open_before = set(db.session.scalars(select(Job.key).where(Job.removed_at.is_(None))))
     learnt = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while Spectrum is spoken to
     try:
         active = read_whole(erp, "", learnt)
         complete = read_whole(erp, "C", learnt)
-    except Unreadable as reading:
+    except ReadError as reading:
         with writing():
             Setting.write(LAST, (Setting.read(LAST) or {}) | {"error": reading.cause, "tried": utcnow().isoformat()})
         raise
     rows = {job_key(row["Job_Number"]): row for row in [*active.rows, *complete.rows]}
-    return _take_over(began, rows, open_before, active.complete and complete.complete)
+    return _save(began, rows, open_before, active.complete and complete.complete)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def read_whole(erp: ERP, status: str, learnt: dict[str, set[str]]) -> Listing:
+def read_whole(erp: ERP, status: str, learnt: dict[str, set[str]]) -> ReadResult:
     """One status of the list, past the row limit. `learnt` holds the values to narrow by, by filter, and grows.
 
     A list that was cut short is asked for again customer by customer, division by division and cost center by cost
@@ -82,14 +82,14 @@ def read_whole(erp: ERP, status: str, learnt: dict[str, set[str]]) -> Listing:
     """
     reading = _Reading(erp, status, learnt)
     if reading.ask({}).complete:
-        return Listing(list(reading.rows.values()), complete=True)
+        return ReadResult(list(reading.rows.values()), complete=True)
     before = 0
     while before < len(reading.rows):  # what one way shows, another can ask for
         before = len(reading.rows)
         ways = [reading.by(name, {}) for name in NARROWING]
     whole = [way for way in ways if way and way.found >= reading.rows.keys()]
     agree = any(one.relied_on.isdisjoint(other.relied_on) for one, other in combinations(whole, 2))
-    return Listing(list(reading.rows.values()), complete=agree)
+    return ReadResult(list(reading.rows.values()), complete=agree)
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,14 @@ class _Reading:
     def __init__(self, erp: ERP, status: str, learnt: dict[str, set[str]]) -> None:
         self.rows: Rows = {}
         self._erp, self._status, self._learnt = erp, status, learnt
-        self._answers: dict[frozenset[tuple[str, str]], Listing] = {}
+        self._answers: dict[frozenset[tuple[str, str]], ReadResult] = {}
 
-    def ask(self, filters: Mapping[str, str]) -> Listing:
+    def ask(self, filters: Mapping[str, str]) -> ReadResult:
         question = frozenset(filters.items())
         if question not in self._answers:
-            asked = {name: value if name == "cost_center" else _literally(value) for name, value in filters.items()}
+            asked = {
+                name: value if name == "cost_center" else _escape_wildcards(value) for name, value in filters.items()
+            }
             self._answers[question] = answer = self._erp.jobs(status=self._status, **asked)
             for row in answer.rows:
                 self.rows[job_key(row["Job_Number"])] = row
@@ -140,7 +142,7 @@ class _Reading:
         return {key for key, row in self.rows.items() if all(job_key(row[name]) == value for name, value in wanted)}
 
 
-def _literally(value: str) -> str:
+def _escape_wildcards(value: str) -> str:
     """A code as a filter that takes operators: each of their letters is asked for as “any one letter”."""
     return "AL?" if job_key(value) == "all" else re.sub(r"[*,/#]", "?", value)
 
@@ -148,25 +150,25 @@ def _literally(value: str) -> str:
 # --- keeping --------------------------------------------------------------------------------------------------------
 
 
-def _take_over(began: datetime, rows: Rows, open_before: set[str], complete: bool) -> str:
+def _save(began: datetime, rows: Rows, open_before: set[str], complete: bool) -> str:
     """Bring the kept list to what was read, in a few statements. What was decided here about a job stays.
 
     Gone is only what the list has shown before, was there when the reading began, and a complete reading misses.
     """
     with writing():
-        _one_at_a_time()
+        _lock_table()
         last = Setting.read(LAST, {})
         if "began" in last and datetime.fromisoformat(last["began"]) > began:
             return str(last["said"])  # a reading that began later is in already
-        columns = select(Job.id, Job.key, Job.row, Job.listed, Job.gone_at)
+        columns = select(Job.id, Job.key, Job.row, Job.listed, Job.removed_at)
         kept = {job.key: job for job in db.session.execute(columns)}
         fresh = {key: Job.columns(row) | {"listed": True} for key, row in rows.items()}
         new = [fresh[key] for key in fresh.keys() - kept.keys()]
         seen = [job for job in kept.values() if job.key in rows]
-        changed = {job.id for job in seen if job.row != rows[job.key] or job.gone_at}
+        changed = {job.id for job in seen if job.row != rows[job.key] or job.removed_at}
         touched = [fresh[job.key] | {"id": job.id} for job in seen if job.id in changed or not job.listed]
         missed = open_before - rows.keys() if complete else set()
-        gone = [{"id": job.id, "gone_at": utcnow()} for job in kept.values() if job.key in missed and job.listed]
+        gone = [{"id": job.id, "removed_at": utcnow()} for job in kept.values() if job.key in missed and job.listed]
         for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
             if values:
                 db.session.execute(statement, values)
@@ -176,11 +178,11 @@ def _take_over(began: datetime, rows: Rows, open_before: set[str], complete: boo
         times = {"began": began.isoformat(), "at": utcnow().isoformat()}
         Setting.write(LAST, times | {"said": said, "complete": complete})
         if complete:
-            _point_out_what_a_backup_missed()
+            _suggest_links_after_restore()
     return said
 
 
-def _point_out_what_a_backup_missed() -> None:
+def _suggest_links_after_restore() -> None:
     """Once after a restore: a waiting project that looks like a job made since the backup is offered for linking."""
     restored = Setting.read(Setting.RESTORED)
     if not restored:
@@ -190,11 +192,11 @@ def _point_out_what_a_backup_missed() -> None:
     unknown = db.session.scalars(select(Job).where(since, Job.key.not_in(held))).all()
     waiting = db.session.scalars(select(Project).where(Project.status == Status.READY))
     for project, job in job_matching.resembling(unknown, waiting).items():
-        project.presumed_job_key = job.key
+        project.suggested_job_key = job.key
     Setting.write(Setting.RESTORED, None)
 
 
-def _one_at_a_time() -> None:
+def _lock_table() -> None:
     """SQLite has one writer anyway; on PostgreSQL others that write jobs wait, so that no job comes in twice."""
     if db.engine.dialect.name == "postgresql":
         db.session.execute(text("LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE"))

@@ -21,9 +21,9 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import formatting
-from models import LINKS, UNDER_WAY, Delivery, Event, Export, Project, Status, utcnow
+from models import IN_PROGRESS, LINKS, Delivery, Event, Export, Project, Status, utcnow
 from tasks import smtp
-from tasks.smtp import MailError, Trouble
+from tasks.smtp import MailError, MailFailure
 
 LISTED = 50  # a summary names so many projects and counts the rest
 TROUBLES = (Status.FAILED, Status.CHECKING)
@@ -96,7 +96,7 @@ def _stuck_projects() -> Select[Project]:
     """The projects whose export has been on its way for too long, the oldest first."""
     overdue = (Export.due_at.is_not(None), Export.current, Export.accepted_at < utcnow() - STUCK)
     projects = select(Project).join(Export, Export.project_id == Project.id)
-    return projects.where(*overdue, Project.status.in_(UNDER_WAY)).order_by(Export.accepted_at, Export.id)
+    return projects.where(*overdue, Project.status.in_(IN_PROGRESS)).order_by(Export.accepted_at, Export.id)
 
 
 def compose(delivery: Delivery) -> Mail:
@@ -211,5 +211,5 @@ def _on_the_wire(address: str) -> str:
     except UnicodeError:
         written = ""
     if not written or not written.isprintable() or any(char in written for char in ' <>,"'):
-        raise MailError(Trouble.REFUSED, f"{address} is not an address that mail can be sent to.")
+        raise MailError(MailFailure.REFUSED, f"{address} is not an address that mail can be sent to.")
     return written

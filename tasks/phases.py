@@ -7,7 +7,7 @@ to do, so a stop in the middle goes on where it was.
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from erp import ERP, Outcome, Unreadable
+from erp import ERP, Outcome, ReadError
 from models import Export
 
 Hold = Callable[[], AbstractContextManager[Export]]
@@ -21,12 +21,12 @@ def copy(erp: ERP, hold: Hold, job_number: str) -> bool:
     """Copy what the new job lacks; False where the export asks for nothing. What could not be copied is a remark."""
     with hold() as export:
         template = export.template_number
-        if not export.phases_left:
+        if not export.phases_remaining:
             return False
         export.step = COPYING
     try:
         wanted, missing = _missing(erp, template, job_number)
-    except Unreadable as reading:
+    except ReadError as reading:
         _remark(hold, f"The phases of {template} could not be copied. {reading.cause}")
         return True
     with hold() as export:
@@ -42,7 +42,7 @@ def _missing(erp: ERP, template: str, job_number: str) -> tuple[int, list[Phase]
     """How many phases the template has, and those that the job lacks. Raises Unreadable, also for half a list."""
     there, here = erp.phases(template), erp.phases(job_number)
     if not (there.complete and here.complete):
-        raise Unreadable(Outcome.UNKNOWN, "Spectrum lists more phases than it returns at once; copy them in Spectrum.")
+        raise ReadError(Outcome.UNKNOWN, "Spectrum lists more phases than it returns at once; copy them in Spectrum.")
     known = {_key(phase) for phase in here.rows}
     return len(there.rows), [phase for phase in there.rows if _key(phase) not in known]
 
@@ -66,4 +66,4 @@ def _copy_one(erp: ERP, hold: Hold, job_number: str, phase: Phase) -> bool:
 
 def _remark(hold: Hold, sentence: str) -> None:
     with hold() as export:
-        export.remarks = [*export.remarks, sentence]
+        export.warnings = [*export.warnings, sentence]

@@ -20,7 +20,7 @@ TIMEOUT = 20  # seconds that the mail server has for each answer
 NEEDS_SIGN_IN = (530, 534, 535, 538)
 
 
-class Trouble(enum.Enum):
+class MailFailure(enum.Enum):
     LATER = "not this mail, not now"
     NO_ANSWER = "no mail at all, not now"
     HELD = "no mail at all, until somebody mends it"
@@ -31,7 +31,7 @@ class Trouble(enum.Enum):
 class MailError(Exception):
     """Why a mail did not go, as a sentence, and what kind of trouble that is."""
 
-    def __init__(self, trouble: Trouble, cause: str) -> None:
+    def __init__(self, trouble: MailFailure, cause: str) -> None:
         super().__init__(cause)
         self.trouble, self.cause = trouble, cause
 
@@ -49,7 +49,7 @@ def sender() -> str:
 @contextmanager
 def connection() -> Iterator[smtplib.SMTP]:
     """Signed in to the mail server, its certificate checked; how the goodbye goes does not matter. Raises MailError."""
-    with _before_the_text():
+    with _translating_errors():
         line = _open()
     try:
         yield line
@@ -80,36 +80,36 @@ def _open() -> smtplib.SMTP:
 
 def offer(line: smtplib.SMTP, message: Message) -> None:
     """MAIL and RCPT: say who sends to whom. Nothing has gone out yet. Raises MailError."""
-    with _before_the_text():
-        _expect(2, line.mail(sender()), Trouble.HELD, "the sender")
-        _expect(2, line.rcpt(str(message.recipients[0])), Trouble.REFUSED, "the recipient")
+    with _translating_errors():
+        _expect(2, line.mail(sender()), MailFailure.HELD, "the sender")
+        _expect(2, line.rcpt(str(message.recipients[0])), MailFailure.REFUSED, "the recipient")
 
 
-def hand_over(line: smtplib.SMTP, message: Message) -> None:
+def send_data(line: smtplib.SMTP, message: Message) -> None:
     """DATA and the text. Raises MailError; UNKNOWN where the text went out and no answer came."""
     text = re.sub(rb"(?m)^\.", b"..", message.as_bytes()).rstrip(b"\r\n") + b"\r\n.\r\n"
-    with _before_the_text():
-        _expect(3, line.docmd("DATA"), Trouble.REFUSED, "the mail")
+    with _translating_errors():
+        _expect(3, line.docmd("DATA"), MailFailure.REFUSED, "the mail")
     try:
         line.send(text)
         answer = line.getreply()
     except (smtplib.SMTPException, OSError) as error:
-        raise MailError(Trouble.UNKNOWN, f"{server()} did not answer after the mail was handed over.") from error
-    _expect(2, answer, Trouble.REFUSED, "the mail", text_is_out=True)
+        raise MailError(MailFailure.UNKNOWN, f"{server()} did not answer after the mail was handed over.") from error
+    _expect(2, answer, MailFailure.REFUSED, "the mail", text_is_out=True)
 
 
-def _expect(hundred: int, answer: tuple[int, bytes], if_5xx: Trouble, what: str, text_is_out: bool = False) -> None:
+def _expect(hundred: int, answer: tuple[int, bytes], if_5xx: MailFailure, what: str, text_is_out: bool = False) -> None:
     code, text = answer
     if code // 100 == hundred:
         return
     said = _refusal(what, code, text)
     if code == 421:  # it closes the connection, and has not taken the mail
-        raise MailError(Trouble.NO_ANSWER, said)
+        raise MailError(MailFailure.NO_ANSWER, said)
     if not 400 <= code < 600:  # makes no sense
-        raise MailError(Trouble.UNKNOWN if text_is_out else Trouble.NO_ANSWER, said)
+        raise MailError(MailFailure.UNKNOWN if text_is_out else MailFailure.NO_ANSWER, said)
     if code < 500:
-        raise MailError(Trouble.LATER, said)
-    raise MailError(Trouble.HELD if code in NEEDS_SIGN_IN else if_5xx, said)
+        raise MailError(MailFailure.LATER, said)
+    raise MailError(MailFailure.HELD if code in NEEDS_SIGN_IN else if_5xx, said)
 
 
 def _refusal(what: str, code: int, text: bytes | str) -> str:
@@ -118,29 +118,31 @@ def _refusal(what: str, code: int, text: bytes | str) -> str:
 
 
 @contextmanager
-def _before_the_text() -> Iterator[None]:
+def _translating_errors() -> Iterator[None]:
     """What can go wrong while nothing was handed over yet."""
     try:
         yield
     except smtplib.SMTPResponseException as error:
-        trouble = Trouble.HELD if error.smtp_code >= 500 else Trouble.NO_ANSWER
+        trouble = MailFailure.HELD if error.smtp_code >= 500 else MailFailure.NO_ANSWER
         what = "the sign-in" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
         raise MailError(trouble, _refusal(what, error.smtp_code, error.smtp_error)) from error
     except smtplib.SMTPServerDisconnected as error:
-        raise MailError(Trouble.NO_ANSWER, f"{server()} did not answer: {error}.") from error
+        raise MailError(MailFailure.NO_ANSWER, f"{server()} did not answer: {error}.") from error
     except (smtplib.SMTPException, UnicodeError) as error:
-        raise MailError(Trouble.HELD, f"{server()} does not offer what the mail settings ask for: {error}") from error
+        raise MailError(
+            MailFailure.HELD, f"{server()} does not offer what the mail settings ask for: {error}"
+        ) from error
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise MailError(Trouble.NO_ANSWER, f"{server()} broke off the connection.") from error
+        raise MailError(MailFailure.NO_ANSWER, f"{server()} broke off the connection.") from error
     except ssl.SSLCertVerificationError as error:
         said = f"No safe connection to {server()}, its certificate is wrong: {error.verify_message}."
-        raise MailError(Trouble.HELD, said) from error
+        raise MailError(MailFailure.HELD, said) from error
     except ssl.SSLError as error:
         said = (
             f"No safe connection to {server()}, it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS."
         )
-        raise MailError(Trouble.HELD, said) from error
+        raise MailError(MailFailure.HELD, said) from error
     except TimeoutError as error:
-        raise MailError(Trouble.NO_ANSWER, f"{server()} did not answer in {TIMEOUT} seconds.") from error
+        raise MailError(MailFailure.NO_ANSWER, f"{server()} did not answer in {TIMEOUT} seconds.") from error
     except OSError as error:
-        raise MailError(Trouble.NO_ANSWER, f"{server()} can not be reached: {error.strerror or error}.") from error
+        raise MailError(MailFailure.NO_ANSWER, f"{server()} can not be reached: {error.strerror or error}.") from error

@@ -51,7 +51,7 @@ def add() -> Any:
     if errors:
         return _refuse(None, wanted, errors)
     person = Person.add(current_user, wanted)
-    person.mail_link("invitation", current_user)
+    person.send_link("invitation", current_user)
     try:
         db.session.commit()
     except IntegrityError:
@@ -94,7 +94,7 @@ def invite(person_id: int) -> Any:
     found = db.session.get(Person, person_id) or abort(404)
     if found.password_hash or not found.active:
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
-    before = found.mail_link("invitation", current_user)
+    before = found.send_link("invitation", current_user)
     db.session.commit()
     sentence = f"The invitation is on its way to {found.email}."
     if before:

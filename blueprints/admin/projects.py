@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from erp.spectrum.mapping import job_key
 from extensions import db
-from models import INFORMATION, Level, Move, Project, Refused, Status, as_text, changed
+from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, changed
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import worklist
 from services.project_fields import check_information
@@ -63,7 +63,9 @@ def update(project_id: int) -> Any:
 @blueprint.post("/<int:project_id>/send")
 @requires(PROJECT_ADMIN)
 def send(project_id: int) -> Any:
-    return _saved(project_id, "Sent to accounting. The information is locked until accounting has decided.", Move.SEND)
+    return _saved(
+        project_id, "Sent to accounting. The information is locked until accounting has decided.", Transition.SEND
+    )
 
 
 @blueprint.post("/<int:project_id>/retrieve")
@@ -76,8 +78,8 @@ def retrieve(project_id: int) -> Any:
     return redirect(url_for(".general", project_id=project.id), 303)
 
 
-@blueprint.errorhandler(Refused)
-def refused(refusal: Refused) -> Any:
+@blueprint.errorhandler(NotAllowed)
+def refused(refusal: NotAllowed) -> Any:
     """The project is not what the form showed: what happened, and the project as it really is."""
     db.session.rollback()
     assert request.view_args is not None
@@ -88,13 +90,13 @@ def refused(refusal: Refused) -> Any:
     return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
 
-def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
+def _saved(project_id: int, sentence: str, move: Transition | None = None) -> Any:
     """Save what is typed, then do what the button says; nothing of either where something is wrong."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
     note = request.form.get("note", "").strip()
     active = "active" in request.form
-    if move is Move.SEND and not active:
+    if move is Transition.SEND and not active:
         errors["active"] = "An inactive project is not sent. Tick Active Project? first."
     if len(note) > NOTE_LENGTH:
         errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
@@ -108,7 +110,7 @@ def _saved(project_id: int, sentence: str, move: Move | None = None) -> Any:
         project.set_active(current_user, active)
         if waited and project.editable:
             sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
-        if move is Move.SEND:
+        if move is Transition.SEND:
             project.send(current_user, note)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
@@ -145,7 +147,7 @@ def _current(project_id: int) -> Project:
     if request.form.get("version") != str(project.version):
         last = project.events[0]
         who = "You" if last.person_id == current_user.id else last.who
-        raise Refused(
+        raise NotAllowed(
             f"{who} changed this project while you had it open; it is {project.status} now. "
             "Nothing that you entered was applied."
         )

@@ -12,11 +12,11 @@ from blueprints.approvals.responses import get_project, how_it_is
 from blueprints.batch import Result, attempt, ticked, told
 from extensions import db
 from lib.formatting import plural
-from models import Export, Job, Project, Refused, Status
+from models import Export, Job, NotAllowed, Project, Status
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
 from services import job_numbers
-from services.accept_form import Acceptance
+from services.accept_form import AcceptForm
 
 blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
 
@@ -25,14 +25,14 @@ blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
 @requires(APPROVER)
 def accept_form() -> Any:
     projects = [project for project in _ticked() if project.status is Status.READY]
-    return _accept_page(acceptance.begin_many(projects)) if projects else _none_ticked()
+    return _accept_page(acceptance.initial_many(projects)) if projects else _none_ticked()
 
 
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept() -> Any:
     """Export what the table holds; a row that is wrong keeps all of them here, one that was changed only itself."""
-    forms = acceptance.read_many(_ticked(), request.form)
+    forms = acceptance.from_form_many(_ticked(), request.form)
     if not forms:
         return _none_ticked()
     if "show" in request.form:  # another template was chosen: its values first
@@ -50,7 +50,7 @@ def number(project_id: int) -> Any:
     """Whether the Spectrum Job ID that is being typed in a row is free, and in no other row."""
     numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
     typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
-    verdict = job_numbers.look_up(typed, found, numbers.values())
+    verdict = job_numbers.check(typed, found, numbers.values())
     return render_template("approvals/_job_number.html", project=found, verdict=verdict, many=True)
 
 
@@ -77,7 +77,7 @@ def reject() -> Any:
     return _told(results, f"{plural(len(results), 'project')} rejected. Who sent them is told by mail.")
 
 
-def _accept(form: Acceptance, project: Project) -> str:
+def _accept(form: AcceptForm, project: Project) -> str:
     assert form.template is not None  # the form was checked
     project.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
     return f"{project.title} is being exported as job {project.spectrum_job_id}."
@@ -89,12 +89,12 @@ def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
     def as_shown() -> str:
         project = db.session.get_one(Project, project_id, with_for_update=True, populate_existing=True)
         if request.form.get(f"version-{project_id}") != str(project.version):
-            raise Refused(how_it_is(project, "It"))
+            raise NotAllowed(how_it_is(project, "It"))
         return decide(project)
 
     def taken() -> str:
         number = request.form.get(f"job_number-{project_id}", "")
-        return job_numbers.look_up(number, get_project(project_id)).sentence
+        return job_numbers.check(number, get_project(project_id)).sentence
 
     there = url_for("approvals.project", project_id=project_id)
     return attempt(get_project(project_id).title, as_shown, taken, there)
@@ -106,7 +106,7 @@ def _ticked() -> list[Project]:
     return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
 
 
-def _accept_page(forms: list[Acceptance]) -> str:
+def _accept_page(forms: list[AcceptForm]) -> str:
     templates = Job.templates(Export.template_last_used(current_user))
     return render_template("approvals/bulk_accept.html", forms=forms, templates=templates)
 

@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
 from blueprints.approvals.responses import (
-    Asked,
+    CommentPrompt,
     announced,
     comment,
     conflict,
@@ -19,17 +19,17 @@ from blueprints.approvals.responses import (
 )
 from blueprints.approvals.responses import row as project_row
 from extensions import db
-from models import OTHER_EYES, Level, Move, Project, Refused, Status
+from models import FOUR_EYES, Level, NotAllowed, Project, Status, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
 from services import job_numbers
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
-blueprint.register_error_handler(Refused, refused)
+blueprint.register_error_handler(NotAllowed, refused)
 VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
 PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
-REJECT = Asked("approvals.reject", "Reject", "It tells the sender what to correct.")
-ABSENT = Asked(
+REJECT = CommentPrompt("approvals.reject", "Reject", "It tells the sender what to correct.")
+ABSENT = CommentPrompt(
     "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
 )
 
@@ -79,7 +79,7 @@ def number(project_id: int) -> Any:
     """Whether the Spectrum Job ID that is being typed is free."""
     typed = " ".join(request.args.get("job_number", "").split())
     found = get_project(project_id)
-    return render_template("approvals/_job_number.html", project=found, verdict=job_numbers.look_up(typed, found))
+    return render_template("approvals/_job_number.html", project=found, verdict=job_numbers.check(typed, found))
 
 
 @blueprint.post("/accept")
@@ -106,8 +106,8 @@ def accept(project_id: int) -> Any:
 @requires(APPROVER)
 def reject_form(project_id: int) -> Any:
     found = get_project(project_id)
-    if not found.allows(Move.REJECT):
-        return conflict(found, found.why_not(Move.REJECT))
+    if not found.allows(Transition.REJECT):
+        return conflict(found, found.refusal_reason(Transition.REJECT))
     return REJECT.ask(found)
 
 
@@ -115,7 +115,7 @@ def reject_form(project_id: int) -> Any:
 @requires(APPROVER)
 def reject(project_id: int) -> Any:
     found = current_project(project_id)
-    if found.allows(Move.REJECT) and not comment():
+    if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
     found.reject(current_user, comment())
     told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
@@ -124,9 +124,9 @@ def reject(project_id: int) -> Any:
 
 @blueprint.post("/take-back")
 @requires(APPROVER)
-def take_back(project_id: int) -> Any:
+def cancel_export(project_id: int) -> Any:
     found = current_project(project_id)
-    found.take_back(current_user)
+    found.cancel_export(current_user)
     return done(found, f"{found.title} was taken back and waits again.")
 
 
@@ -167,8 +167,8 @@ def copy_phases(project_id: int) -> Any:
 
 def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
-    if not (found.allows(Move.ACCEPT) or found.allows(Move.RETRY)):
-        raise Refused(found.why_not(Move.RETRY if found.status is Status.FAILED else Move.ACCEPT))
-    if found.needs_other_eyes(current_user):
-        raise Refused(OTHER_EYES)
+    if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
+        raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
+    if found.violates_four_eyes(current_user):
+        raise NotAllowed(FOUR_EYES)
     return found

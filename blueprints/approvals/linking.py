@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from blueprints.approvals.responses import (
-    Asked,
+    CommentPrompt,
     comment,
     conflict,
     current_project,
@@ -22,17 +22,17 @@ from blueprints.approvals.responses import (
 from blueprints.batch import Result, as_id, attempt, ticked, told
 from erp.spectrum.mapping import job_key
 from extensions import db
-from models import Job, Move, Project, Refused
+from models import Job, NotAllowed, Project, Transition
 from permissions import APPROVER, requires
 from services import job_matching
 
 blueprint = Blueprint("linking", __name__)
-blueprint.register_error_handler(Refused, refused)
+blueprint.register_error_handler(NotAllowed, refused)
 blueprint.add_app_template_global(job_matching.pairs, "pairs")
 
 
-UNLINK = Asked("linking.unlink", "Unlink", "Say why the link was wrong. The job stays in Spectrum.")
-NOT_OURS = Asked("linking.not_ours", "Not ours", "Say how you know. The number becomes free for another try.")
+UNLINK = CommentPrompt("linking.unlink", "Unlink", "Say why the link was wrong. The job stays in Spectrum.")
+NOT_OURS = CommentPrompt("linking.not_ours", "Not ours", "Say how you know. The number becomes free for another try.")
 
 
 # --- one project ----------------------------------------------------------------------------------------------------
@@ -43,8 +43,8 @@ NOT_OURS = Asked("linking.not_ours", "Not ours", "Say how you know. The number b
 def link_form(project_id: int) -> Any:
     """Choose the job, and see both side by side."""
     project = get_project(project_id)
-    if not project.allows(Move.LINK):
-        return conflict(project, project.why_not(Move.LINK))
+    if not project.allows(Transition.LINK):
+        return conflict(project, project.refusal_reason(Transition.LINK))
     if "job" in request.args:
         return _link_panel(project, request.args["job"], begun=True)
     job = job_matching.job_of(project)
@@ -56,8 +56,8 @@ def link_form(project_id: int) -> Any:
 def link(project_id: int) -> Any:
     project = current_project(project_id)
     number = request.form.get("job", "").strip()
-    if not project.allows(Move.LINK):
-        raise Refused(project.why_not(Move.LINK))
+    if not project.allows(Transition.LINK):
+        raise NotAllowed(project.refusal_reason(Transition.LINK))
     job = Job.by_number(number)
     if job is None or job_matching.problem(number, project):
         return _link_panel(project, number, begun=True)
@@ -74,7 +74,11 @@ def link(project_id: int) -> Any:
 @requires(APPROVER)
 def unlink_form(project_id: int) -> Any:
     project = get_project(project_id)
-    return UNLINK.ask(project) if project.allows(Move.UNLINK) else conflict(project, project.why_not(Move.UNLINK))
+    return (
+        UNLINK.ask(project)
+        if project.allows(Transition.UNLINK)
+        else conflict(project, project.refusal_reason(Transition.UNLINK))
+    )
 
 
 @blueprint.post("/approvals/<int:project_id>/unlink")
@@ -82,7 +86,7 @@ def unlink_form(project_id: int) -> Any:
 def unlink(project_id: int) -> Any:
     project = current_project(project_id)
     number = project.spectrum_job_id
-    if project.allows(Move.UNLINK) and not comment():
+    if project.allows(Transition.UNLINK) and not comment():
         return UNLINK.ask_again(project)
     project.unlink(current_user, comment())
     return done(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
@@ -92,7 +96,7 @@ def unlink(project_id: int) -> Any:
 @requires(APPROVER)
 def not_ours_form(project_id: int) -> Any:
     project = get_project(project_id)
-    return NOT_OURS.ask(project) if project.other_job else conflict(project, "")
+    return NOT_OURS.ask(project) if project.conflicting_job else conflict(project, "")
 
 
 @blueprint.post("/approvals/<int:project_id>/not-ours")
@@ -100,9 +104,9 @@ def not_ours_form(project_id: int) -> Any:
 def not_ours(project_id: int) -> Any:
     project = current_project(project_id)
     number = project.spectrum_job_id
-    if project.other_job and not comment():
+    if project.conflicting_job and not comment():
         return NOT_OURS.ask_again(project)
-    project.disown(current_user, comment())
+    project.release_other_job(current_user, comment())
     return done(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
 
 
@@ -146,7 +150,7 @@ def add_ticked() -> Any:
     def add(job: Job) -> str:
         problem = _not_free(job) or job_matching.namesake(job)
         if problem:
-            raise Refused(problem)
+            raise NotAllowed(problem)
         return f"{Project.from_job(current_user, job, _company()).title} was added."
 
     return _told(_each_ticked(add), "added to Countersign")
@@ -162,7 +166,7 @@ def link_ticked() -> Any:
     def link_to_pair(job: Job) -> str:
         project = _pair_as_shown(job)
         if problem := _not_free(job):
-            raise Refused(problem)
+            raise NotAllowed(problem)
         project.link(current_user, job, _company())
         return f"{project.title} is job {job.number}."
 
@@ -175,7 +179,7 @@ def archive_ticked() -> Any:
 
     def put_away(job: Job) -> str:
         if problem := job_matching.taken(job):
-            raise Refused(problem)
+            raise NotAllowed(problem)
         job.archived = True
         return f"{job.title} was put away."
 
@@ -212,10 +216,10 @@ def _pair_as_shown(job: Job) -> Project:
     """The project that the row offered, as the row showed it; else Refused."""
     project_id, _, version = request.form.get(f"pair-{job.id}", "").partition(":")
     if not project_id:
-        raise Refused("No project has this number. Select this job alone to choose its project.")
+        raise NotAllowed("No project has this number. Select this job alone to choose its project.")
     project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
     if version != str(project.version):
-        raise Refused(how_it_is(project))
+        raise NotAllowed(how_it_is(project))
     return project
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from extensions import db
 from lib.formatting import age
-from models import Export, Job, Project, Refused, utcnow
+from models import Export, Job, NotAllowed, Project, utcnow
 
 TO_DECIDE = (
     select(Project)
@@ -32,7 +32,7 @@ def current_project(project_id: int) -> Project:
     """The project, locked for this transaction, as long as it is still what the form showed; else Refused."""
     project = db.session.scalar(TO_DECIDE, {"id": project_id}) or abort(404)
     if request.form.get("version") != str(project.version):
-        raise Refused("Nothing that you entered was applied.")
+        raise NotAllowed("Nothing that you entered was applied.")
     return project
 
 
@@ -66,7 +66,7 @@ def done(project: Project, sentence: str) -> Any:
     return response
 
 
-def refused(refusal: Refused) -> Any:
+def refused(refusal: NotAllowed) -> Any:
     """Somebody else was first, or the rules forbid it: what happened, the project as it is, and what was typed."""
     db.session.rollback()
     assert request.view_args is not None
@@ -79,7 +79,7 @@ def conflict(project: Project, sentence: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommentPrompt:
     """A decision that needs a comment: where it is posted to, its button, and why the comment is needed."""
 
     endpoint: str

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from extensions import db
 from lib.formatting import plural
-from models import Person, Project, Status, Tally
+from models import Counter, Person, Project, Status
 from permissions import ERP_ADMIN, requires, who_can_grant
 
 blueprint = Blueprint("approvers", __name__)
@@ -22,7 +22,7 @@ def report() -> Any:
 
 @blueprint.app_template_global()
 def approver_alerts() -> list[tuple[str, str]]:
-    return Tally.remembered("approver alerts", _alerts)
+    return Counter.cached("approver alerts", _alerts)
 
 
 def _alerts() -> list[tuple[str, str]]:

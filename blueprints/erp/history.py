@@ -17,12 +17,12 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib import pagination
 from lib.formatting import local
-from models import Event, Level, Move, Person, Tally
+from models import Counter, Event, Level, Person, Transition
 from permissions import LARGEST_ID, Rule, requires
 from services import project_csv
 
 blueprint = Blueprint("history", __name__)
-DECIDED = (str(Move.ACCEPT), str(Move.REJECT))
+DECIDED = (str(Transition.ACCEPT), str(Transition.REJECT))
 COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
 
 BESIDE = (joinedload(Event.project), joinedload(Event.person))
@@ -30,7 +30,7 @@ LATEST_FIRST = pagination.Order(Event.at, Event.id, Event.__table__, up=False)
 
 
 @dataclass(frozen=True)
-class Asked:
+class HistoryFilter:
     """What the address asks for, with everything senseless taken out; days are the company's."""
 
     person: int | None
@@ -39,7 +39,7 @@ class Asked:
     until: date | None
 
     @classmethod
-    def of(cls, args: Mapping[str, str]) -> "Asked":
+    def of(cls, args: Mapping[str, str]) -> "HistoryFilter":
         person = args.get("person", "")
         known = person.isascii() and person.isdecimal() and len(person) < 11 and int(person) <= LARGEST_ID
         since, until = (_day(args.get(name, "")) for name in ("from", "to"))
@@ -67,9 +67,9 @@ class Asked:
 @blueprint.get("/erp/history")
 @requires(Rule(erp=Level.READ_ONLY))
 def index() -> Any:
-    asked = Asked.of(request.args)
-    found = pagination.Listing(asked.events(), LATEST_FIRST)
-    page = found.page(pagination.Query.of(request.args), found.count({}), pagination.objects(*BESIDE), {})
+    asked = HistoryFilter.of(request.args)
+    found = pagination.PagedQuery(asked.events(), LATEST_FIRST)
+    page = found.page(pagination.ListParams.of(request.args), found.count({}), pagination.objects(*BESIDE), {})
     people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
     return render_template("erp/history.html", asked=asked, page=page, people=people, actions=_actions())
 
@@ -81,9 +81,9 @@ def as_csv() -> Any:
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    events = Asked.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))
+    events = HistoryFilter.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))
     for event in db.session.scalars(events.options(*BESIDE)):
-        writer.writerow(project_csv.guarded(value) for value in _line(event))
+        writer.writerow(project_csv.escape_formula(value) for value in _line(event))
     named = {"Content-Disposition": 'attachment; filename="history.csv"'}
     return Response(file.getvalue(), mimetype="text/csv", headers=named)
 
@@ -106,7 +106,7 @@ def _line(event: Event) -> list[str]:
 def _actions() -> list[tuple[str, str]]:
     """What has ever been done, for the menu."""
     done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
-    return Tally.remembered("actions", lambda: [(action, action) for action in db.session.scalars(done)])
+    return Counter.cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
 
 
 def _day(text: str) -> date | None:

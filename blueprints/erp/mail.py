@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import EMAIL, Delivery, Errand, Event, MailOutcome, Person, Refused, utcnow
+from models import EMAIL, Delivery, Event, MailOutcome, NotAllowed, Person, TaskRequest, utcnow
 from permissions import ERP_ADMIN, public, requires
 
 blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
@@ -42,11 +42,11 @@ def row(delivery_id: int) -> Any:
 
 @blueprint.post("/<int:delivery_id>/again")
 @requires(ERP_ADMIN)
-def send_again(delivery_id: int) -> Any:
+def resend(delivery_id: int) -> Any:
     delivery = db.session.get(Delivery, delivery_id, with_for_update=True) or abort(404)
     try:
-        delivery.send_again()
-    except Refused as refusal:
+        delivery.resend()
+    except NotAllowed as refusal:
         return _answer(delivery, str(refusal), 409)
     db.session.commit()
     return _answer(delivery, f"The mail to {delivery.person.name} is being sent again.")
@@ -59,7 +59,7 @@ def test() -> Any:
     address = request.form.get("address", "").strip()
     if not EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
-    Errand.ask("test mail", current_user, address)
+    TaskRequest.ask("test mail", current_user, address)
     db.session.commit()
     return redirect(url_for(".index", _anchor="test"), 303)
 
@@ -68,7 +68,7 @@ def test() -> Any:
 @requires(ERP_ADMIN)
 def tested() -> Any:
     """What came of the last test mail."""
-    return render_template("erp/_test_mail.html", tested=Errand.last("test mail"))
+    return render_template("erp/_test_mail.html", tested=TaskRequest.last("test mail"))
 
 
 @blueprint.get("/unsubscribe/<token>")
@@ -82,7 +82,7 @@ def unsubscribe(token: str) -> Any:
 @public
 def keep_unsubscribed(token: str) -> Any:
     """One click in a mail program (RFC 8058), without sign-in; the signed token can do nothing else."""
-    person = Person.of_unsubscribe_token(token)
+    person = Person.from_unsubscribe_token(token)
     if person:
         person.change(person, {"subscribed": False})
         db.session.commit()
@@ -93,12 +93,12 @@ csrf.exempt(keep_unsubscribed)
 
 
 def _unsubscribe_page(token: str) -> Any:
-    person = Person.of_unsubscribe_token(token)
+    person = Person.from_unsubscribe_token(token)
     return render_template("auth/unsubscribe.html", person=person), 200 if person else 404
 
 
 def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
-    tested = Errand.last("test mail")
+    tested = TaskRequest.last("test mail")
     begun = tested.subject if tested and tested.asked_by_id == current_user.id else current_user.email
     shown: dict[str, Any] = {
         "address": begun if typed is None else typed,
@@ -124,8 +124,8 @@ def _stuck() -> list[Delivery]:
 
 def _others() -> pagination.Page:
     newest_first = pagination.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
-    others = pagination.Listing(select(Delivery).where(not_(_is_stuck())), newest_first)
-    return others.page(pagination.Query.of(request.args), others.count({}), pagination.objects(*BESIDE), {})
+    others = pagination.PagedQuery(select(Delivery).where(not_(_is_stuck())), newest_first)
+    return others.page(pagination.ListParams.of(request.args), others.count({}), pagination.objects(*BESIDE), {})
 
 
 def _delivery(delivery_id: int) -> Delivery:

@@ -16,7 +16,7 @@ from blueprints.approvals.responses import announcing
 from erp.spectrum.mapping import LABELS
 from extensions import db
 from lib import formatting
-from models import Errand, Event, Job, Setting, Tally, utcnow
+from models import Counter, Event, Job, Setting, TaskRequest, utcnow
 from permissions import ERP_ADMIN, requires
 from services import accept_form, job_numbers
 
@@ -55,14 +55,14 @@ def connection() -> Any:
 @blueprint.post("/test")
 @requires(ERP_ADMIN)
 def test() -> Any:
-    Errand.ask("test connection", current_user)
+    TaskRequest.ask("test connection", current_user)
     return _saved("The connection to Spectrum is being tested.")
 
 
 @blueprint.post("/refresh")
 @requires(ERP_ADMIN)
 def refresh() -> Any:
-    Errand.ask("refresh", current_user)
+    TaskRequest.ask("refresh", current_user)
     return _saved("Spectrum's job list is being read.")
 
 
@@ -71,7 +71,7 @@ def refresh() -> Any:
 def pause() -> Any:
     if not Setting.read(Setting.PAUSED):
         Setting.write(Setting.PAUSED, {"by": current_user.name, "at": utcnow().isoformat()})
-        _note_down("paused exports")
+        _record("paused exports")
     return _saved("Exports are paused: nothing goes to Spectrum and no mail goes out until they are resumed.")
 
 
@@ -80,7 +80,7 @@ def pause() -> Any:
 def resume() -> Any:
     if Setting.read(Setting.PAUSED):
         Setting.write(Setting.PAUSED, None)
-        _note_down("resumed exports")
+        _record("resumed exports")
     return _saved("Exports are resumed: what waited goes out now.")
 
 
@@ -93,7 +93,7 @@ def numbers() -> Any:
         return _page(pattern, 422, error=error)
     if pattern != before:
         Setting.write(Setting.PATTERN, pattern)
-        _note_down("changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
+        _record("changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
     return _saved("Saved.")
 
 
@@ -114,7 +114,7 @@ def save_template(job_id: int) -> Any:
     if changes:
         for column, value in marks.items():
             setattr(job, column, value)
-        _note_down(f"changed job template {job.number}", changes=changes)
+        _record(f"changed job template {job.number}", changes=changes)
     return _saved(f"Saved what holds for {job.title}.")
 
 
@@ -154,7 +154,7 @@ def _job(job_id: int) -> Job:
     return db.session.get(Job, job_id) or abort(404)
 
 
-def _note_down(action: str, **details: Any) -> None:
+def _record(action: str, **details: Any) -> None:
     db.session.add(Event(person=current_user, action=action, details=details))
 
 
@@ -184,8 +184,8 @@ def _connection() -> dict[str, Any]:
     return {
         "server": urlsplit(settings["SPECTRUM_URL"]).netloc.rpartition("@")[2],
         "contact": Setting.read(Setting.CONTACT, {}),
-        "tested": Errand.last("test connection"),
-        "refreshed": Errand.last("refresh"),
+        "tested": TaskRequest.last("test connection"),
+        "refreshed": TaskRequest.last("refresh"),
         "schedule": SCHEDULES[settings["SPECTRUM_REFRESH"]],
     }
 
@@ -195,7 +195,7 @@ def _found(q: str) -> Sequence[Job]:
     if not q:
         return []
     matching = [Job.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
-    open_jobs = select(Job).where(Job.gone_at.is_(None), Job.status_code != "C", *matching)
+    open_jobs = select(Job).where(Job.removed_at.is_(None), Job.status_code != "C", *matching)
     return db.session.scalars(open_jobs.order_by(Job.number).limit(FOUND)).all()
 
 
@@ -213,7 +213,7 @@ def _events() -> Sequence[Event]:
 @blueprint.app_template_global()
 def backup_overdue() -> str:
     """What ERP Admins are told on every ERP page where the last backup is too old; else empty."""
-    return Tally.remembered("backup", _backup_overdue)
+    return Counter.cached("backup", _backup_overdue)
 
 
 def _backup_overdue() -> str:

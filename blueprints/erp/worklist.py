@@ -9,7 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
 from extensions import db
-from models import Errand, Level, Setting, Tally, utcnow
+from models import Counter, Level, Setting, TaskRequest, utcnow
 from permissions import Rule, requires, signed_in
 from services import project_queries, statistics, worklist
 
@@ -37,7 +37,7 @@ def jobs() -> Any:
         return _kept(Response(status=304), tag)
     page = worklist.page_of(_shown(), worklist.query_of(request.args))
     whole = "HX-Request" not in request.headers  # a search while typing takes the list's part only
-    drawn = Tally.remembered("glance", _draw_glance) if whole else ""
+    drawn = Counter.cached("glance", _draw_glance) if whole else ""
     response = Response(render_template("erp/worklist.html", page=page, glance=drawn, **_filters()))
     return response if announces else _kept(response, tag)
 
@@ -58,7 +58,7 @@ def _tag() -> str:
     """What a list's page depends on: what was written last, who looks, which sign-in, and the minute: ages grow."""
     if "csrf_token" not in session:  # at the first page after a sign-in
         generate_csrf()
-    parts = Tally.read()[Tally.REVISION], current_user.id, session["csrf_token"], request.headers.get("HX-Request")
+    parts = Counter.read()[Counter.REVISION], current_user.id, session["csrf_token"], request.headers.get("HX-Request")
     return hashlib.sha256(repr((*parts, f"{utcnow():%F %H:%M}")).encode()).hexdigest()[:20]
 
 
@@ -77,7 +77,7 @@ def counts() -> Any:
 
     Nothing where they have `seen` what was written last.
     """
-    if request.args.get("seen") == str(Tally.read()[Tally.REVISION]):
+    if request.args.get("seen") == str(Counter.read()[Counter.REVISION]):
         return "", 204
     return render_template("erp/_filters.html", **_filters()) + render_template("erp/_alarms.html", with_counts=True)
 
@@ -88,14 +88,14 @@ def _shown() -> worklist.Filter:
 
 def _filters() -> dict[str, Any]:
     menu = {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": project_queries.AGES}
-    return menu | {"revision": Tally.read()[Tally.REVISION]}
+    return menu | {"revision": Counter.read()[Counter.REVISION]}
 
 
 @blueprint.post("/erp/refresh")
 @requires(Rule(erp=Level.STANDARD))
 def refresh() -> Any:
     """Ask the timetable to read Spectrum's job list now."""
-    Errand.ask("refresh", current_user)
+    TaskRequest.ask("refresh", current_user)
     db.session.commit()
     flash("Spectrum's job list is being read.")
     return redirect(url_for(".jobs", filter=request.form.get("filter")), 303)
@@ -109,7 +109,7 @@ def _about_spectrum() -> dict[str, Any]:
 
 def _setting(name: str, default: Any = None) -> Any:
     """What `Setting.read` says, without asking the database for each."""
-    settings = Tally.remembered(
+    settings = Counter.cached(
         "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}, patience=0
     )
     return settings.get(name, default)

@@ -15,7 +15,7 @@ from sqlalchemy import JSON, Integer, String, case, column, func, insert, litera
 
 from dev.demo.bulk_insert import bare_projects, pour
 from extensions import db
-from models import Event, Export, Move, Person, Project, Status, search_text
+from models import Event, Export, Person, Project, Status, Transition, search_text
 
 STEP = 100_000  # projects between two lines of progress
 BEGINNING = date(2020, 1, 6)
@@ -37,22 +37,28 @@ RARE = "Quillfeather"
 ACCEPTED = [Status.EXPORTING, Status.CHECKING, Status.SYNCED, Status.FAILED]
 OVER: dict[str, Any] = {
     **{"current": True, "template_number": "T-COMM", "request": [], "step": "", "copy_phases": False},
-    **{"phases_done": 0, "phases_total": 0, "looks": 2, "resent": True, "cause": "", "messages": [], "remarks": []},
+    **{"phases_done": 0, "phases_total": 0, "checks": 2, "resent": True, "cause": "", "messages": [], "warnings": []},
 }
 SENT_AS: dict[str, Any] = {"information": {}, "changes": []}
 # what happened to a project that has a status, the fewest events that tell it: action, from, to, comment
 Step = tuple[str, Status, Status, str]
-SENT: list[Step] = [(Move.SEND, Status.NOT_SENT, Status.READY, "")]
-TAKEN: list[Step] = [*SENT, (Move.ACCEPT, Status.READY, Status.EXPORTING, "")]
+SENT: list[Step] = [(Transition.SEND, Status.NOT_SENT, Status.READY, "")]
+TAKEN: list[Step] = [*SENT, (Transition.ACCEPT, Status.READY, Status.EXPORTING, "")]
 LIVES: dict[Status, list[Step]] = {
     Status.NOT_SENT: [("created", Status.NOT_SENT, Status.NOT_SENT, "")],
     Status.READY: SENT,
-    Status.RETRIEVED: [*SENT, (Move.RETRIEVE, Status.READY, Status.RETRIEVED, "")],
-    Status.REJECTED: [*SENT, (Move.REJECT, Status.READY, Status.REJECTED, "The owner differs from the contract's.")],
+    Status.RETRIEVED: [*SENT, (Transition.RETRIEVE, Status.READY, Status.RETRIEVED, "")],
+    Status.REJECTED: [
+        *SENT,
+        (Transition.REJECT, Status.READY, Status.REJECTED, "The owner differs from the contract's."),
+    ],
     Status.EXPORTING: TAKEN,
-    Status.CHECKING: [*TAKEN, (Move.LOSE_TRACK, Status.EXPORTING, Status.CHECKING, "Spectrum did not answer in time.")],
-    Status.SYNCED: [*TAKEN, (Move.CREATED, Status.EXPORTING, Status.SYNCED, "")],
-    Status.FAILED: [*TAKEN, (Move.FAIL, Status.EXPORTING, Status.FAILED, "Spectrum did not accept the job.")],
+    Status.CHECKING: [
+        *TAKEN,
+        (Transition.LOSE_TRACK, Status.EXPORTING, Status.CHECKING, "Spectrum did not answer in time."),
+    ],
+    Status.SYNCED: [*TAKEN, (Transition.CREATED, Status.EXPORTING, Status.SYNCED, "")],
+    Status.FAILED: [*TAKEN, (Transition.FAIL, Status.EXPORTING, Status.FAILED, "Spectrum did not accept the job.")],
 }
 
 
@@ -125,7 +131,7 @@ def _tell_lives(manager_id: int, approver_id: int, new: Any) -> None:
     life = lives.cte("life").columns
     told: dict[str, Any] = {name: life[name] for name in ("person_id", "action", "from_status", "to_status", "comment")}
     told |= {"project_id": Project.id, "at": func.coalesce(Project.sent_at, Project.created_at)}
-    told |= {"details": case((life.action == Move.SEND, literal(SENT_AS, JSON)), else_=literal({}, JSON))}
+    told |= {"details": case((life.action == Transition.SEND, literal(SENT_AS, JSON)), else_=literal({}, JSON))}
     rows = select(*told.values()).join_from(Project, life.standing.table, Project.status == life.standing)
     db.session.execute(insert(Event).from_select(list(told), rows.where(new).order_by(Project.id, life.step)))
 

@@ -167,9 +167,9 @@ def _checking(story: Story, project: Project, template: str) -> None:
     """
     story.send(project)
     export = story.accept(project, template)
-    export.sent_at, export.looks, export.resent, export.step = story.now, 8, True, "Checking"
+    export.sent_at, export.checks, export.resent, export.step = story.now, 8, True, "Checking"
     cause = "Spectrum did not answer in time; the job may exist."
-    project.lose_track(cause)
+    project.mark_unknown(cause)
     export.cause = cause
     story.dated()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from erp import Answer, Listing, Outcome, Unreadable
+from erp import Outcome, ReadError, ReadResult, WriteResult
 from erp.spectrum import answers, soap
 from erp.spectrum.http import Transport
 from erp.spectrum.rules import job_key
@@ -40,29 +40,29 @@ class Spectrum:
         self._authorization_id = authorization_id
         self._token_client = token_client
 
-    def add_job(self, values: Mapping[str, str]) -> Answer:
+    def add_job(self, values: Mapping[str, str]) -> WriteResult:
         """Create one job; CREATED only where Spectrum's answer says exactly that."""
         return self._write("AddJob", values)
 
-    def add_phase(self, values: Mapping[str, str]) -> Answer:
+    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
         """Add one phase to a job, or update it."""
         return self._write("AddPhase", values)
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> Listing:
+    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
         """Read jobs (GetJobMain). In customer and division SuperSelect's operators work."""
         return self._read("GetJobMain", _filters(status, customer, division, cost_center))
 
     def job_details(
         self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> Listing:
+    ) -> ReadResult:
         """Read jobs (GetJob). In customer and division SuperSelect's operators work."""
         return self._read("GetJob", _filters(status, customer, division, cost_center))
 
-    def phases(self, job_number: str) -> Listing:
+    def phases(self, job_number: str) -> ReadResult:
         """Read the phases of one job; where its number has an operator in it, other jobs' are left out."""
         found = self._read("GetPhase", {"pJob_Number": job_number})
         own = [row for row in found.rows if job_key(row["Job_Number"]) == job_key(job_number)]
-        return Listing(own, found.complete)
+        return ReadResult(own, found.complete)
 
     def probe(self, service: str) -> str | None:
         """Compare the service's WSDL with our table; None when it is there and takes the same fields."""
@@ -70,19 +70,21 @@ class Spectrum:
             reply = self._transport.get(f"/wsdls/{service}.jws")
             answers.check_status(reply.status, service)
             return answers.unlike(service, soap.declared(service, reply.body))
-        except Unreadable as failure:
+        except ReadError as failure:
             return failure.cause
         except soap.Unparsable:
             return f"Spectrum's description of {service} cannot be read. Ask IT to check SPECTRUM_URL."
 
-    def _write(self, service: str, values: Mapping[str, str]) -> Answer:
+    def _write(self, service: str, values: Mapping[str, str]) -> WriteResult:
         try:
             return answers.written(service, self._call(service, values))
-        except Unreadable as failure:
+        except ReadError as failure:
             open_end = " It may have arrived all the same; Countersign looks in Spectrum by itself."
-            return Answer(failure.outcome, failure.cause + (open_end if failure.outcome is Outcome.UNKNOWN else ""))
+            return WriteResult(
+                failure.outcome, failure.cause + (open_end if failure.outcome is Outcome.UNKNOWN else "")
+            )
 
-    def _read(self, service: str, filters: Mapping[str, str]) -> Listing:
+    def _read(self, service: str, filters: Mapping[str, str]) -> ReadResult:
         return answers.listed(service, self._call(service, filters))
 
     def _call(self, service: str, values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -97,12 +99,12 @@ class Spectrum:
         try:
             rows = soap.rows(service, reply.body, reply.charset)
         except soap.Unparsable:
-            raise Unreadable(Outcome.UNKNOWN, answers.UNCLEAR) from None
+            raise ReadError(Outcome.UNKNOWN, answers.UNCLEAR) from None
         except soap.Fault as fault:
             told = answers.masked({"desc": fault.text}, secrets)["desc"]
             raise answers.faulted(service, fault.code, told) from None
         if reply.status != 200:
-            raise Unreadable(Outcome.UNKNOWN, answers.UNCLEAR)
+            raise ReadError(Outcome.UNKNOWN, answers.UNCLEAR)
         return [answers.masked(row, secrets) for row in rows]
 
     def _request(self, service: str, values: Mapping[str, str], guid: str) -> bytes:
@@ -115,7 +117,7 @@ class Spectrum:
         try:
             return soap.request(service, {**values, **access})
         except ValueError:
-            raise Unreadable(Outcome.REFUSED, "A value holds a character that cannot be sent to Spectrum.") from None
+            raise ReadError(Outcome.REFUSED, "A value holds a character that cannot be sent to Spectrum.") from None
 
     def _headers(self, service: str, token: str) -> dict[str, str]:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f"{self._transport.url}/ws/{service}"}
@@ -128,16 +130,16 @@ class Spectrum:
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             reply = self._transport.post("/connect/token", content, kind)
-        except Unreadable as failure:
+        except ReadError as failure:
             outcome = Outcome.NOT_SENT if failure.outcome is Outcome.UNKNOWN else failure.outcome
-            raise Unreadable(outcome, failure.cause) from None
+            raise ReadError(outcome, failure.cause) from None
         if 400 <= reply.status < 500:
             cause = f"Spectrum gave no token for the call (HTTP {reply.status}); nothing was sent."
-            raise Unreadable(Outcome.CONFIGURATION, f"{cause} Ask IT to check the client id and secret.")
+            raise ReadError(Outcome.CONFIGURATION, f"{cause} Ask IT to check the client id and secret.")
         token = _access_token(reply.body)
         if not token:
             cause = "Spectrum gave no token for the call; nothing was sent. Countersign tries again by itself."
-            raise Unreadable(Outcome.NOT_SENT, cause)
+            raise ReadError(Outcome.NOT_SENT, cause)
         return token
 
 

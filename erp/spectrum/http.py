@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from erp import Outcome, Unreadable
+from erp import Outcome, ReadError
 
 LARGEST_REPLY = 32 * 2**20  # bytes
 
@@ -65,7 +65,7 @@ class Transport:
             cause = f"Spectrum's answer was not complete after {self._deadline:g} seconds."
         except httpx.HTTPError:
             cause = "The connection to Spectrum broke before its answer was complete."
-        raise Unreadable(Outcome.UNKNOWN, cause)
+        raise ReadError(Outcome.UNKNOWN, cause)
 
     async def _converse(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
         """Asynchronous because only so the deadline also ends a server that drips headers."""
@@ -80,16 +80,16 @@ class Transport:
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > LARGEST_REPLY:
-                    raise Unreadable(Outcome.UNKNOWN, "Spectrum's answer was too large to be one of its answers.")
+                    raise ReadError(Outcome.UNKNOWN, "Spectrum's answer was too large to be one of its answers.")
             return Reply(response.status_code, bytes(body), response.charset_encoding)
 
-    def _unconnected(self, error: Exception) -> Unreadable:
+    def _unconnected(self, error: Exception) -> ReadError:
         below = _root(error)
         if isinstance(below, ssl.SSLCertVerificationError):
             cause = f"The certificate of {self._server} is not trusted ({below.verify_message}); nothing was sent."
-            return Unreadable(Outcome.CONFIGURATION, f"{cause} Ask IT to check it, SPECTRUM_URL and SPECTRUM_CA_FILE.")
+            return ReadError(Outcome.CONFIGURATION, f"{cause} Ask IT to check it, SPECTRUM_URL and SPECTRUM_CA_FILE.")
         cause = f"Spectrum could not be reached at {self._server} ({_why(below)}); nothing was sent."
-        return Unreadable(Outcome.NOT_SENT, f"{cause} Countersign tries again by itself.")
+        return ReadError(Outcome.NOT_SENT, f"{cause} Countersign tries again by itself.")
 
 
 def _root(error: BaseException) -> BaseException:

@@ -12,11 +12,25 @@ from decimal import Decimal
 
 from erp.spectrum.abbreviations import shorten
 from erp.spectrum.fields import CREDENTIALS, LABELS, PRICE_METHODS, Field, parameters, returns
-from erp.spectrum.rules import as_date, is_number, job_id_problem, job_key, problems
+from erp.spectrum.rules import as_date, is_number, job_key, job_number_problem, problems
 
 __all__ = [
-    "CREDENTIALS", "LABELS", "PRICE_METHODS", "Field", "Line", "compose", "differences", "from_project",
-    "from_template", "job_id_problem", "job_key", "parameters", "problems", "returns", "shorten", "to_project",
+    "CREDENTIALS",
+    "LABELS",
+    "PRICE_METHODS",
+    "Field",
+    "FieldValue",
+    "compose",
+    "differences",
+    "from_project",
+    "from_template",
+    "job_key",
+    "job_number_problem",
+    "parameters",
+    "problems",
+    "returns",
+    "shorten",
+    "to_project",
 ]  # fmt: skip
 
 TEMPLATE_SHARE = ("Division", "Cost_Center", "Customer_Code", "Price_Method_Code")
@@ -25,7 +39,7 @@ LONGEST_PHONE = 11  # digits of one number in the US or Canada, the 1 in front a
 
 
 @dataclass(frozen=True)
-class Line:
+class FieldValue:
     """One value that AddJob will receive; `source` is project, template, approver or fixed."""
 
     element: str
@@ -80,7 +94,7 @@ def compose(
     template: Mapping[str, str],
     typed: Mapping[str, str],
     fixed: Mapping[str, str] | None = None,
-) -> list[Line]:
+) -> list[FieldValue]:
     """Return everything AddJob will receive, in wire order: what has a value or is required.
 
     Typed wins also where it is empty; a fixed value only fills what nothing else gives.
@@ -95,7 +109,7 @@ def compose(
         source = next((word for values, word in origins if text and values.get(element) == text), "approver")
         given[element] = text, source
     return [
-        Line(field.element, LABELS[field.element], *given.get(field.element, ("", "approver")))
+        FieldValue(field.element, LABELS[field.element], *given.get(field.element, ("", "approver")))
         for field in _COMPOSED
         if field.required or given.get(field.element, ("", ""))[0]
     ]

@@ -34,7 +34,7 @@ def job_key(number: str) -> str:
     return number.strip().casefold()
 
 
-def job_id_problem(text: str) -> str | None:
+def job_number_problem(text: str) -> str | None:
     """Return what keeps the text from being a Spectrum Job ID, as a sentence; None when nothing does."""
     number = text.strip()
     if not number:
@@ -68,7 +68,7 @@ _ADD_JOB = {field.element: field for field in parameters("AddJob")}
 def _field_problem(field: Field, value: str) -> str | None:
     label = LABELS[field.element]
     if field.element == "Job_Number":
-        return job_id_problem(value)
+        return job_number_problem(value)
     if not value.strip():
         required = field.required and field.element not in CREDENTIALS
         return f"{label} is missing; Spectrum requires it." if required else None

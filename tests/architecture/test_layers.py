@@ -24,7 +24,7 @@ LAYERS = {
 }
 ADAPTER_USERS = {"tasks/erp_connection.py"}
 OUTSIDE = {"tests", "dev", "migrations", ".venv", "instance", "deploy", ".ci", "docs"}
-ROOMS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+BLUEPRINTS = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
 
 def product_files() -> list[Path]:
@@ -40,13 +40,13 @@ def imported_modules(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] in ROOMS}
+    return {name for name in found if name.split(".")[0] in BLUEPRINTS}
 
 
 @pytest.mark.parametrize("path", product_files(), ids=str)
 def test_imports_point_downwards(path: Path) -> None:
     room = path.parts[0].removesuffix(".py")
-    allowed = LAYERS.get(room, ROOMS - {"dev"} | ({"dev"} if room == "cli" else set()))
+    allowed = LAYERS.get(room, BLUEPRINTS - {"dev"} | ({"dev"} if room == "cli" else set()))
     wrong = {name for name in imported_modules(path) if name.split(".")[0] not in allowed}
     assert not wrong, f"{path} may not import {sorted(wrong)}: move what it needs down, or its caller up"
 

@@ -7,9 +7,9 @@ import pytest
 from lxml import html
 
 from extensions import db
-from models import Export, Job, Move, Person, Project, Setting
+from models import Export, Job, Person, Project, Setting, Transition
 from services import accept_form
-from services.accept_form import Acceptance
+from services.accept_form import AcceptForm
 
 ProjectMaker = Callable[..., Project]
 TYPED = {"job_number": "26-900", "job_name": "Depot", "taxable": "Y", "price_type": "F"}
@@ -27,11 +27,11 @@ def offered(by: Person) -> list[str]:
     return [job.number for job in Job.templates(Export.template_last_used(by))]
 
 
-def filled(project: Project, template: str, **typed: str) -> Acceptance:
+def filled(project: Project, template: str, **typed: str) -> AcceptForm:
     return accept_form.read(project, {"template": template, **TYPED, **typed})
 
 
-def sources(form: Acceptance) -> Mapping[str, tuple[str, str]]:
+def sources(form: AcceptForm) -> Mapping[str, tuple[str, str]]:
     return {line.element: (line.value, line.source) for line in form.lines}
 
 
@@ -63,7 +63,7 @@ def test_once_some_are_marked_only_those_are_offered_and_inactive_ones_may_be_am
 
 
 def test_a_job_that_spectrum_no_longer_lists_is_not_offered(cast: dict[str, Person]) -> None:
-    keep("A-1", gone_at=db.func.now())
+    keep("A-1", removed_at=db.func.now())
     assert offered(cast["approver"]) == []
 
 
@@ -117,7 +117,7 @@ def test_a_job_that_is_not_offered_is_not_taken_as_a_template(
     answer = browser("approver").post(f"/approvals/{waiting.id}/accept", form)
     assert answer.status_code == 422
     assert "Select a job template." in answer.text
-    assert waiting.allows(Move.ACCEPT)
+    assert waiting.allows(Transition.ACCEPT)
 
 
 def test_a_retry_does_not_begin_with_a_template_that_is_no_longer_offered(
@@ -214,7 +214,7 @@ def test_customers_divisions_and_cost_centers_are_suggested_from_the_job_list(
     browser: Callable[[str], Any], waiting: Project, template: Job
 ) -> None:
     keep("A-1", customer_code="ALDERPINE", division="2")
-    keep("A-2", customer_code="GONE", gone_at=db.func.now())
+    keep("A-2", customer_code="GONE", removed_at=db.func.now())
     page = html.fromstring(browser("approver").get(f"/approvals/{waiting.id}/accept").text)
     suggested = {
         name: page.xpath(f'//datalist[@id="{page.xpath(f"//input[@name={name!r}]/@list")[0]}"]/option/@value')

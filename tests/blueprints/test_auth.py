@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from extensions import db
-from models import Attempt, Delivery, Person, utcnow
+from models import Delivery, LoginAttempt, Person, utcnow
 from tables import people
 
 NEW = "a-new-and-longer-one"
@@ -52,7 +52,7 @@ def set_password(app: Flask, token: str, password: str = NEW) -> TestResponse:
 def note_tries(times: int, email: str, purpose: str = "sign-in", address: str = "10.0.1.1") -> None:
     """As many tries as that, without the time that each would take."""
     for _ in range(times):
-        assert Attempt.begin(purpose, email, address) is None
+        assert LoginAttempt.begin(purpose, email, address) is None
     db.session.commit()
 
 
@@ -189,7 +189,7 @@ def test_a_success_forgets_the_accounts_wrong_tries(app: Flask) -> None:
 
 def test_what_was_typed_into_the_email_field_is_not_kept(app: Flask) -> None:
     try_to_sign_in(app, "my-password-by-mistake", "x")
-    kept = db.session.scalars(select(Attempt.account)).all()
+    kept = db.session.scalars(select(LoginAttempt.account)).all()
     assert len(kept) == 1
     assert re.fullmatch("[0-9a-f]{64}", kept[0])
 
@@ -378,7 +378,7 @@ def test_a_link_that_was_tampered_with_or_signed_elsewhere_is_refused(app: Flask
     token = cast["approver"].link_token("reset")
     other = create_app(ENVIRON | {"SECRET_KEY": "another-key-altogether"})
     with other.app_context():
-        foreign = Person(id=cast["approver"].id, epoch=0, email="approver@example.com").link_token("reset")
+        foreign = Person(id=cast["approver"].id, session_version=0, email="approver@example.com").link_token("reset")
     head, _, tail = token.partition(".")
     for forged in (foreign, f"{head}x.{tail}", "x", cast["approver"].unsubscribe_token):
         assert set_password(app, forged).status_code == 410

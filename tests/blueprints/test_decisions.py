@@ -348,7 +348,7 @@ def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
     waiting.accept(cast["approver"], lines, template, "HB")
-    waiting.take_back(cast["controller"])
+    waiting.cancel_export(cast["controller"])
     db.session.commit()
     page = browser("approver").get(f"/approvals/{waiting.id}").text
     assert "<b>Controller</b> took it back" in page
@@ -361,8 +361,8 @@ def test_who_says_that_it_is_not_in_spectrum_is_not_said_to_have_failed(
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
     export = waiting.accept(cast["approver"], lines, template, "HB")
-    waiting.lose_track("Spectrum did not answer.")
-    export.looks = 2
+    waiting.mark_unknown("Spectrum did not answer.")
+    export.checks = 2
     db.session.commit()
     waiting.settle(cast["controller"], exists=False, comment="I looked")
     db.session.commit()

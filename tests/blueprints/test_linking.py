@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from erp.spectrum.mapping import compose
 from extensions import db
-from models import Delivery, Export, Job, Person, Project, Refused, Status, utcnow
+from models import Delivery, Export, Job, NotAllowed, Person, Project, Status, utcnow
 
 Browsing = Callable[[str], Any]
 Making = Callable[..., Project]
@@ -85,7 +85,7 @@ def test_ready_to_import_lists_open_jobs_that_are_no_project_and_no_template(
     make_job("J-OPEN", Job_Description="Open")
     make_job("J-INACTIVE", Job_Description="Inactive", Status_Code="I")
     make_job("J-COMPLETE", Job_Description="Complete", Status_Code="C")
-    make_job("J-GONE", Job_Description="Gone").gone_at = utcnow()
+    make_job("J-GONE", Job_Description="Gone").removed_at = utcnow()
     make_job("J-TEMPLATE", Job_Description="Pattern").is_template = True
     make_job("J-AWAY", Job_Description="Archived").archived = True
     waiting.link(cast["approver"], make_job("J-TAKEN"), "HB")
@@ -169,7 +169,7 @@ def test_a_job_that_a_csv_named_is_offered_although_the_numbers_differ(
 ) -> None:
     make_job("J-77")
     named, namesake = make_project(number="26-014"), make_project(number="J-77")
-    named.presumed_job_key = "j-77"
+    named.suggested_job_key = "j-77"
     db.session.commit()
     approver = browser("approver")
     page = approver.get("/erp/jobs?filter=ready-to-import").text
@@ -301,7 +301,7 @@ def test_a_job_that_can_not_be_linked_is_refused_at_the_field(
     number: str,
     said: str,
 ) -> None:
-    make_job("J-GONE").gone_at = utcnow()
+    make_job("J-GONE").removed_at = utcnow()
     template.is_template = True
     make_project(number="26-900", name="Other").link(cast["approver"], make_job("J-TAKEN"), "HB")
     db.session.commit()
@@ -414,7 +414,7 @@ def test_not_ours_needs_a_comment_frees_the_number_and_brings_retry_and_reject(
     approver, address = browser("approver"), f"/approvals/{mistaken.id}/not-ours"
     assert approver.post(address, version(mistaken)).status_code == 422
     assert approver.post(address, {"comment": "That is the city's", **version(mistaken)}).status_code == 303
-    assert (mistaken.status, mistaken.job_key, mistaken.other_job) == (Status.FAILED, None, None)
+    assert (mistaken.status, mistaken.job_key, mistaken.conflicting_job) == (Status.FAILED, None, None)
     assert mistaken.events[0].comment == "That is the city's"
     page = approver.get(f"/approvals/{mistaken.id}").text
     assert {"Retry", "Reject"} <= set(re.findall(r"<button[^>]*>([^<]+)<span class=\"hidden\">", page))
@@ -495,5 +495,5 @@ def test_the_database_itself_lets_one_project_hold_a_job(
 
 def test_a_project_that_is_being_exported_can_not_be_linked(waiting: Project, cast: Cast, template: Job) -> None:
     accept(waiting, cast["approver"], template)
-    with pytest.raises(Refused, match="Exporting"):
+    with pytest.raises(NotAllowed, match="Exporting"):
         waiting.link(cast["approver"], template, "HB")

@@ -137,7 +137,7 @@ def test_a_test_mail_is_an_errand_whose_answer_the_page_shows(
     assert admin.post("/erp/mails/test", {"address": "it@example.com"}).status_code == 303
     assert post.arrived == []
     assert "A test mail to it@example.com is being sent." in said(admin.get("/erp/mails").text)
-    scheduler.run_errands()
+    scheduler.run_task_requests()
     assert answer in said(admin.get("/erp/mails").text)
     assert answer in said(admin.get("/erp/mails/test").text)
     assert "hx-trigger" not in admin.get("/erp/mails/test").text
@@ -235,7 +235,7 @@ def test_the_token_can_only_unsubscribe(way_out: str, anybody: FlaskClient, cast
     assert anybody.get(f"/password/{token}").status_code == 410
     anybody.post(way_out)
     assert anybody.get("/me").status_code == 302
-    assert Person.of_unsubscribe_token(cast["controller"].link_token("reset")) is None
+    assert Person.from_unsubscribe_token(cast["controller"].link_token("reset")) is None
 
 
 def test_a_made_up_token_does_nothing(anybody: FlaskClient) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from extensions import db
-from models import Delivery, Event, Job, Level, Person, Project, Refused
+from models import Delivery, Event, Job, Level, NotAllowed, Person, Project
 from tables import tally
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
@@ -73,7 +73,7 @@ TABLE: dict[str, Needs | str] = {
     "settings.save_template": RUN_ERP,
     "mails.index": RUN_ERP,
     "mails.row": RUN_ERP,
-    "mails.send_again": RUN_ERP,
+    "mails.resend": RUN_ERP,
     "mails.test": RUN_ERP,
     "mails.tested": RUN_ERP,
     "mails.unsubscribe": ANYBODY,
@@ -87,7 +87,7 @@ TABLE: dict[str, Needs | str] = {
     "approvals.number": DECIDE,
     "approvals.reject_form": DECIDE,
     "approvals.reject": DECIDE,
-    "approvals.take_back": DECIDE,
+    "approvals.cancel_export": DECIDE,
     "approvals.present": DECIDE,
     "approvals.absent_form": DECIDE,
     "approvals.absent": DECIDE,
@@ -195,7 +195,7 @@ def test_each_kind_of_person_reaches_what_the_table_says_and_nothing_else(
             setattr(somebody, name, value)
         db.session.add(somebody)
     project.send(somebody if has and has.get("sender") else cast["manager"])
-    cast["manager"].mail_link("reset", None)
+    cast["manager"].send_link("reset", None)
     db.session.commit()
     assert {template.id, project.id, *db.session.scalars(select(Delivery.id))} == {1}
     parts = PARTS | {"token": cast["manager"].unsubscribe_token}
@@ -389,7 +389,7 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
     ):
         assert answer.status_code == 409
         assert sentence in answer.text
-    with pytest.raises(Refused, match=re.escape(sentence)):
+    with pytest.raises(NotAllowed, match=re.escape(sentence)):
         project.accept(cast["approver"], [], template, "HB")
     assert project.status == "Ready to Export"
     assert browser("controller").get(f"/approvals/{project.id}/accept").status_code == 200

@@ -16,7 +16,7 @@ from support.fake_erp import FakeERP
 from config import SettingsError
 from erp.spectrum.mapping import compose
 from extensions import db
-from models import Errand, Event, Job, Person, Project, Setting, Status
+from models import Event, Job, Person, Project, Setting, Status, TaskRequest
 from tasks import erp_connection, exports, job_list
 
 SignIn = Callable[[str], Any]
@@ -237,7 +237,7 @@ def test_before_the_first_contact_it_is_not_connected(browser: SignIn) -> None:
 
 def test_the_page_says_connected_since_when_and_the_last_error(browser: SignIn) -> None:
     fake = FakeERP()
-    erp, controller = erp_connection.Watched(fake), browser("controller")
+    erp, controller = erp_connection.MonitoredERP(fake), browser("controller")
     erp.jobs()
     assert "Status Connected since" in _connection(controller)
     fake.reachable = False
@@ -265,7 +265,7 @@ def test_what_is_asked_for_becomes_one_errand_while_one_waits(browser: SignIn, a
     controller = browser("controller")
     for _ in range(2):
         assert controller.post(f"{ADDRESS}/{action}").status_code == 303
-    waiting = db.session.scalars(select(Errand)).all()
+    waiting = db.session.scalars(select(TaskRequest)).all()
     assert [(errand.kind, errand.asked_by.name) for errand in waiting if errand.asked_by] == [(kind, "Controller")]
 
 
@@ -275,7 +275,7 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
     waiting = controller.get(f"{ADDRESS}/connection")
     assert 'hx-trigger="every 1s"' in waiting.text
     assert "HX-Trigger" not in waiting.headers
-    errand = Errand.last("test connection")
+    errand = TaskRequest.last("test connection")
     assert errand
     errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can not be used as they are.\nAddJob: Gone."
     errand.done()

@@ -111,12 +111,12 @@ def test_a_row_that_refreshes_itself_leaves_the_focus_where_it_is(live: Live, pa
     with page.expect_response("**/row?*"):
         page.get_by_label("Search projects").focus()
     expect(page.get_by_label("Search projects")).to_be_focused()
-    take_back = page.get_by_role("button", name=re.compile("^Take Back"))
-    take_back.focus()
+    cancel_export = page.get_by_role("button", name=re.compile("^Take Back"))
+    cancel_export.focus()
     for _ in range(2):
         with page.expect_response("**/row?*"):
             pass
-    expect(take_back).to_be_focused()
+    expect(cancel_export).to_be_focused()
 
 
 def test_a_double_click_posts_once_and_the_outcome_is_announced(waiting: Page) -> None:

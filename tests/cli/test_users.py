@@ -88,11 +88,11 @@ def test_the_last_active_directory_admin_stays_one_here_too(
 def test_disable_ends_the_sessions_and_the_sign_in(app: Flask, cast: dict[str, Person]) -> None:
     session_id = cast["clerk"].get_id()
     assert users(app, "disable", "clerk@example.com")[0] == 0
-    assert Person.of_session(session_id) is None
+    assert Person.from_session(session_id) is None
     assert Person.sign_in("clerk@example.com", PASSWORD) is None
     assert users(app, "set", "clerk@example.com", "--active", "yes")[0] == 0
     assert Person.sign_in("clerk@example.com", PASSWORD) is cast["clerk"]
-    assert Person.of_session(session_id) is None
+    assert Person.from_session(session_id) is None
 
 
 def test_passwd_sets_the_password_and_ends_the_sessions(app: Flask, cast: dict[str, Person]) -> None:
@@ -100,7 +100,7 @@ def test_passwd_sets_the_password_and_ends_the_sessions(app: Flask, cast: dict[s
     code, said, _ = users(app, "passwd", "clerk@example.com", "--password-stdin", stdin="a-new-and-longer-one\r\n")
     assert (code, said) == (0, "Set the password of Clerk <clerk@example.com>.\n")
     assert HASHER.verify(cast["clerk"].password_hash or "", "a-new-and-longer-one")
-    assert Person.of_session(session_id) is None
+    assert Person.from_session(session_id) is None
     assert "longer" not in said
     assert users(app, "passwd", "clerk@example.com", "--password-stdin", stdin="short")[0] == 1
 

@@ -116,7 +116,7 @@ class TestJobKey:
 class TestJobId:
     @pytest.mark.parametrize("text", ["1", "26-014", "A.B-9", "1234567890", " 26-014 ", "ALL1", "a"])
     def test_a_spectrum_job_id_of_letters_digits_dots_and_dashes_is_taken(self, text: str) -> None:
-        assert mapping.job_id_problem(text) is None
+        assert mapping.job_number_problem(text) is None
 
     @pytest.mark.parametrize(
         ("text", "sentence"),
@@ -137,7 +137,7 @@ class TestJobId:
         ],
     )
     def test_anything_else_is_refused_with_a_sentence(self, text: str, sentence: str) -> None:
-        assert mapping.job_id_problem(text) == sentence
+        assert mapping.job_number_problem(text) == sentence
 
 
 class TestShorten:

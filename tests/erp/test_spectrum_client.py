@@ -26,7 +26,7 @@ import trustme
 from lxml import etree
 from support.fake_erp import FakeERP
 
-from erp import ERP, Answer, Listing, Message, Outcome, Unreadable
+from erp import ERP, Message, Outcome, ReadError, ReadResult, WriteResult
 from erp.spectrum.answers import masked
 from erp.spectrum.client import Spectrum
 from erp.spectrum.fields import SERVICES
@@ -176,7 +176,7 @@ def data(*rows: str) -> str:
     return f"<returnData>{''.join(rows)}</returnData>"
 
 
-def add_job_at(behave: Behaviour, **options: Any) -> Answer:
+def add_job_at(behave: Behaviour, **options: Any) -> WriteResult:
     with server(behave) as url:
         return client(url, **options).add_job(JOB)
 
@@ -222,7 +222,7 @@ class TestTheCall:
         assert add_job_at(saying(http(reply("")))).outcome is CREATED
 
     def test_a_call_works_in_a_thread_that_runs_an_event_loop(self) -> None:
-        async def call(url: str) -> Answer:
+        async def call(url: str) -> WriteResult:
             return client(url).add_job(JOB)
 
         with server(saying(http(reply("")))) as url:
@@ -231,7 +231,7 @@ class TestTheCall:
     @pytest.mark.parametrize("text", ["nul \x00", "half \ud800"])
     def test_a_value_that_xml_cannot_hold_is_refused_and_not_sent(self, text: str) -> None:
         answer = client("http://127.0.0.1:9").add_job({**JOB, "City": text})
-        assert answer == Answer(REFUSED, "A value holds a character that cannot be sent to Spectrum.")
+        assert answer == WriteResult(REFUSED, "A value holds a character that cannot be sent to Spectrum.")
 
 
 class TestCreated:
@@ -241,7 +241,7 @@ class TestCreated:
     def test_the_sandbox_makes_the_job(self, sandbox: Sandbox, fault: str | None) -> None:
         if fault:
             sandbox.fault(fault)
-        assert client(sandbox.url).add_job(JOB) == Answer(CREATED)
+        assert client(sandbox.url).add_job(JOB) == WriteResult(CREATED)
         assert [(job["Job_Number"], job["Job_Description"]) for job in sandbox.read("jobs")] == [
             ("26-900", "Harbor Café")
         ]
@@ -262,7 +262,7 @@ class TestCreated:
         ],
     )
     def test_a_recognised_success_is_created(self, body: str) -> None:
-        assert add_job_at(saying(http(body))) == Answer(CREATED)
+        assert add_job_at(saying(http(body))) == WriteResult(CREATED)
 
     def test_latin_1_is_read_where_the_xml_or_the_header_declares_it(self, sandbox: Sandbox) -> None:
         sandbox.fault("latin-1", declared=True)
@@ -354,7 +354,7 @@ class TestNotSent:
     def test_a_refused_connection_is_not_sent(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        assert client(f"http://127.0.0.1:{port}").add_job(JOB) == Answer(
+        assert client(f"http://127.0.0.1:{port}").add_job(JOB) == WriteResult(
             NOT_SENT,
             f"Spectrum could not be reached at 127.0.0.1:{port} (Connection refused); nothing was sent."
             " Countersign tries again by itself.",
@@ -527,7 +527,7 @@ class TestReads:
     @pytest.mark.parametrize("content", ["", data(), data("<getJobMain/>")])
     def test_an_empty_wrapper_is_an_empty_listing(self, content: str) -> None:
         with server(saying(http(reply(content, "GetJobMain")))) as url:
-            assert client(url).jobs() == Listing([], complete=True)
+            assert client(url).jobs() == ReadResult([], complete=True)
 
     def test_more_rows_than_the_limit_are_an_incomplete_listing_without_the_blank_row(self, sandbox: Sandbox) -> None:
         sandbox.post("reset", seed=False, jobs=30)
@@ -557,7 +557,7 @@ class TestReads:
         self, sandbox: Sandbox, fault: str, parameters: Details, outcome: Outcome
     ) -> None:
         sandbox.fault(fault, service="GetJobMain", **parameters)
-        with pytest.raises(Unreadable) as failure:
+        with pytest.raises(ReadError) as failure:
             client(sandbox.url).jobs()
         assert failure.value.outcome is outcome
         assert failure.value.cause == str(failure.value)
@@ -567,7 +567,7 @@ class TestReads:
     )
     def test_a_row_that_is_neither_a_job_nor_a_warning_is_unreadable(self, fields: str) -> None:
         body = reply(data(f"<getJobMain><response>{fields}</response></getJobMain>"), "GetJobMain")
-        with server(saying(http(body))) as url, pytest.raises(Unreadable) as failure:
+        with server(saying(http(body))) as url, pytest.raises(ReadError) as failure:
             client(url).jobs()
         assert failure.value.outcome is UNKNOWN
 
@@ -688,7 +688,7 @@ class TestSecrets:
 
     def test_they_are_in_no_representation_and_no_failure(self) -> None:
         spectrum = client("http://127.0.0.1:9", token_client=("id", self.CLIENT_SECRET))
-        with pytest.raises(Unreadable) as failure:
+        with pytest.raises(ReadError) as failure:
             spectrum.jobs()
         told = f"{spectrum!r} {failure.value!r} {failure.getrepr(style='long')}"
         assert AUTHORIZATION_ID not in told
@@ -711,7 +711,7 @@ class TestContract:
     """What the fake and the sandbox promise alike, so that tests on the fake mean something."""
 
     def test_a_job_that_was_added_is_read_back(self, accounting: ERP) -> None:
-        assert accounting.add_job(JOB) == Answer(CREATED)
+        assert accounting.add_job(JOB) == WriteResult(CREATED)
         found = accounting.jobs()
         assert [row["Job_Description"] for row in found.rows] == ["Harbor Café"]
         assert found.rows[0].keys() >= {"Phone", "Price_Method_Code", "Error_Code"}
@@ -748,12 +748,12 @@ class TestContract:
         accounting.add_job(JOB)
         accounting.add_job({**JOB, "Job_Number": "26-901"})
         for description in ("Mobilization", "Start"):
-            assert accounting.add_phase({**PHASE, "Description": description}) == Answer(CREATED)
+            assert accounting.add_phase({**PHASE, "Description": description}) == WriteResult(CREATED)
         found = accounting.phases("26-900 ")
         assert [(row["Phase_Code"], row["Cost_Type"], row["Description"]) for row in found.rows] == [
             ("01100", "L", "Start")
         ]
-        assert accounting.phases("26-901") == Listing([], complete=True)
+        assert accounting.phases("26-901") == ReadResult([], complete=True)
 
     def test_a_phase_of_no_job_is_refused(self, accounting: ERP) -> None:
         answer = accounting.add_phase(PHASE)
@@ -779,8 +779,8 @@ class TestOutOfReach:
     @pytest.mark.parametrize(
         "read", [lambda erp: erp.jobs(), lambda erp: erp.job_details(), lambda erp: erp.phases("26-900")]
     )
-    def test_a_read_is_unreadable(self, out_of_reach: ERP, read: Callable[[ERP], Listing]) -> None:
-        with pytest.raises(Unreadable) as failure:
+    def test_a_read_is_unreadable(self, out_of_reach: ERP, read: Callable[[ERP], ReadResult]) -> None:
+        with pytest.raises(ReadError) as failure:
             read(out_of_reach)
         assert failure.value.outcome is NOT_SENT
 
@@ -791,8 +791,8 @@ class TestOutOfReach:
 class TestFake:
     def test_a_planned_answer_comes_once_and_the_job_is_there_if_planned(self) -> None:
         fake = FakeERP()
-        fake.next_add_job(Answer(UNKNOWN, "No answer."), created=True)
-        fake.next_add_job(Answer(UNKNOWN, "No answer."), created=False)
+        fake.next_add_job(WriteResult(UNKNOWN, "No answer."), created=True)
+        fake.next_add_job(WriteResult(UNKNOWN, "No answer."), created=False)
         outcomes = [fake.add_job({**JOB, "Job_Number": number}).outcome for number in ("1", "2", "3")]
         assert outcomes == [UNKNOWN, UNKNOWN, CREATED]
         assert fake.kept.keys() == {"1", "3"}
@@ -802,4 +802,4 @@ class TestFake:
         fake = FakeERP(JOB, {**JOB, "Job_Number": "26-901", "Customer_Code": "CITY"})
         fake.cap = 1
         assert fake.jobs().complete is False
-        assert fake.jobs(customer="city") == Listing(fake.jobs(customer="CITY").rows, complete=True)
+        assert fake.jobs(customer="city") == ReadResult(fake.jobs(customer="CITY").rows, complete=True)

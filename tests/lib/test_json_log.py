@@ -29,7 +29,7 @@ Running = Callable[[Flask], None]
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [json.loads(json_log.Lines().format(record)) for record in caplog.records]
+    return [json.loads(json_log.JsonFormatter().format(record)) for record in caplog.records]
 
 
 def test_each_request_is_one_line_with_the_number_that_its_answer_carries(

@@ -253,4 +253,4 @@ def test_without_a_restore_a_refresh_offers_no_waiting_project_by_its_name(
     erp.keep({"Job_Number": "26-999", "Job_Description": "Depot Lofts"})
     job_list.refresh(erp)
     db.session.rollback()
-    assert db.session.get_one(Project, project.id).presumed_job_key is None
+    assert db.session.get_one(Project, project.id).suggested_job_key is None

@@ -17,11 +17,11 @@ from sqlalchemy import select
 from support.fault_injection import decider
 
 from extensions import db
-from models import Event, Move, Person, Project, Status
+from models import Event, Person, Project, Status, Transition
 
 PROJECTS, THREADS = 50, 20
 PEOPLE = ("approver", "controller")  # one at each machine
-Answer = tuple[int, int, str]  # project, status, and who rejected it according to the page
+WriteResult = tuple[int, int, str]  # project, status, and who rejected it according to the page
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def machines(app: Flask, database_url: str, log: Path) -> Iterator[list[str]]:
             process.wait()
 
 
-def decide(address: str, person: str, versions: dict[int, int]) -> list[Answer]:
+def decide(address: str, person: str, versions: dict[int, int]) -> list[WriteResult]:
     """Somebody who rejects all of them, as fast as it goes."""
     with decider(address, person) as reject:
         answers = []
@@ -69,7 +69,7 @@ def test_of_many_decisions_at_the_same_moment_one_holds_and_the_others_are_told_
     once = {(project, 303): 1 for project in versions}
     assert counts == once | {(project, 409): THREADS - 1 for project in versions}
     db.session.rollback()
-    decisions = db.session.scalars(select(Event).where(Event.action == Move.REJECT)).all()
+    decisions = db.session.scalars(select(Event).where(Event.action == Transition.REJECT)).all()
     whose = {event.project_id: event.person.name for event in decisions if event.person}
     assert len(decisions) == len(whose) == PROJECTS
     assert all(name == whose[project] for project, code, name in answers if code == 409)

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from support.fault_injection import Sandbox, Server, accept, decider, export_of, leases_run_out, status
 
 from extensions import db, writing
-from models import Delivery, Event, Export, Move, Person, Project, Status, utcnow
+from models import Delivery, Event, Export, Person, Project, Status, Transition, utcnow
 from tasks import exports, job_list
 
 Ends = Callable[[int], None]
@@ -138,7 +138,7 @@ def nobody_can_write() -> Iterator[None]:
     """From here on no other transaction can change anything."""
     db.session.rollback()
     with writing():
-        db.session.execute(update(Export).values(looks=Export.looks))
+        db.session.execute(update(Export).values(checks=Export.checks))
         yield
         db.session.rollback()
 
@@ -271,5 +271,7 @@ def test_killed_while_somebody_decides_each_decision_that_was_confirmed_stands_w
     assert 20 <= len(confirmed) < 100
     db.session.rollback()
     rejected = set(db.session.scalars(select(Project.id).where(Project.status == Status.REJECTED)))
-    about = select(Event.project_id).join(Delivery, Delivery.event_id == Event.id).where(Event.action == Move.REJECT)
+    about = (
+        select(Event.project_id).join(Delivery, Delivery.event_id == Event.id).where(Event.action == Transition.REJECT)
+    )
     assert set(confirmed) <= rejected == set(db.session.scalars(about))

@@ -21,7 +21,7 @@ import scheduler
 from blueprints import health
 from dev.demo import seed
 from extensions import db, writing
-from models import Delivery, Errand, Export, Job, Person, Project, Setting, Status, utcnow
+from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
 from tasks import digest, exports, mail_messages
 
 MakeProject = Callable[..., Project]
@@ -173,7 +173,7 @@ def test_while_spectrum_is_down_for_a_day_500_wait_together_and_then_go_in_order
     assert set(db.session.scalars(select(Project.status))) == {Status.SYNCED}
 
 
-@pytest.mark.parametrize("kind", [Export, Delivery, Errand])
+@pytest.mark.parametrize("kind", [Export, Delivery, TaskRequest])
 def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
     kind: Any, app: Flask, cast: dict[str, Person]
 ) -> None:
@@ -181,7 +181,7 @@ def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
     with time_machine.travel(utcnow() + timedelta(hours=2, minutes=1)):
         project = accept("26-014")
         Delivery.queue_alarm(utcnow().date(), cast["approver"])
-        Errand.ask("refresh", cast["approver"])
+        TaskRequest.ask("refresh", cast["approver"])
         db.session.execute(update(Export).values(due_at=utcnow() + Export.pause()))
         db.session.commit()
     assert status(project) == "Exporting"
@@ -259,7 +259,7 @@ def test_the_demo_alarms_nobody(app: Flask) -> None:
 
 
 def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
-    cast["manager"].mail_link("invitation", cast["administrator"])
+    cast["manager"].send_link("invitation", cast["administrator"])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
         digest.raise_alarm()

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from dev.demo import seed
 from extensions import db
-from models import MOVES, Event, Move, Project, Setting, Status
+from models import TRANSITIONS, Event, Project, Setting, Status, Transition
 
 
 def replayed() -> dict[int, Status]:
@@ -16,8 +16,8 @@ def replayed() -> dict[int, Status]:
         assert event.project_id and event.to_status
         before = standing.get(event.project_id, Status.NOT_SENT)
         assert event.from_status in (None, before), f"{event.action} of project {event.project_id}"
-        if event.action in list(Move):
-            allowed, to = MOVES[Move(event.action)]
+        if event.action in list(Transition):
+            allowed, to = TRANSITIONS[Transition(event.action)]
             assert (before in allowed, event.to_status) == (True, to), f"{event.action} of project {event.project_id}"
         else:
             assert event.to_status == before

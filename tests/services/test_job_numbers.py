@@ -77,7 +77,7 @@ def test_the_next_number_steps_over_those_that_other_projects_are_called() -> No
     ("number", "fits"), [("26-014", True), ("25-014", True), ("26-14", False), ("P-1001", False), ("26-0144", False)]
 )
 def test_a_number_fits_the_pattern_in_whatever_year(number: str, fits: bool) -> None:
-    assert job_numbers.fits("YY-###", number) is fits
+    assert job_numbers.matches("YY-###", number) is fits
 
 
 def test_a_project_whose_number_does_not_fit_is_offered_the_next_free_one(
@@ -104,10 +104,10 @@ def test_a_number_held_by_an_export_under_way_is_not_offered_again(
     set_pattern("YY-###")
     other = make_project(number="P-1", name="Elm Street Reroof")
     other.send(cast["manager"])
-    form = accept_form.Acceptance(other, template, {**dict.fromkeys(accept_form.FIELDS, ""), "job_number": "26-015"})
+    form = accept_form.AcceptForm(other, template, {**dict.fromkeys(accept_form.FIELDS, ""), "job_number": "26-015"})
     other.accept(cast["approver"], form.lines, template, "HB")
     db.session.commit()
-    verdict = job_numbers.look_up("26-015", make_project(number="P-2"))
+    verdict = job_numbers.check("26-015", make_project(number="P-2"))
     assert not verdict.free
     assert "P-1 Elm Street Reroof, which is Exporting" in verdict.sentence
     assert verdict.next_free == "26-016"
@@ -122,29 +122,29 @@ def test_a_number_taken_in_spectrum_names_the_job_its_status_the_next_number_and
     project = make_project(number="P-2")
     project.send(cast["manager"])
     db.session.commit()
-    verdict = job_numbers.look_up(f" {depot.number} ".strip(), project)
+    verdict = job_numbers.check(f" {depot.number} ".strip(), project)
     assert verdict.sentence.startswith(f"Spectrum already has job {depot.number} Depot (complete).")
     assert verdict.next_free == "26-015"
     assert verdict.job == depot
 
 
 def test_a_number_that_differs_in_case_only_is_taken(make_project: ProjectMaker, template: Job) -> None:
-    assert not job_numbers.look_up("t-comm", make_project()).free
+    assert not job_numbers.check("t-comm", make_project()).free
 
 
 def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
     make_project: ProjectMaker, depot: Job
 ) -> None:
     set_pattern("YY-###")
-    depot.gone_at = job_numbers.utcnow()
+    depot.removed_at = job_numbers.utcnow()
     db.session.commit()
     project = make_project(number="P-2")
-    assert job_numbers.look_up(depot.number, project).free
+    assert job_numbers.check(depot.number, project).free
     assert job_numbers.suggested(project) == "26-015"
 
 
 def test_a_text_that_is_no_job_number_is_said_to_be_none(make_project: ProjectMaker) -> None:
-    assert "only letters" in job_numbers.look_up("26/014", make_project()).sentence
+    assert "only letters" in job_numbers.check("26/014", make_project()).sentence
 
 
 def test_the_next_number_is_looked_for_among_those_of_the_year_only(make_project: ProjectMaker, depot: Job) -> None:

@@ -14,20 +14,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import update
 from support.fake_erp import FakeERP
 
-from erp import Answer, Message, Outcome
+from erp import Message, Outcome, WriteResult
 from erp.spectrum.mapping import compose
 from extensions import db
-from models import Event, Export, Job, Move, Person, Project, Status
+from models import Event, Export, Job, Person, Project, Status, Transition
 from tasks import exports
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "100"))
-REFUSED = Answer(Outcome.REFUSED, "No.", (Message("Customer_Code", "Invalid", "I"),))
-UNKNOWN = Answer(Outcome.UNKNOWN, "No answer.")
+REFUSED = WriteResult(Outcome.REFUSED, "No.", (Message("Customer_Code", "Invalid", "I"),))
+UNKNOWN = WriteResult(Outcome.UNKNOWN, "No answer.")
 # what Spectrum may do with an AddJob: its answer, and whether the job is there afterwards
 ANSWERS = [
-    (Answer(Outcome.CREATED), True),
-    (Answer(Outcome.NOT_SENT, "Away."), False),
-    (Answer(Outcome.CONFIGURATION, "Check SPECTRUM_URL."), False),
+    (WriteResult(Outcome.CREATED), True),
+    (WriteResult(Outcome.NOT_SENT, "Away."), False),
+    (WriteResult(Outcome.CONFIGURATION, "Check SPECTRUM_URL."), False),
     (REFUSED, False),
     (UNKNOWN, True),
     (UNKNOWN, False),
@@ -61,28 +61,28 @@ class ProjectAtWork(RuleBasedStateMachine):
         assert found
         return found
 
-    def may(self, move: Move) -> bool:
+    def may(self, move: Transition) -> bool:
         return self.project.allows(move)
 
-    @precondition(lambda self: self.may(Move.SEND))
+    @precondition(lambda self: self.may(Transition.SEND))
     @rule()
     def send(self) -> None:
         self.project.send(self.person("manager"))
         db.session.commit()
 
-    @precondition(lambda self: self.may(Move.RETRIEVE))
+    @precondition(lambda self: self.may(Transition.RETRIEVE))
     @rule()
     def retrieve(self) -> None:
         self.project.retrieve(self.person("manager"))
         db.session.commit()
 
-    @precondition(lambda self: self.may(Move.REJECT))
+    @precondition(lambda self: self.may(Transition.REJECT))
     @rule()
     def reject(self) -> None:
         self.project.reject(self.person("approver"), "Correct it")
         db.session.commit()
 
-    @precondition(lambda self: self.may(Move.ACCEPT) or self.may(Move.RETRY))
+    @precondition(lambda self: self.may(Transition.ACCEPT) or self.may(Transition.RETRY))
     @rule(suffix=st.sampled_from(["A", "B"]))
     def accept(self, suffix: str) -> None:
         typed = {
@@ -97,10 +97,10 @@ class ProjectAtWork(RuleBasedStateMachine):
         self.project.accept(self.person("approver"), lines, template, "HB")
         db.session.commit()
 
-    @precondition(lambda self: self.may(Move.TAKE_BACK))
+    @precondition(lambda self: self.may(Transition.TAKE_BACK))
     @rule()
-    def take_back(self) -> None:
-        self.project.take_back(self.person("approver"))
+    def cancel_export(self) -> None:
+        self.project.cancel_export(self.person("approver"))
         db.session.commit()
 
     @precondition(lambda self: self.project.status is Status.EXPORTING)
@@ -114,7 +114,7 @@ class ProjectAtWork(RuleBasedStateMachine):
         self.erp.keep(export.values)
 
     @rule(answers=st.lists(st.sampled_from(ANSWERS), max_size=3), reachable=st.booleans())
-    def spectrum_works(self, answers: list[tuple[Answer, bool]], reachable: bool) -> None:
+    def spectrum_works(self, answers: list[tuple[WriteResult, bool]], reachable: bool) -> None:
         """Some time passes, and what is due is done."""
         self.erp.reachable = reachable
         self.erp._planned.clear()

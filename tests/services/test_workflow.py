@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from erp.spectrum.mapping import compose
 from extensions import db
-from models import MOVES, Event, Job, Move, Person, Project, Refused, Status
+from models import TRANSITIONS, Event, Job, NotAllowed, Person, Project, Status, Transition
 
 # What the rules are to be, written out a second time on purpose
 ALLOWED = {
@@ -38,16 +38,16 @@ ALLOWED = {
 LINES = compose({"number": "26-014", "name": "Depot"}, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
 
 
-@pytest.mark.parametrize(("status", "move"), list(itertools.product(Status, Move)))
+@pytest.mark.parametrize(("status", "move"), list(itertools.product(Status, Transition)))
 def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
-    cast: dict[str, Person], make_project: Callable[..., Project], status: Status, move: Move
+    cast: dict[str, Person], make_project: Callable[..., Project], status: Status, move: Transition
 ) -> None:
     project = make_project()
     project.status = status
     db.session.commit()
     to = ALLOWED.get((status, move))
     if to is None:
-        with pytest.raises(Refused, match=status):
+        with pytest.raises(NotAllowed, match=status):
             project._move(move, cast["approver"], "because")
         assert [event.action for event in project.events] == ["created"]
         assert project.status is status
@@ -61,8 +61,8 @@ def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
 
 
 def test_every_status_can_be_reached_and_left() -> None:
-    assert {to for _, to in MOVES.values()} | {Status.NOT_SENT} == set(Status)
-    assert set().union(*(sources for sources, _ in MOVES.values())) == set(Status)
+    assert {to for _, to in TRANSITIONS.values()} | {Status.NOT_SENT} == set(Status)
+    assert set().union(*(sources for sources, _ in TRANSITIONS.values())) == set(Status)
 
 
 def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
@@ -70,11 +70,11 @@ def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
 ) -> None:
     project = make_project()
     project.set_active(cast["manager"], False)
-    with pytest.raises(Refused, match="inactive"):
+    with pytest.raises(NotAllowed, match="inactive"):
         project.send(cast["manager"])
     for status in (Status.READY, Status.FAILED):
         project.status = status
-        with pytest.raises(Refused, match="inactive"):
+        with pytest.raises(NotAllowed, match="inactive"):
             project.accept(cast["approver"], LINES, template, "HB")
 
 
@@ -95,7 +95,7 @@ def test_a_project_on_its_way_to_spectrum_can_not_be_switched_off(
 ) -> None:
     project = make_project()
     project.status = status
-    with pytest.raises(Refused, match="being exported"):
+    with pytest.raises(NotAllowed, match="being exported"):
         project.set_active(cast["manager"], False)
 
 
@@ -109,7 +109,7 @@ def test_information_can_be_edited_only_while_it_is_not_before_accounting(
         if status in (Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED):
             project.edit(cast["manager"], changed)
         else:
-            with pytest.raises(Refused, match="locked"):
+            with pytest.raises(NotAllowed, match="locked"):
                 project.edit(cast["manager"], changed)
 
 

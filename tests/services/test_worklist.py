@@ -16,7 +16,7 @@ from sqlalchemy import event, func, select, text, update
 from erp.spectrum.mapping import compose
 from extensions import db
 from lib import pagination
-from models import Job, Person, Project, Setting, Status, Tally, utcnow
+from models import Counter, Job, Person, Project, Setting, Status, utcnow
 
 SignIn = Callable[[str], Browser]
 Names = Callable[..., list[Project]]
@@ -365,7 +365,7 @@ def test_the_counts_are_those_of_the_rows_however_they_came(send: Names, cast: d
     db.session.execute(text("UPDATE project SET status = 'Synced' WHERE status = 'Rejected'"))
     db.session.commit()
     rows = dict(db.session.execute(select(Project.status, func.count()).group_by(Project.status)).all())
-    kept = {name: n for name, n in Tally.read().items() if n and name != Tally.REVISION}
+    kept = {name: n for name, n in Counter.read().items() if n and name != Counter.REVISION}
     assert kept == rows == {Status.SYNCED: 1, Status.RETRIEVED: 1, Status.READY: 1}
 
 
@@ -381,7 +381,7 @@ def test_a_database_that_is_brought_to_date_counts_and_finds_what_it_has(
     assert ids(approver.get("/erp/jobs?q=lofts").text) == [depot]
     assert approver.get("/admin/projects?q=lofts").text.count("Depot Lofts") == 1
     assert set(db.session.scalars(select(Project.sender_key))) == {"manager"}
-    assert Tally.read()[Status.READY] == 2
+    assert Counter.read()[Status.READY] == 2
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")  # SQLite does not tell what such an index is made of

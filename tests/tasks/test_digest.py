@@ -262,4 +262,4 @@ def test_what_could_not_go_out_goes_later_the_same_day_but_never_the_next(
     digest.deliver_due()
     assert post.recipients == ["approver@example.com"]
     late = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.REFUSED)).one()
-    assert (late.person.name, late.can_go_again) == ("Controller", True)
+    assert (late.person.name, late.can_resend) == ("Controller", True)

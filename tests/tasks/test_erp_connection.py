@@ -11,10 +11,10 @@ from support.fake_erp import FakeERP
 
 import config
 import scheduler
-from erp import Unreadable
+from erp import ReadError
 from erp.spectrum.fields import SERVICES
 from extensions import db
-from models import Errand, Person, Setting
+from models import Person, Setting, TaskRequest
 from tasks import erp_connection, job_list
 
 Fault = Callable[..., None]
@@ -130,11 +130,11 @@ def test_half_a_client_stops_the_start_with_a_sentence_that_names_both(name: str
 # the errand, and what a contact leaves noted
 
 
-def ask_and_run(by: Person) -> Errand:
-    Errand.ask("test connection", by)
+def ask_and_run(by: Person) -> TaskRequest:
+    TaskRequest.ask("test connection", by)
     db.session.commit()
-    scheduler.run_errands()
-    errand = Errand.last("test connection")
+    scheduler.run_task_requests()
+    errand = TaskRequest.last("test connection")
     assert errand and errand.due_at is None
     return errand
 
@@ -165,13 +165,13 @@ def test_each_contact_leaves_noted_whether_spectrum_could_be_worked_with(app: Fl
     fault("not-authorized", "GetJobMain")
     erp = job_list.spectrum()
     assert erp
-    with pytest.raises(Unreadable):
+    with pytest.raises(ReadError):
         erp.jobs()
     lost = contact()
     assert not lost["connected"]
     assert "SPECTRUM_AUTHORIZATION_ID" in lost["error"]
     assert lost["since"] > first["since"]
-    with pytest.raises(Unreadable):
+    with pytest.raises(ReadError):
         erp.jobs()
     assert contact()["since"] == lost["since"]
     assert contact()["error_at"] > lost["error_at"]
@@ -198,7 +198,7 @@ def test_a_refusal_is_an_answer_so_spectrum_counts_as_connected(app: Flask, faul
 
 def test_a_contact_that_works_again_keeps_the_last_error(app: Flask) -> None:
     fake = FakeERP()
-    erp = erp_connection.Watched(fake)
+    erp = erp_connection.MonitoredERP(fake)
     fake.reachable = False
     erp.add_phase({})
     fake.reachable = True
@@ -209,6 +209,6 @@ def test_a_contact_that_works_again_keeps_the_last_error(app: Flask) -> None:
 
 
 def test_a_contact_that_can_not_be_noted_is_a_contact_all_the_same(app: Flask) -> None:
-    erp = erp_connection.Watched(FakeERP())
+    erp = erp_connection.MonitoredERP(FakeERP())
     Setting.__table__.drop(db.engine)  # type: ignore[attr-defined]  # it is a table
     assert erp.jobs().complete

@@ -152,7 +152,7 @@ def test_an_export_ends_right_whatever_addjob_answers(
     db.session.expire_all()
     assert project.status is at_once
     assert project.export is not None
-    told = " ".join([project.export.cause, *project.export.remarks, *(text for _, text in project.export.messages)])
+    told = " ".join([project.export.cause, *project.export.warnings, *(text for _, text in project.export.messages)])
     assert said in told
     assert (at_once is SYNCED) == (project.export.cause == "")
     run_until_settled(spectrum, project)

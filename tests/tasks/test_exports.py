@@ -9,16 +9,16 @@ from flask import Flask
 from sqlalchemy import update
 from support.fake_erp import FakeERP
 
-from erp import Answer, Message, Outcome
+from erp import Message, Outcome, WriteResult
 from erp.spectrum.mapping import compose
 from extensions import db
-from models import Delivery, Export, Job, Person, Project, Refused, Setting, Status, utcnow
+from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
 from tasks import exports, job_list
 
 pytestmark = pytest.mark.usefixtures("app")
-UNKNOWN = Answer(Outcome.UNKNOWN, "Spectrum did not answer in time.")
-NOT_SENT = Answer(Outcome.NOT_SENT, "Spectrum could not be reached.")
-DUPLICATE = Answer(Outcome.REFUSED, "Taken.", (Message("Job_Number", "Duplicate job number", "I"),))
+UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
+NOT_SENT = WriteResult(Outcome.NOT_SENT, "Spectrum could not be reached.")
+DUPLICATE = WriteResult(Outcome.REFUSED, "Taken.", (Message("Job_Number", "Duplicate job number", "I"),))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_an_accepted_project_becomes_a_job_with_every_value_as_accepted(
     assert project.export is not None
     job = erp.kept["26-014"]
     assert {element: job.get(element, "") for element in project.export.values} == project.export.values
-    assert project.export.remarks == []
+    assert project.export.warnings == []
     assert project.export.due_at is None
     assert [delivery.kind for delivery in db.session.query(Delivery)] == ["export"]
 
@@ -95,7 +95,7 @@ def test_where_spectrum_has_more_jobs_like_it_than_it_lists_an_export_asks_no_mo
     run(erp)
     assert project.status is Status.SYNCED
     assert [service for service, _ in erp.calls] == ["GetJobMain", "AddJob", "GetJobMain"]
-    assert project.export.remarks == [exports.MORE_THAN_LISTED]
+    assert project.export.warnings == [exports.MORE_THAN_LISTED]
 
 
 def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Callable[..., Project]) -> None:
@@ -137,7 +137,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
 ) -> None:
     project = accepted()
     message = Message("Customer_Code", "Customer CASCREST is on hold", "I")
-    erp.next_add_job(Answer(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
+    erp.next_add_job(WriteResult(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
     run(erp)
     assert project.status is Status.FAILED
     assert project.export is not None
@@ -147,7 +147,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
 
 def test_a_wrong_setting_ends_in_failed_and_names_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(Answer(Outcome.CONFIGURATION, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
+    erp.next_add_job(WriteResult(Outcome.CONFIGURATION, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
     run(erp)
     assert project.status is Status.FAILED
     assert project.events[0].comment == "Check SPECTRUM_AUTHORIZATION_ID."
@@ -283,7 +283,7 @@ def test_a_worker_whose_lease_ran_out_writes_nothing_more(
     project = accepted()
     slow = erp.add_job
 
-    def taken_over_meanwhile(values: dict[str, str]) -> Answer:
+    def taken_over_meanwhile(values: dict[str, str]) -> WriteResult:
         answer = slow(values)
         with exports.writing():
             export = db.session.get_one(Export, project.export.id)  # type: ignore[union-attr]
@@ -302,12 +302,12 @@ def test_what_reads_back_different_is_a_remark_on_a_synced_project(
 ) -> None:
     project = accepted()
     assert project.export is not None
-    erp.next_add_job(Answer(Outcome.CREATED), created=False)
+    erp.next_add_job(WriteResult(Outcome.CREATED), created=False)
     erp.keep(project.export.values | {"City": "Fife"})
     erp.kept["26-014"]["Customer_Code"] = "OTHER"  # the first look, narrowed by customer, does not see it
     run(erp)
     assert project.status is Status.SYNCED
-    assert project.export.remarks == [
+    assert project.export.warnings == [
         "City was sent as “Tacoma” and is “Fife” in Spectrum.",
         "Customer was sent as “CASCREST” and is “OTHER” in Spectrum.",
     ]
@@ -317,7 +317,7 @@ def test_taking_back_is_possible_until_something_was_sent(
     erp: FakeERP, accepted: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = accepted()
-    project.take_back(cast["approver"])
+    project.cancel_export(cast["approver"])
     db.session.commit()
     run(erp)
     assert erp.calls == []
@@ -330,8 +330,8 @@ def test_what_was_sent_can_not_be_taken_back(accepted: Callable[..., Project], c
     assert project.export is not None
     project.export.sent_at = utcnow()
     db.session.commit()
-    with pytest.raises(Refused, match="sent to Spectrum"):
-        project.take_back(cast["approver"])
+    with pytest.raises(NotAllowed, match="sent to Spectrum"):
+        project.cancel_export(cast["approver"])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite lets nobody write in between
@@ -343,8 +343,8 @@ def test_what_was_sent_a_moment_ago_can_not_be_taken_back_on_a_page_that_does_no
     assert project.export.sent_at is None
     with db.engine.begin() as worker:
         worker.execute(update(Export).values(sent_at=utcnow()))
-    with pytest.raises(Refused, match="sent to Spectrum"):
-        project.take_back(cast["approver"])
+    with pytest.raises(NotAllowed, match="sent to Spectrum"):
+        project.cancel_export(cast["approver"])
 
 
 def test_a_person_may_end_a_checking_only_after_two_looks(
@@ -354,7 +354,7 @@ def test_a_person_may_end_a_checking_only_after_two_looks(
     erp.next_add_job(UNKNOWN, created=False)
     erp.next_add_job(UNKNOWN, created=False)
     run(erp)
-    with pytest.raises(Refused, match="still looks"):
+    with pytest.raises(NotAllowed, match="still looks"):
         project.settle(cast["approver"], exists=True)
     look_and_resend(erp)
     project.settle(cast["approver"], exists=False, comment="Looked under Jobs, it is not there.")
@@ -405,7 +405,7 @@ def test_a_template_that_asks_for_it_has_its_phases_copied_without_hours_or_doll
     assert not any(name.startswith(("Original_", "Current_")) and values[name] for values in copied for name in values)
     assert project.export is not None
     assert (project.export.phases_done, project.export.phases_total) == (5, 5)
-    assert project.export.remarks == []
+    assert project.export.warnings == []
 
 
 def test_phases_stay_where_a_template_does_not_ask_for_them(erp: FakeERP, accepted: Callable[..., Project]) -> None:
@@ -422,7 +422,7 @@ def test_copying_that_stops_in_the_middle_is_a_remark_and_goes_on_with_what_is_m
     project = accepted(copy_phases=True)
     real, tried = erp.add_phase, []
 
-    def stops_after_two(values: dict[str, str]) -> Answer:
+    def stops_after_two(values: dict[str, str]) -> WriteResult:
         tried.append(values["Phase_Code"])
         return real(values) if len(tried) <= 2 else UNKNOWN
 
@@ -430,13 +430,13 @@ def test_copying_that_stops_in_the_middle_is_a_remark_and_goes_on_with_what_is_m
     run(erp)
     assert project.status is Status.SYNCED
     assert project.export is not None
-    assert project.export.remarks == ["Phase 03 L was not copied. Spectrum did not answer in time."]
+    assert project.export.warnings == ["Phase 03 L was not copied. Spectrum did not answer in time."]
     monkeypatch.undo()
     erp.calls.clear()
     project.copy_remaining_phases(cast["approver"])
     db.session.commit()
     run(erp)
     assert [values["Phase_Code"] for service, values in erp.calls if service == "AddPhase"] == ["03", "04", "05"]
-    assert project.export.remarks == []
+    assert project.export.warnings == []
     assert project.export.phases_done == 5
     assert added(erp) == 0

@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select
 from support.fake_erp import FakeERP
 
 import scheduler
-from erp import ERP, Listing, Outcome, Unreadable
+from erp import ERP, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, utcnow
@@ -57,7 +57,7 @@ def kept() -> dict[str, Job]:
 
 
 def count_of_gone() -> int | None:
-    return db.session.scalar(select(func.count()).where(Job.gone_at.is_not(None)))
+    return db.session.scalar(select(func.count()).where(Job.removed_at.is_not(None)))
 
 
 def test_three_thousand_jobs_are_read_past_the_row_limit_and_kept_with_few_statements(
@@ -84,7 +84,7 @@ def test_a_second_refresh_says_what_is_new_changed_and_gone(
     httpx.delete(f"{spectrum_url}/sandbox/jobs/10-00004").raise_for_status()
     assert job_list.refresh(thousands) == "3000 jobs read: 1 new, 1 changed, 1 gone."
     jobs = kept()
-    assert jobs["10-00004"].gone_at
+    assert jobs["10-00004"].removed_at
     assert (jobs["12-00999"].name, jobs["12-00999"].status_code) == ("Renamed", "C")
     assert jobs["99-001"].customer_code == "CASCREST"
 
@@ -171,7 +171,7 @@ def test_a_job_that_comes_back_is_no_longer_gone(erp: FakeERP) -> None:
     assert job_list.refresh(erp) == "1 jobs read: 0 new, 0 changed, 1 gone."
     erp.kept["26-014"] = away
     assert job_list.refresh(erp) == "2 jobs read: 0 new, 1 changed, 0 gone."
-    assert not kept()["26-014"].gone_at
+    assert not kept()["26-014"].removed_at
 
 
 def test_what_was_decided_here_about_a_job_survives_the_refresh(erp: FakeERP) -> None:
@@ -201,7 +201,7 @@ class During(FakeERP):
         super().__init__(job("26-015"))
         self.happens = happens
 
-    def jobs(self, **filters: str) -> Listing:
+    def jobs(self, **filters: str) -> ReadResult:
         answer = super().jobs(**filters)
         if filters["status"] == "C":
             self.happens()
@@ -219,7 +219,7 @@ def test_a_job_that_comes_back_while_the_list_is_being_read_is_not_gone(erp: Fak
         db.session.commit()
 
     assert job_list.refresh(During(exported)).endswith("0 gone.")
-    assert not kept()["26-014"].gone_at
+    assert not kept()["26-014"].removed_at
 
 
 def test_an_older_reading_does_not_undo_a_newer_one() -> None:
@@ -233,7 +233,7 @@ def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -
     erp.keep(job("26-014"))
     job_list.refresh(erp)
     erp.reachable = False
-    with pytest.raises(Unreadable) as failure:
+    with pytest.raises(ReadError) as failure:
         job_list.refresh(erp)
     assert failure.value.outcome is Outcome.NOT_SENT
     last = Setting.read(job_list.LAST)

@@ -187,7 +187,7 @@ def test_no_answer_after_the_text_is_unknown_and_never_sent_again_by_itself(
         clock.shift(3600)
         digest.deliver_due()
     assert len(post.arrived) == int(stored)
-    newest().send_again()
+    newest().resend()
     db.session.commit()
     digest.deliver_due()
     assert len(post.arrived) == int(stored) + 1

@@ -188,12 +188,12 @@ def test_a_text_with_a_dot_alone_in_a_line_arrives_whole(
 def test_the_link_that_sets_a_password_is_made_for_the_mail_and_stored_nowhere(
     cast: dict[str, Person], post: Postbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cast["approver"].mail_link("reset", None)
+    cast["approver"].send_link("reset", None)
     db.session.commit()
     digest.deliver_due()
     assert post.arrived[0].header("Subject") == "Reset your Countersign password"
     token = re.search(r"/password/(\S+)", post.arrived[0].part("plain"))[1]  # type: ignore[index]
-    assert Person.of_link(token, "reset") is not None
+    assert Person.from_link_token(token, "reset") is not None
     row = newest()
     assert not any(token in str(getattr(row, column.key)) for column in Delivery.__table__.columns)
     assert token not in caplog.text
