@@ -21,7 +21,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 install: $(VENV)/installed ## make .venv with what the product needs to run
 
 run: install ## the demo: app, sandbox Spectrum and sandbox mailbox, until Ctrl-C
-	@exec $(BIN)/python -m sandbox.run
+	@exec $(BIN)/python -m dev.sandbox.run
 
 serve: install ## the production server, with the settings of the environment
 	@exec $(BIN)/gunicorn --config gunicorn.conf.py 'app:create_app()'

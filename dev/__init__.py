@@ -1,0 +1,1 @@
+"""Programs for developing and trying out Countersign; the product imports nothing from here."""
