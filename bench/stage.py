@@ -138,7 +138,7 @@ def sandboxed() -> Iterator[str]:
     data = KEPT / "sandbox"
     shutil.rmtree(data, ignore_errors=True)
     ports = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]
-    command = [sys.executable, "-m", "sandbox", "--data", str(data), *ports]
+    command = [sys.executable, "-m", "dev.sandbox", "--data", str(data), *ports]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

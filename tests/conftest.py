@@ -366,7 +366,7 @@ def serving(database_url: str, spectrum: str, smtp: str, **settings: str) -> Ite
 def sandboxed(data: Path) -> Iterator[dict[str, str]]:
     """A sandbox of its own; yields its addresses: spectrum, smtp, mailbox."""
     ports = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]
-    command = [sys.executable, "-m", "sandbox", "--data", data, *ports]
+    command = [sys.executable, "-m", "dev.sandbox", "--data", data, *ports]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

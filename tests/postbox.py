@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sandbox.faults import Faults
-from sandbox.mails import Mail, Mails
-from sandbox.smtp import Conversation, read
+from dev.sandbox.faults import Faults
+from dev.sandbox.mails import Mail, Mails
+from dev.sandbox.smtp import Conversation, read
 
 
 class Postbox:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OUTSIDE = {"tests", "migrations", "sandbox", "demo", ".venv", "instance", "bench", "deploy", ".ci", "docs"}
-OURS = {path.stem for path in ROOT.glob("*.py")} | {"blueprints", "erp", "tables", "demo", "sandbox"}
-ANYTHING = OURS - {"sandbox"}
+OUTSIDE = {"tests", "migrations", "dev", "demo", ".venv", "instance", "bench", "deploy", ".ci", "docs"}
+OURS = {path.stem for path in ROOT.glob("*.py")} | {"blueprints", "erp", "tables", "demo", "dev"}
+ANYTHING = OURS - {"dev"}
 # what each room may import of ours; `erp` below means the port and the field tables, `erp.spectrum` the client
 ALLOWED = {
     "config": set(),
@@ -46,7 +46,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", rooms(), ids=str)
 def test_the_product_never_imports_the_sandbox(path: Path) -> None:
-    assert not [name for name in imports(path) if name.split(".")[0] == "sandbox"]
+    assert not [name for name in imports(path) if name.split(".")[0] == "dev"]
 
 
 @pytest.mark.parametrize("path", [path for path in rooms() if path.parts[0].removesuffix(".py") in ALLOWED], ids=str)

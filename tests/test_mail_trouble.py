@@ -24,7 +24,7 @@ import mailer
 import smtp
 from extensions import db, writing
 from models import Delivery, MailOutcome, Person, Project, Setting, utcnow
-from sandbox.mails import Mail
+from dev.sandbox.mails import Mail
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'

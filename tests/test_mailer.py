@@ -17,7 +17,7 @@ import digest
 import mailer
 from extensions import db
 from models import Delivery, Person, Project
-from sandbox.mails import Mail
+from dev.sandbox.mails import Mail
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'

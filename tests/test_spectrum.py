@@ -85,7 +85,7 @@ class Sandbox:
 @pytest.fixture(scope="module")
 def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     ports = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]
-    command = [sys.executable, "-m", "sandbox", "--data", str(tmp_path_factory.mktemp("sandbox")), *ports]
+    command = [sys.executable, "-m", "dev.sandbox", "--data", str(tmp_path_factory.mktemp("sandbox")), *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
         try:
             assert process.stdout
@@ -279,7 +279,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("fault", "message"),
         [
-            ("not-authorized", Message("", NOT_AUTHORIZED, "A")),
+            ("not-authorized", Message("Authorization_ID", NOT_AUTHORIZED, "A")),
             ("abort", Message("", "The Web Service was aborted.", "A")),
             ("time-out-has-occurred", Message("", "Time out has occurred", "A")),
             ("e-row", Message("Job_Number", "The record is in use by another operator.", "E")),
