@@ -19,7 +19,7 @@ class Handler(WSGIRequestHandler):
     disable_nagle_algorithm = True  # head and body are two writes: without this each answer waits for an ACK
 
     def connection_dropped(self, *_: object) -> None:
-        """Close the connection, also where a broken reply dropped it on purpose."""
+        """Read no further request: a broken reply may have closed the socket on purpose."""
         self.close_connection = True
 
 

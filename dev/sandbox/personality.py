@@ -50,7 +50,7 @@ GROUPS = (
     (
         "Sign-in",
         (
-            ("sign_in", "Sign-in by HTTP"),
+            ("sign_in", "HTTP sign-in"),
             ("wsdl_sign_in", "Service descriptions (WSDL) need the sign-in too"),
             ("client_id", "Client ID that gets tokens"),
             ("client_secret", "Client secret"),
@@ -65,26 +65,26 @@ GROUPS = (
         (
             ("guid", "GUIDs that return rows"),
             ("used_guid", "Answer to a GUID that was used before"),
-            ("fault_every", "Every how many reads one fails (0: none)"),
-            ("fault_above", "Calls at once above which calls fail (0: no limit)"),
+            ("fault_every", "Fail every n-th read (0: never)"),
+            ("fault_above", "Fail calls above this many at once (0: no limit)"),
             ("missing", "Missing services, separated by commas"),
         ),
     ),
     (
         "Damaged replies",
         (
-            ("cut_tail", "Missing end (0: none, 1–5: from a few bytes to a whole row)"),
-            ("cut_writes", "Replies of writes lose their end too"),
-            ("damage", "One damaged value in each list"),
-            ("damaged_job", "Job with the damaged value (empty: the first)"),
+            ("cut_tail", "Cut the end off reads (0: no, 1: a few bytes, … 5: inside the last row)"),
+            ("cut_writes", "Cut the end off writes too"),
+            ("damage", "Damage one value in each list"),
+            ("damaged_job", "Job with the damaged value (empty: the first one)"),
         ),
     ),
     (
         "Writes",
         (
-            ("success", "Form of a success"),
-            ("wrap_errors", "Error rows stand in a wrapper"),
-            ("update_blanks", "UpdateJob with blank status and creation date"),
+            ("success", "Answer when a write succeeds"),
+            ("wrap_errors", "Put a write's error rows in a wrapper"),
+            ("update_blanks", "Blank status and creation date in UpdateJob"),
         ),
     ),
 )
@@ -100,7 +100,7 @@ class Personality:
     sign_in: str = "none"
     wsdl_sign_in: bool = False
     client_id: str = "countersign"
-    client_secret: str = "sandbox-secret"  # noqa: S105 - a secret of the sandbox only  # nosec B105
+    client_secret: str = "sandbox-secret"  # noqa: S105 - a secret of the sandbox only
     secret_expired: bool = False
     secret_days: int = 90
     self_rotation: bool = True
