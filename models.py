@@ -22,21 +22,15 @@ from tables.history import Event
 from tables.jobs import Job
 from tables.moves import EDITABLE, IN_PROGRESS, TRANSITIONS, Status, Transition
 from tables.outbox import Delivery, DigestDay, MailOutcome, TaskRequest
-from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Level, LoginAttempt, Person
+from tables.person import Level, LoginAttempt, Person
 from tables.standing import ProjectState
 from tables.tally import Counter
 
 __all__ = [
-    "DIRECTORY",
     "EDITABLE",
-    "EMAIL",
     "FOUR_EYES",
-    "HASHER",
     "INFORMATION",
     "IN_PROGRESS",
-    "LINKS",
-    "ON_SERVER",
-    "PASSWORD_LENGTH",
     "TRANSITIONS",
     "Counter",
     "Delivery",

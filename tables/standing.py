@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from flask import current_app
 
 from tables.moves import IN_PROGRESS, TRANSITIONS, Status, Transition
+from tables.person import Person
 
 if TYPE_CHECKING:
     from models import Export
-    from tables.people import Person
 
 
 class ProjectState:
@@ -80,6 +80,6 @@ class ProjectState:
         """Whether what a page shows of it will change by itself."""
         return self.status in IN_PROGRESS or (self.export is not None and self.export.due_at is not None)
 
-    def violates_four_eyes(self, person: "Person") -> bool:
+    def violates_four_eyes(self, person: Person) -> bool:
         """Whether FOUR_EYES is set and this person sent it, so that somebody else must accept it."""
         return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person.id
