@@ -7,12 +7,13 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base, db
-from tables.base import UTCDateTime, string_enum, utcnow
-from tables.moves import Status, Transition
+from lib.columns import UTCDateTime, string_enum, utcnow
 from tables.person import Person
+from tables.status import Status, Transition
 
 if TYPE_CHECKING:
-    from models import Project
+    from tables.project import Project
+
 
 DEEDS = {
     str(Transition.TAKE_BACK): "took it back",

@@ -9,9 +9,11 @@ from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base, db
-from tables.base import Leased, NotAllowed, UTCDateTime, string_enum, utcnow
+from lib.columns import UTCDateTime, string_enum, utcnow
+from lib.leases import Leased
 from tables.history import Event
 from tables.person import Person
+from tables.status import NotAllowed
 
 
 class DigestDay(Base):
@@ -92,7 +94,7 @@ class Delivery(Leased, Base):
         return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
-        self.done()
+        self.release()
         self.outcome, self.error = outcome, error
 
     def resend(self) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import String, and_, select
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from extensions import Base, db
-from tables.base import UTCDateTime, string_enum, utcnow
+from lib.columns import UTCDateTime, string_enum, utcnow
 
 
 class Level(enum.Enum):

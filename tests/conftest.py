@@ -38,7 +38,7 @@ from app import create_app
 from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
-from services import accounts
+from services import accounts, workflow
 from tasks import job_list
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -243,7 +243,7 @@ def make_project(cast: dict[str, Person]) -> Callable[..., Project]:
     """A project of the manager's, Not Sent, committed; the keywords change its information."""
 
     def make(**changes: object) -> Project:
-        project = Project.create(cast["manager"], INFORMATION | changes)
+        project = workflow.create(cast["manager"], INFORMATION | changes)
         db.session.commit()
         return project
 
