@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Optional
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from extensions import Base
+from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
+from tables.person import Person
 from tables.status import Status, Transition
 
 if TYPE_CHECKING:
-    from tables.people import Person
     from tables.project import Project
 
 
@@ -47,8 +47,13 @@ class Event(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
     project: Mapped[Optional["Project"]] = relationship(back_populates="events")
-    person: Mapped[Optional["Person"]] = relationship(foreign_keys=[person_id])
-    subject: Mapped[Optional["Person"]] = relationship(foreign_keys=[subject_id], back_populates="events")
+    person: Mapped[Person | None] = relationship(foreign_keys=[person_id])
+    subject: Mapped[Person | None] = relationship(foreign_keys=[subject_id])
+
+    @classmethod
+    def about(cls, person: Person) -> list["Event"]:
+        """The history of a person, latest first."""
+        return list(db.session.scalars(select(cls).where(cls.subject_id == person.id).order_by(cls.id.desc())))
 
     @property
     def who(self) -> str:

@@ -15,7 +15,7 @@ from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
 from tables.history import Event
 from tables.job import Job
-from tables.people import Person
+from tables.person import Person
 from tables.status import EDITABLE, ProjectState, Status, Transition
 
 # A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
