@@ -11,11 +11,10 @@ The tables say what is kept, `services/workflow.py` says what may happen to a pr
 
 from lib.columns import utcnow
 from lib.leases import LeaseLost
-from tables.history import Event
 from tables.job import Job
 from tables.outbox import Delivery, DigestDay, MailOutcome, TaskRequest
 from tables.person import Level, LoginAttempt, Person
-from tables.project import INFORMATION, ORDERS, Export, Project, as_text, diff, search_text
+from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting
 from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, ProjectState, Status, Transition
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
-from tables.history import Event
 from tables.person import Person
+from tables.project import Event
 from tables.status import NotAllowed
 
 
