@@ -31,7 +31,7 @@ from blueprints.erp import worklist as erp_tool
 from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
-from services import readiness
+from services import readiness, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -92,6 +92,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     app.before_request(json_log.begin_request)
     app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason
     compression.register(app)
+    permissions.public(app.view_functions["static"])
     _bind_extensions(app)
     for room in BLUEPRINTS:
         app.register_blueprint(room.blueprint)
@@ -134,7 +135,7 @@ def _bind_templates(app: Flask) -> None:
         "access": permissions,
         "Level": models.Level,
         "Transition": models.Transition,
-        "other_eyes": models.FOUR_EYES,
+        "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "labels": mapping.LABELS,
         "readiness": readiness,

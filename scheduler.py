@@ -87,9 +87,9 @@ def run_task_requests() -> None:
         errand_id, token = claimed
         asked = db.session.get_one(TaskRequest, errand_id)
         succeeded, answer = TASKS[asked.kind](asked.subject)
-        with TaskRequest.held(errand_id, token, TASK_LEASE) as errand:
+        with TaskRequest.transaction(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
-            errand.done()
+            errand.release()
 
 
 def refresh_job_list() -> tuple[bool, str]:

@@ -12,8 +12,6 @@ from flask import Flask, Response, abort, current_app, request, session
 from isal import igzip
 from werkzeug.security import safe_join
 
-from permissions import public
-
 IMMUTABLE = "public, max-age=31536000, immutable"
 SMALLEST = 1000  # bytes; below it packing saves nothing worth the while
 PAGE_LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
@@ -30,14 +28,13 @@ class StaticFile:
 
 def register(app: Flask) -> None:
     """Serve static files and pages from here."""
-    app.view_functions["static"] = static
+    app.view_functions["static"] = serve_static
     app.url_defaults(_add_version)
     app.after_request(_pack)
     app.after_request(_same_for_everybody)
 
 
-@public
-def static(filename: str) -> Response:
+def serve_static(filename: str) -> Response:
     """A static file; for good where it is asked for by its present hash, else to be asked for again each time."""
     path = _path(filename)
     if not path.is_file():

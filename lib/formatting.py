@@ -6,7 +6,7 @@ from functools import lru_cache
 from flask import current_app
 from markupsafe import Markup
 
-from models import utcnow
+from lib.columns import utcnow
 
 OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait before its age stands out
 

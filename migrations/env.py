@@ -14,7 +14,7 @@ db = current_app.extensions["migrate"].db
 
 def render_item(kind, item, autogen_context):
     """Write our own column types as what the database sees."""
-    if kind == "type" and type(item).__module__ == "tables.base":
+    if kind == "type" and type(item).__module__ == "lib.columns":
         return "sa.DateTime(timezone=True)"
     return False
 

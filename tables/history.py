@@ -7,12 +7,12 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base
-from tables.base import UTCDateTime, string_enum, utcnow
-from tables.moves import Status, Transition
+from lib.columns import UTCDateTime, string_enum, utcnow
+from tables.status import Status, Transition
 
 if TYPE_CHECKING:
-    from models import Project
     from tables.people import Person
+    from tables.project import Project
 
 
 DEEDS = {

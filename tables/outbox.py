@@ -10,8 +10,10 @@ from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from extensions import Base, db
-from tables.base import Leased, NotAllowed, UTCDateTime, string_enum, utcnow
+from lib.columns import UTCDateTime, string_enum, utcnow
+from lib.leases import Leased
 from tables.history import Event
+from tables.status import NotAllowed
 
 if TYPE_CHECKING:
     from tables.people import Person
@@ -95,7 +97,7 @@ class Delivery(Leased, Base):
         return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
-        self.done()
+        self.release()
         self.outcome, self.error = outcome, error
 
     def resend(self) -> None:

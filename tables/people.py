@@ -17,10 +17,10 @@ from sqlalchemy import String, and_, delete, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from extensions import Base, db, only_reads
-from tables.base import UTCDateTime, string_enum, utcnow
+from lib.columns import UTCDateTime, string_enum, utcnow
 from tables.history import Event
 from tables.outbox import Delivery
-from tables.tally import Counter
+from tables.setting import Counter
 
 HASHER = PasswordHasher()
 # looks like any other hash and matches nothing, so that a try for nobody takes as long as one for somebody

@@ -153,7 +153,7 @@ def deliver(*only: Any, stopping: Callable[[], bool] = lambda: False) -> None:
     """
     while not stopping() and not blocked_reason() and (claimed := Delivery.claim(LEASE, *only)):
         try:
-            if not _process(partial(Delivery.held, *claimed, LEASE)):
+            if not _process(partial(Delivery.transaction, *claimed, LEASE)):
                 return
         except LeaseLost:
             continue
@@ -273,7 +273,7 @@ def _try_later(delivery: Delivery) -> None:
 
 def _reschedule(delivery: Delivery, again_at: datetime) -> None:
     delivery.handing_over_at = None
-    delivery.done(again_at=again_at)
+    delivery.release(retry_at=again_at)
 
 
 # --- the test mail --------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from erp import ERP, Outcome, ReadError, WriteResult
 from erp.spectrum.mapping import differences, job_key
 from extensions import db, writing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
+from services import workflow
 from tasks import phases
 
 Values = Mapping[str, str]
@@ -42,7 +43,7 @@ def run_due(
     while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _process(erp, partial(Export.held, export_id, token, _lease()))
+            _process(erp, partial(Export.transaction, export_id, token, _lease()))
         except ErpUnavailable as reason:
             _postpone_all(str(reason))
             report(_line(export_id))
@@ -54,7 +55,7 @@ def run_due(
 
 def _line(export_id: int) -> str:
     export = db.session.get_one(Export, export_id)
-    detail = f": {export.cause}" if export.cause else ""
+    detail = f": {export.error}" if export.error else ""
     return f"{export.project.title}: {export.project.status}{detail}"
 
 
@@ -63,12 +64,12 @@ def _lease() -> timedelta:
     return timedelta(seconds=current_app.config["SPECTRUM_DEADLINE"] + 30)
 
 
-def _postpone_all(cause: str) -> None:
-    """What is not sent yet waits together, so that five hundred do not each knock at a closed door."""
+def _postpone_all(error: str) -> None:
+    """Postpone every unsent export at once: 500 must not each wait for a connect timeout."""
     waiting = update(Export).where(Export.due(utcnow()), Export.sent_at.is_(None))
     with writing():
         db.session.execute(
-            waiting.values(due_at=utcnow() + Export.pause(), token=None, lease_until=None, step="", cause=cause)
+            waiting.values(due_at=utcnow() + Export.retry_delay(), token=None, lease_until=None, step="", error=error)
         )
 
 
@@ -77,7 +78,7 @@ def _process(erp: ERP, hold: Hold) -> None:
         values, sent, made, resent = export.values, export.sent_at, export.created_at, export.resent
         export.step = CONFIRMING if made else CHECKING
         if not sent:
-            export.cause = ""
+            export.error = ""
     if made:
         _complete(erp, hold, values)
     elif sent:
@@ -116,7 +117,7 @@ def _take_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> N
             raise ErpUnavailable(answer.cause)
         case Outcome.UNKNOWN:
             with hold() as export:
-                export.project.mark_unknown(answer.cause)
+                workflow.mark_unknown(export.project, answer.cause)
                 _schedule_check(export, answer.cause)
         case _:
             _failed(hold, answer)
@@ -124,24 +125,24 @@ def _take_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> N
 
 def _created(hold: Hold, values: Values) -> None:
     with hold() as export:
-        export.created_at, export.step, export.cause = utcnow(), CONFIRMING, ""
-        export.project.created()
+        export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
+        workflow.mark_exported(export.project)
         Job.keep(values)
 
 
 def _failed(hold: Hold, answer: WriteResult) -> None:
     with hold() as export:
-        export.cause = answer.cause
-        export.messages = [[message.element, message.text] for message in answer.messages]
-        export.project.fail(answer.cause)
+        export.error = answer.cause
+        export.field_errors = [[message.element, message.text] for message in answer.messages]
+        workflow.mark_failed(export.project, answer.cause)
         export.finish()
 
 
 def _another_job(hold: Hold, found: Values) -> None:
     with hold() as export:
-        export.cause = f"Job {found['Job_Number']} already exists in Spectrum and is not this project."
-        export.found = dict(found)
-        export.project.fail(export.cause, keep_job=True)
+        export.error = f"Job {found['Job_Number']} already exists in Spectrum and is not this project."
+        export.conflicting_job = dict(found)
+        workflow.mark_failed(export.project, export.error, keep_job=True)
         export.finish()
         Job.keep(found)
 
@@ -152,7 +153,7 @@ def _another_job(hold: Hold, found: Values) -> None:
 def _reconcile(erp: ERP, hold: Hold, values: Values, resent: bool) -> None:
     with hold() as export:
         if export.project.status is Status.EXPORTING:  # a crash between sending and the answer
-            export.project.mark_unknown("Countersign was interrupted while Spectrum was creating the job.")
+            workflow.mark_unknown(export.project, "Countersign was interrupted while Spectrum was creating the job.")
         export.step = CHECKING
     try:
         found, certain = look(erp, values)
@@ -171,8 +172,8 @@ def _reconcile(erp: ERP, hold: Hold, values: Values, resent: bool) -> None:
 
 def _found_ours(hold: Hold, found: Values) -> None:
     with hold() as export:
-        export.created_at, export.step, export.cause = utcnow(), CONFIRMING, ""
-        export.project.created(Transition.FOUND)
+        export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
+        workflow.mark_exported(export.project, Transition.FOUND)
         Job.keep(found)
 
 
@@ -198,8 +199,8 @@ def _take_second_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResul
 
 
 def _schedule_check(export: Export, cause: str) -> None:
-    export.step, export.cause = CHECKING, cause
-    export.done(again_at=utcnow() + Export.pause(patient=export.checks >= SLOW_DOWN_AFTER))
+    export.step, export.error = CHECKING, cause
+    export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
 
 
 # --- the job is there: what is left to do ---------------------------------------------------------------------------

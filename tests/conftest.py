@@ -38,6 +38,7 @@ from app import create_app
 from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
+from services import workflow
 from tables import people
 from tasks import job_list
 
@@ -243,7 +244,7 @@ def make_project(cast: dict[str, Person]) -> Callable[..., Project]:
     """A project of the manager's, Not Sent, committed; the keywords change its information."""
 
     def make(**changes: object) -> Project:
-        project = Project.create(cast["manager"], INFORMATION | changes)
+        project = workflow.create(cast["manager"], INFORMATION | changes)
         db.session.commit()
         return project
 

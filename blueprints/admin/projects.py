@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from erp.spectrum.mapping import job_key
 from extensions import db
-from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, changed
+from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import worklist
+from services import workflow, worklist
 from services.project_fields import check_information
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
@@ -39,7 +39,7 @@ def create() -> Any:
     if errors:
         return render_template("admin/project_new.html", typed=typed, errors=errors), 422
     try:
-        project = Project.create(current_user, information)
+        project = workflow.create(current_user, information)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()
@@ -72,7 +72,7 @@ def send(project_id: int) -> Any:
 @requires(PROJECT_ADMIN)
 def retrieve(project_id: int) -> Any:
     project = _current(project_id)
-    project.retrieve(current_user)
+    workflow.retrieve(project, current_user)
     db.session.commit()
     flash(f"{project.title} was retrieved. It can be edited again.")
     return redirect(url_for(".general", project_id=project.id), 303)
@@ -85,7 +85,7 @@ def refused(refusal: NotAllowed) -> Any:
     assert request.view_args is not None
     project = _project(request.view_args["project_id"])
     typed, _, _ = read_information(request.form, project) if "name" in request.form else ({}, {}, {})
-    lost = changed(as_text(project.information), typed) if typed else []
+    lost = diff(as_text(project.information), typed) if typed else []
     note = request.form.get("note", project.note).strip()
     return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
@@ -104,14 +104,14 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
         return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
     try:
         if project.editable:
-            project.edit(current_user, information)
+            workflow.edit(project, current_user, information)
             project.note = note
         waited = project.status is Status.READY
-        project.set_active(current_user, active)
+        workflow.set_active(project, current_user, active)
         if waited and project.editable:
             sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
         if move is Transition.SEND:
-            project.send(current_user, note)
+            workflow.send(project, current_user, note)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()

@@ -15,7 +15,7 @@ from lib.formatting import plural
 from models import Export, Job, NotAllowed, Project, Status
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
-from services import job_numbers
+from services import job_numbers, workflow
 from services.accept_form import AcceptForm
 
 blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
@@ -70,7 +70,7 @@ def reject() -> Any:
         return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422
 
     def with_comment(project: Project) -> str:
-        project.reject(current_user, comment)
+        workflow.reject(project, current_user, comment)
         return f"{project.title} was rejected."
 
     results = [_decided(project_id, with_comment) for project_id in [project.id for project in projects]]
@@ -79,7 +79,7 @@ def reject() -> Any:
 
 def _accept(form: AcceptForm, project: Project) -> str:
     assert form.template is not None  # the form was checked
-    project.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
+    workflow.accept(project, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
     return f"{project.title} is being exported as job {project.spectrum_job_id}."
 
 

@@ -19,10 +19,10 @@ from blueprints.approvals.responses import (
 )
 from blueprints.approvals.responses import row as project_row
 from extensions import db
-from models import FOUR_EYES, Level, NotAllowed, Project, Status, Transition
+from models import Level, NotAllowed, Project, Status, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers
+from services import job_numbers, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, refused)
@@ -92,7 +92,7 @@ def accept(project_id: int) -> Any:
     if not form.check() or form.template is None:
         return page(found, 422, panel="accept", form=form)
     try:
-        found.accept(current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
+        workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
         return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
@@ -117,7 +117,7 @@ def reject(project_id: int) -> Any:
     found = current_project(project_id)
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
-    found.reject(current_user, comment())
+    workflow.reject(found, current_user, comment())
     told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
     return done(found, f"{found.title} was rejected. It is editable again{told}.")
 
@@ -126,7 +126,7 @@ def reject(project_id: int) -> Any:
 @requires(APPROVER)
 def cancel_export(project_id: int) -> Any:
     found = current_project(project_id)
-    found.cancel_export(current_user)
+    workflow.cancel_export(found, current_user)
     return done(found, f"{found.title} was taken back and waits again.")
 
 
@@ -135,7 +135,7 @@ def cancel_export(project_id: int) -> Any:
 def present(project_id: int) -> Any:
     """“It is in Spectrum”: a person has seen the job there."""
     found = current_project(project_id)
-    found.settle(current_user, exists=True)
+    workflow.resolve(found, current_user, exists=True)
     return done(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
 
 
@@ -143,7 +143,7 @@ def present(project_id: int) -> Any:
 @requires(APPROVER)
 def absent_form(project_id: int) -> Any:
     found = get_project(project_id)
-    return ABSENT.ask(found) if found.can_be_settled else conflict(found, "")
+    return ABSENT.ask(found) if found.can_be_resolved else conflict(found, "")
 
 
 @blueprint.post("/absent")
@@ -151,9 +151,9 @@ def absent_form(project_id: int) -> Any:
 def absent(project_id: int) -> Any:
     """“It is not in Spectrum”: a person has looked, and says how."""
     found = current_project(project_id)
-    if found.can_be_settled and not comment():
+    if found.can_be_resolved and not comment():
         return ABSENT.ask_again(found)
-    found.settle(current_user, exists=False, comment=comment())
+    workflow.resolve(found, current_user, exists=False, comment=comment())
     return done(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
 
 
@@ -161,7 +161,7 @@ def absent(project_id: int) -> Any:
 @requires(APPROVER)
 def copy_phases(project_id: int) -> Any:
     found = current_project(project_id)
-    found.copy_remaining_phases(current_user)
+    workflow.copy_remaining_phases(found, current_user)
     return done(found, f"The remaining phases of {found.title} are being copied.")
 
 
@@ -169,6 +169,6 @@ def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
-    if found.violates_four_eyes(current_user):
-        raise NotAllowed(FOUR_EYES)
+    if found.violates_four_eyes(current_user.id):
+        raise NotAllowed(workflow.OTHER_APPROVER_NEEDED)
     return found

@@ -24,7 +24,7 @@ from erp.spectrum.mapping import job_key
 from extensions import db
 from models import Job, NotAllowed, Project, Transition
 from permissions import APPROVER, requires
-from services import job_matching
+from services import job_matching, workflow
 
 blueprint = Blueprint("linking", __name__)
 blueprint.register_error_handler(NotAllowed, refused)
@@ -62,7 +62,7 @@ def link(project_id: int) -> Any:
     if job is None or job_matching.problem(number, project):
         return _link_panel(project, number, begun=True)
     try:
-        project.link(current_user, job, _company())
+        workflow.link(project, current_user, job, _company())
         db.session.commit()
     except IntegrityError:  # someone else took the job between the check and here: the panel says who now
         db.session.rollback()
@@ -88,7 +88,7 @@ def unlink(project_id: int) -> Any:
     number = project.spectrum_job_id
     if project.allows(Transition.UNLINK) and not comment():
         return UNLINK.ask_again(project)
-    project.unlink(current_user, comment())
+    workflow.unlink(project, current_user, comment())
     return done(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
 
 
@@ -106,7 +106,7 @@ def not_ours(project_id: int) -> Any:
     number = project.spectrum_job_id
     if project.conflicting_job and not comment():
         return NOT_OURS.ask_again(project)
-    project.release_other_job(current_user, comment())
+    workflow.release_other_job(project, current_user, comment())
     return done(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
 
 
@@ -151,7 +151,7 @@ def add_ticked() -> Any:
         problem = _not_free(job) or job_matching.namesake(job)
         if problem:
             raise NotAllowed(problem)
-        return f"{Project.from_job(current_user, job, _company()).title} was added."
+        return f"{workflow.create_from_job(current_user, job, _company()).title} was added."
 
     return _told(_each_ticked(add), "added to Countersign")
 
@@ -167,7 +167,7 @@ def link_ticked() -> Any:
         project = _pair_as_shown(job)
         if problem := _not_free(job):
             raise NotAllowed(problem)
-        project.link(current_user, job, _company())
+        workflow.link(project, current_user, job, _company())
         return f"{project.title} is job {job.number}."
 
     return _told(_each_ticked(link_to_pair), "linked")

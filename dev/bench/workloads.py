@@ -20,6 +20,7 @@ from dev.bench.pages import Visitor
 from erp.spectrum.mapping import compose
 from extensions import db, writing
 from models import Export, Job, Person, Project, Status
+from services import workflow
 from tasks import exports, job_list
 
 SHARE = {"Division": "1", "Price_Method_Code": "F"}
@@ -47,8 +48,8 @@ def _send(count: int, name: str) -> list[int]:
             Job.keep(TEMPLATE).is_template = True
         for number in range(count):
             information = {"number": f"{name}{number:06}", "name": f"Wharf {number}", "city": "Tacoma", "state": "WA"}
-            projects.append(Project.create(manager, information))
-            projects[-1].send(manager)
+            projects.append(workflow.create(manager, information))
+            workflow.send(projects[-1], manager)
     return [project.id for project in projects]
 
 
@@ -120,7 +121,7 @@ def _accept(ids: list[int]) -> None:
     with writing():
         for project in db.session.scalars(select(Project).where(Project.id.in_(ids))):
             typed = {"Job_Number": project.number, "Job_Description": project.name, "Taxable_Flag": "Y"}
-            project.accept(approver, compose(project.information, template.row, typed), template, "HB")
+            workflow.accept(project, approver, compose(project.information, template.row, typed), template, "HB")
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

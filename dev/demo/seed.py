@@ -17,6 +17,7 @@ from dev.demo.bulk_insert import past_the_log
 from erp.spectrum.mapping import compose
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
+from services import workflow
 
 COMPANY_CODE = "HB"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
@@ -92,13 +93,13 @@ class Story:
         self.now += timedelta(hours=5)
 
     def create(self, information: dict[str, object]) -> Project:
-        project = Project.create(self.manager, information)
+        project = workflow.create(self.manager, information)
         project.created_at = self.now
         self.dated()
         return project
 
     def send(self, project: Project, note: str = "") -> None:
-        project.send(self.manager, note)
+        workflow.send(project, self.manager, note)
         project.sent_at = self.now
         self.dated()
 
@@ -106,7 +107,7 @@ class Story:
         start = TEMPLATES[template]
         decided = {"Job_Number": project.number, "Job_Description": project.name[:25], "Taxable_Flag": "Y", **start}
         lines = compose(project.information, start, decided | typed)
-        export = project.accept(self.approver, lines, Job(number=template), COMPANY_CODE)
+        export = workflow.accept(project, self.approver, lines, Job(number=template), COMPANY_CODE)
         export.accepted_at = self.now
         export.due_at = None
         self.dated()
@@ -129,19 +130,19 @@ def _tell(row: dict[str, str], story: Story) -> None:
 
 
 def _inactive(story: Story, project: Project, _detail: str) -> None:
-    project.set_active(story.manager, False)
+    workflow.set_active(project, story.manager, False)
     story.dated()
 
 
 def _retrieved(story: Story, project: Project, _detail: str) -> None:
     story.send(project)
-    project.retrieve(story.manager)
+    workflow.retrieve(project, story.manager)
     story.dated()
 
 
 def _rejected(story: Story, project: Project, comment: str) -> None:
     story.send(project)
-    project.reject(story.approver, comment)
+    workflow.reject(project, story.approver, comment)
     story.dated()
 
 
@@ -149,7 +150,7 @@ def _synced(story: Story, project: Project, template: str) -> None:
     story.send(project)
     export = story.accept(project, template)
     export.sent_at = export.created_at = export.finished_at = story.now
-    project.created()
+    workflow.mark_exported(project)
     story.dated()
 
 
@@ -157,7 +158,7 @@ def _exporting(story: Story, project: Project, template: str) -> None:
     """Never due, so that the demo keeps one on its way; Take Back releases it."""
     story.send(project)
     export = story.accept(project, template)
-    export.cause = "The demo holds this one back, so that there is an export to look at. Take Back releases it."
+    export.error = "The demo holds this one back, so that there is an export to look at. Take Back releases it."
 
 
 def _checking(story: Story, project: Project, template: str) -> None:
@@ -169,8 +170,8 @@ def _checking(story: Story, project: Project, template: str) -> None:
     export = story.accept(project, template)
     export.sent_at, export.checks, export.resent, export.step = story.now, 8, True, "Checking"
     cause = "Spectrum did not answer in time; the job may exist."
-    project.mark_unknown(cause)
-    export.cause = cause
+    workflow.mark_unknown(project, cause)
+    export.error = cause
     story.dated()
 
 
@@ -188,14 +189,14 @@ def _refused(story: Story, project: Project, template: str) -> None:
 def _another(story: Story, project: Project, number: str) -> None:
     story.send(project)
     export = story.accept(project, "T-SERVICE", Job_Number=number)
-    export.found = {"Job_Number": number, "Job_Description": "City Shops HVAC Renewal", "Status_Code": "A"}
+    export.conflicting_job = {"Job_Number": number, "Job_Description": "City Shops HVAC Renewal", "Status_Code": "A"}
     _fail(story, export, f"Job {number} already exists in Spectrum and is not this project.", [], keep_job=True)
 
 
 def _fail(story: Story, export: Export, cause: str, messages: list[list[str]], keep_job: bool = False) -> None:
     export.sent_at = export.finished_at = story.now
-    export.cause, export.messages = cause, messages
-    export.project.fail(cause, keep_job=keep_job)
+    export.error, export.field_errors = cause, messages
+    workflow.mark_failed(export.project, cause, keep_job=keep_job)
     story.dated()
 
 

@@ -1,6 +1,6 @@
-"""A Spectrum and a mailbox to practise on: one process of their own, with their own data.
+"""A test double of Spectrum and a mailbox: one process of their own, with their own data.
 
-The product never imports this package and knows it only by address. From the product it takes the
-field tables (`erp.fields.parameters`, `returns`) and nothing else: what it accepts and how it answers
-is a reading of its own, so that a misreading in the client shows.
+The product never imports this package and knows it only by address. From the product it takes the field tables
+(in `field_tables`) and nothing else: its rules and replies are written from Spectrum's documentation and captured
+replies, so that a misreading in the client shows.
 """

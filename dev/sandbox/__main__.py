@@ -1,6 +1,6 @@
 """`python -m dev.sandbox`: the sandbox Spectrum and the sandbox mailbox on 127.0.0.1, from one process.
 
-Once all three listen, their addresses stand on stdout, a line each. SIGTERM and SIGINT end it.
+Once all three listen, it prints their addresses to stdout, a line each. SIGTERM and SIGINT end it.
 """
 
 import argparse
@@ -14,11 +14,12 @@ from pathlib import Path
 from threading import Thread
 
 from dev.sandbox import seed, smtp
-from dev.sandbox.mailbox_site import MailboxSite
+from dev.sandbox.faults import Faults
+from dev.sandbox.mailbox_site import mailbox_site
 from dev.sandbox.mails import Mails
-from dev.sandbox.spectrum_site import SpectrumSite
+from dev.sandbox.pages import serve
+from dev.sandbox.spectrum_site import spectrum_site
 from dev.sandbox.store import Store
-from dev.sandbox.web import Server
 
 
 def main() -> int:
@@ -51,22 +52,22 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     store, mails = Store(options.data / "spectrum.db"), Mails(options.data)
-    mailbox = MailboxSite(mails)
+    mail_faults = Faults()
     with _naming(options.spectrum_port):
-        spectrum_web = Server(options.spectrum_port, SpectrumSite(store), options.verbose)
+        spectrum_web = serve(options.spectrum_port, spectrum_site(store), options.verbose)
     with _naming(options.mailbox_port):
-        mailbox_web = Server(options.mailbox_port, mailbox, options.verbose)
+        mailbox_web = serve(options.mailbox_port, mailbox_site(mails, mail_faults), options.verbose)
     with _naming(options.smtp_port):
-        post = await smtp.serve(options.smtp_port, mails, mailbox.faults)
+        post = await smtp.serve(options.smtp_port, mails, mail_faults)
     if store.is_empty():
         seed.fill(store)
     for server in (spectrum_web, mailbox_web):
         Thread(target=server.serve_forever, daemon=True).start()
     smtp_port = post.sockets[0].getsockname()[1]
     sys.stdout.write(
-        f"spectrum http://127.0.0.1:{spectrum_web.server_port}\n"
+        f"spectrum http://127.0.0.1:{spectrum_web.port}\n"
         f"smtp 127.0.0.1:{smtp_port}\n"
-        f"mailbox http://127.0.0.1:{mailbox_web.server_port}\n"
+        f"mailbox http://127.0.0.1:{mailbox_web.port}\n"
     )
     sys.stdout.flush()
     await stopped.wait()
@@ -74,7 +75,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _naming(port: int) -> Iterator[None]:
-    """Let the error of a port that cannot be had say which one it is."""
+    """Name the port in the error of one that cannot be opened."""
     try:
         yield
     except OSError as error:

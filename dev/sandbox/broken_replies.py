@@ -1,80 +1,88 @@
-"""Answers that go wrong on the wire: replies that send themselves late, in part, in drops or not at all.
+"""HTTP answers that break on their way: late, in part, in drops or not at all.
 
-Which call gets one is decided in `spectrum_faults`.
+`spectrum_faults` decides which call gets one. An answer that ends with ConnectionAbortedError makes the server close
+the connection.
 """
 
-import contextlib
 import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
 
-from dev.sandbox.web import Handler, Reply
+from flask import Response
+
+from dev.sandbox.soap import XML
 
 MEBIBYTE = 1024 * 1024
 CLOSE_WITH_RST = struct.pack("ii", 1, 0)
 
 
-@dataclass
-class Hang(Reply):
-    """Nothing at all until the client gives up or the seconds are over; then the connection is closed."""
+class Silence(Response):
+    """No answer until the client gives up or the seconds are over; then the connection is closed."""
 
     seconds: float = 600
 
-    def send(self, handler: Handler) -> None:
+    def __call__(self, environ: dict[str, Any], *_: object) -> Iterable[bytes]:
         """Wait for the other side to go away."""
-        handler.close_connection = True
-        handler.connection.settimeout(self.seconds)
-        with contextlib.suppress(OSError):
-            handler.connection.recv(1)
+        connection: socket.socket = environ["werkzeug.socket"]
+        connection.settimeout(self.seconds)
+        with suppress(OSError):
+            connection.recv(1)
+        raise ConnectionAbortedError
 
 
-class Reset(Reply):
-    """The connection breaks with a TCP reset before any answer."""
+class Reset(Response):
+    """A TCP reset before any answer."""
 
-    def send(self, handler: Handler) -> None:
-        """Close the socket at once, past the files that the handler holds on it."""
-        handler.close_connection = True
-        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_WITH_RST)
-        os.close(handler.connection.detach())
-
-
-class Cut(Reply):
-    """The head promises the whole body; half of it comes, then the connection is closed."""
-
-    def send(self, handler: Handler) -> None:
-        """Send the first half."""
-        handler.close_connection = True
-        self.send_head(handler, len(self.body))
-        handler.wfile.write(self.body[: len(self.body) // 2])
+    def __call__(self, environ: dict[str, Any], *_: object) -> Iterable[bytes]:
+        """Close the socket at once, past the files that the server holds on it."""
+        connection: socket.socket = environ["werkzeug.socket"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_WITH_RST)
+        os.close(connection.detach())
+        raise ConnectionAbortedError
 
 
-@dataclass
-class Drip(Reply):
-    """The body comes a byte at a time."""
-
-    seconds: float = 1
-
-    def send(self, handler: Handler) -> None:
-        """Send byte by byte with a pause before each."""
-        self.send_head(handler, len(self.body))
-        for position in range(len(self.body)):
-            time.sleep(self.seconds)
-            handler.wfile.write(self.body[position : position + 1])
+def silence(seconds: float) -> Response:
+    """Give no answer for so many seconds."""
+    response = Silence()
+    response.seconds = seconds
+    return response
 
 
-@dataclass
-class Huge(Reply):
-    """The body comes after many mebibytes of white space."""
+def cut(body: bytes) -> Response:
+    """Promise the whole body in the head, send half of it, and close the connection."""
 
-    mebibytes: int = 33
+    def half() -> Iterator[bytes]:
+        yield body[: len(body) // 2]
+        raise ConnectionAbortedError
 
-    def send(self, handler: Handler) -> None:
-        """Send the padding in pieces, then the body."""
-        declaration, _, document = self.body.partition(b"\n")
-        self.send_head(handler, len(declaration) + self.mebibytes * MEBIBYTE + len(document))
-        handler.wfile.write(declaration)
-        for _ in range(self.mebibytes):
-            handler.wfile.write(b" " * MEBIBYTE)
-        handler.wfile.write(document)
+    return _of_length(len(body), half())
+
+
+def drip(body: bytes, seconds: float) -> Response:
+    """Send a byte at a time with a pause before each."""
+
+    def drops() -> Iterator[bytes]:
+        for position in range(len(body)):
+            time.sleep(seconds)
+            yield body[position : position + 1]
+
+    return _of_length(len(body), drops())
+
+
+def huge(body: bytes, mebibytes: int) -> Response:
+    """Send many mebibytes of white space before the body."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(mebibytes):
+            yield b" " * MEBIBYTE
+        yield body
+
+    return _of_length(mebibytes * MEBIBYTE + len(body), pieces())
+
+
+def _of_length(length: int, pieces: Iterator[bytes]) -> Response:
+    return Response(pieces, content_type=XML, headers={"Content-Length": str(length)})

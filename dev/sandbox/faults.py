@@ -1,7 +1,7 @@
 """The queue of faults that are switched on, shared by the sandbox Spectrum and the sandbox mailbox.
 
-A fault is a flat dict, as it is posted and listed: `id`, `times`, and whatever its catalog knows.
-`times` counts down; None stands until it is switched off. What faults exist is not known here.
+A fault is a flat dict, as it is posted and listed: `id`, `times`, and the parameters in its catalog.
+`times` counts down; None stands until it is switched off. The catalogs are in `spectrum_faults` and `smtp`.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
-from dev.sandbox.web import RefusedError
+from werkzeug.exceptions import BadRequest
 
 Fault = dict[str, Any]
 
@@ -21,10 +21,10 @@ class Faults:
         self._lock, self._ids, self._on = Lock(), count(1), list[Fault]()
 
     def switch_on(self, fault: Fault) -> Fault:
-        """Put a fault at the end of the queue and return it with its id. Raises RefusedError."""
+        """Put a fault at the end of the queue and return it with its id. Raises BadRequest."""
         times = fault.setdefault("times", 1)
         if times is not None and (type(times) is not int or times < 1):
-            raise RefusedError(400, "times is a whole number from 1, or null for until it is switched off.")
+            raise BadRequest("times is a whole number from 1, or null for until it is switched off.")
         with self._lock:
             self._on.append({"id": next(self._ids), **fault})
             return dict(self._on[-1])
@@ -35,7 +35,7 @@ class Faults:
             self._on = [fault for fault in self._on if number is not None and fault["id"] != number]
 
     def listed(self) -> list[Fault]:
-        """What is on, in order."""
+        """List the faults that are on, in order."""
         with self._lock:
             return [dict(fault) for fault in self._on]
 

@@ -1,73 +1,58 @@
 """The web address of the sandbox mailbox: its pages, the raw mails, and the control interface for tests.
 
-Nothing of a mail is trusted: what it says is escaped, and its HTML stands alone behind a policy of its own.
+Mails are not trusted: their text is escaped, and their HTML stands alone behind a policy of its own.
 """
 
+from flask import Flask, Response, abort, jsonify, render_template
+from flask.typing import ResponseReturnValue
+
 from dev.sandbox import smtp
-from dev.sandbox.fault_pages import FaultPages
+from dev.sandbox.fault_pages import fault_pages
 from dev.sandbox.faults import Faults
 from dev.sandbox.mails import Mail, Mails
-from dev.sandbox.web import RefusedError, Reply, Request, Site, as_json, page
+from dev.sandbox.pages import make_app
 
 HTML_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-class MailboxSite(Site):
-    """The mailbox over the mails that arrived."""
-
-    def __init__(self, mails: Mails) -> None:
-        self.mails, self.faults = mails, Faults()
-        fault_pages = FaultPages(
-            self.faults,
-            smtp.read,
-            smtp.read_form,
-            "mailbox_faults.html",
-            commands=smtp.COMMANDS,
-            defaults=smtp.DEFAULTS,
+def mailbox_site(mails: Mails, faults: Faults) -> Flask:
+    """Return the app over the mails that arrived."""
+    app = make_app()
+    app.register_blueprint(
+        fault_pages(
+            faults, smtp.read, smtp.read_form, "mailbox_faults.html", commands=smtp.COMMANDS, defaults=smtp.DEFAULTS
         )
-        super().__init__(
-            [
-                ("GET", "/", self.mails_page),
-                ("GET", r"/mails/(\d+)", self.mail_page),
-                ("GET", r"/mails/(\d+)/html", self.html_part),
-                ("GET", r"/mails/(\d+)\.eml", self.raw_mail),
-                ("GET", "/sandbox/mails", self.list_mails),
-                ("POST", "/sandbox/reset", self.reset),
-                *fault_pages.routes,
-            ]
-        )
+    )
 
-    def mails_page(self, _: Request) -> Reply:
-        """The mails, newest first."""
-        return page("mails.html", mails=self.mails.all(), faults=self.faults.listed())
+    def find(number: int) -> Mail:
+        return mails.get(number) or abort(404, f"There is no mail {number}.")
 
-    def mail_page(self, _: Request, number: str) -> Reply:
-        """One mail: headers, text, and a frame with its HTML."""
-        return page("mail.html", mail=self._mail(number))
+    @app.get("/")
+    def list_mails() -> str:
+        return render_template("mails.html", mails=mails.all(), faults=faults.listed())
 
-    def html_part(self, _: Request, number: str) -> Reply:
-        """A mail's HTML as it came, kept from doing or fetching anything."""
-        html = self._mail(number).part("html").encode("utf-8", "replace")
-        return Reply(html, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": HTML_POLICY})
+    @app.get("/mails/<int:number>")
+    def show_mail(number: int) -> str:
+        return render_template("mail.html", mail=find(number))
 
-    def raw_mail(self, _: Request, number: str) -> Reply:
-        """A mail as received."""
-        return Reply(
-            self._mail(number).raw, content_type="message/rfc822", headers={"X-Content-Type-Options": "nosniff"}
-        )
+    @app.get("/mails/<int:number>/html")
+    def show_html(number: int) -> Response:
+        html = find(number).part("html").encode("utf-8", "replace")
+        return Response(html, headers={"Content-Security-Policy": HTML_POLICY})
 
-    def list_mails(self, _: Request) -> Reply:
-        """The mails, newest first."""
-        return as_json([mail.as_dict() for mail in self.mails.all()])
+    @app.get("/mails/<int:number>.eml")
+    def show_raw(number: int) -> Response:
+        headers = {"Content-Type": "message/rfc822", "X-Content-Type-Options": "nosniff"}
+        return Response(find(number).raw, headers=headers)
 
-    def reset(self, _: Request) -> Reply:
-        """Throw the mails away and switch the faults off."""
-        self.faults.switch_off()
-        self.mails.clear()
-        return as_json({})
+    @app.get("/sandbox/mails")
+    def mails_as_json() -> ResponseReturnValue:
+        return jsonify([mail.as_dict() for mail in mails.all()])
 
-    def _mail(self, number: str) -> Mail:
-        mail = self.mails.get(int(number))
-        if not mail:
-            raise RefusedError(404, f"There is no mail {number}.")
-        return mail
+    @app.post("/sandbox/reset")
+    def reset() -> ResponseReturnValue:
+        faults.switch_off()
+        mails.clear()
+        return {}
+
+    return app

@@ -1,6 +1,6 @@
 """The mails that arrived: `<n>.eml` files with the bytes as received, and their envelopes in a SQLite file.
 
-How they arrive is in `smtp`, how they are shown in `mailbox_site`.
+`smtp` receives them, `mailbox_site` shows them.
 """
 
 import json

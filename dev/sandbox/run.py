@@ -1,6 +1,6 @@
 """`make run`: the app with the sandbox Spectrum and mailbox beside it, until Ctrl-C.
 
-It only starts processes: what the app knows of the sandbox stands in instance/demo.env.
+It only starts processes: the app knows the sandbox by the addresses in instance/demo.env.
 """
 
 import os

@@ -1,11 +1,11 @@
-"""What the sandbox Spectrum starts with: Halvorsen Builders from the CSV files in `seed/`, or generated jobs."""
+"""Starting data of the sandbox Spectrum: Halvorsen Builders from the CSV files in `seed/`, and generated jobs."""
 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from dev.sandbox.field_tables import ACCESS, parameters
 from dev.sandbox.store import Code, Job, Store, now
-from erp.spectrum.mapping import parameters
 
 FILES = Path(__file__).parent / "seed"
 KINDS = {"customer": "customers.csv", "division": "divisions.csv", "cost center": "cost_centers.csv"}
@@ -13,19 +13,26 @@ STREETS = ("Alder", "Birch", "Cedar", "Dogwood", "Elder", "Fir", "Gale", "Hemloc
 WORKS = ("Reroof", "Seismic Upgrade", "Addition", "Repaving", "Office Fit-out", "HVAC Renewal", "Storm Drain")
 
 
-def fill(store: Store, *, seed_jobs: bool = True, generated: int = 0) -> None:
-    """Put the codes that exist into an empty store, then the seed's jobs and so many generated ones."""
+def fill(
+    store: Store, *, seed_jobs: bool = True, generated: int = 0, divisions: bool = True, odd: bool = False
+) -> None:
+    """Put the codes into an empty store, then the seed's jobs, odd ones, and so many generated ones."""
     for kind, file in KINDS.items():
         store.save_codes(
-            Code(kind, row["code"], row["name"], row.get("on_hold") == "yes", row.get("cost_center", ""))
+            Code(
+                kind, row["code"], row["name"], row.get("on_hold") == "yes", row.get("cost_center", ""),
+                row.get("taxable", ""), row.get("inactive") != "yes",
+            )
             for row in _rows(file)
-        )
+        )  # fmt: skip
     if seed_jobs:
         store.save_jobs(_job(row, row.pop("hidden") == "yes") for row in _rows("jobs.csv"))
         blank = _blank("AddPhase")
         store.save_phases(blank | phase for phase in _rows("phases.csv"))
+    if odd:
+        store.save_jobs(_job(row) for row in _rows("odd_jobs.csv"))
     store.save_codes(_generated_codes(generated))
-    store.save_jobs(_job(fields) for fields in _generated_jobs(generated))
+    store.save_jobs(_job(fields) for fields in _generated_jobs(generated, divisions))
 
 
 def _rows(file: str) -> list[dict[str, str]]:
@@ -38,18 +45,18 @@ def _job(fields: dict[str, str], hidden: bool = False) -> Job:
 
 
 def _blank(service: str) -> dict[str, str]:
-    return {field.element: "" for field in parameters(service) if field.element not in ("Authorization_ID", "GUID")}
+    return {field.element: "" for field in parameters(service) if field.element not in ACCESS}
 
 
 def _generated_codes(jobs: int) -> Iterator[Code]:
     for number in range(1, -(-jobs // 100) + 1):
-        yield Code("customer", f"CUST{number:04}", f"Customer {number:04}")
+        yield Code("customer", f"CUST{number:04}", f"Customer {number:04}", taxable=("N", "", "Y")[number % 3])
     for number in range(10, 20 if jobs else 10):
         yield Code("division", str(number), f"Region {number}")
         yield Code("cost center", f"CC{number}", f"Branch {number}")
 
 
-def _generated_jobs(jobs: int) -> Iterator[dict[str, str]]:
+def _generated_jobs(jobs: int, divisions: bool) -> Iterator[dict[str, str]]:
     customers = -(-jobs // 100)
     for number in range(jobs):
         street, work = STREETS[number % len(STREETS)], WORKS[number % len(WORKS)]
@@ -57,7 +64,7 @@ def _generated_jobs(jobs: int) -> Iterator[dict[str, str]]:
             "Company_Code": "HB",
             "Job_Number": f"{number // 1000 + 10}-{number % 1000:05}",
             "Job_Description": f"{street} St {work}",
-            "Division": str(number // 3 % 10 + 10),
+            "Division": str(number // 3 % 10 + 10) if divisions else "",
             "Cost_Center": f"CC{number // 7 % 10 + 10}",
             "Customer_Code": f"CUST{number % customers + 1:04}",
             "Address_1": f"{number % 9000 + 100} {street} St",

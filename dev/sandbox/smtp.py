@@ -1,7 +1,7 @@
-"""How mails arrive: an SMTP server that keeps them, and what can go wrong with each command.
+"""An SMTP server that keeps every mail, with faults for each of its commands.
 
-A fault names a command (CONNECT, AUTH, MAIL, RCPT, DATA, or TEXT for the moment after the message text) and what is
-answered: a reply such as `451 4.3.0 Try later`, or `silence`, or `drop`. `recipient` narrows it to one address, and
+A fault names a command (CONNECT, AUTH, MAIL, RCPT, DATA, or TEXT for the moment after the message text) and its
+answer: a reply such as `451 4.3.0 Try later`, or `silence`, or `drop`. `recipient` narrows it to one address, and
 `stored` says whether the message is kept nevertheless, which only TEXT can.
 """
 
@@ -12,42 +12,42 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from werkzeug.exceptions import BadRequest
 
 from dev.sandbox.faults import Fault, Faults
 from dev.sandbox.mails import Mails
-from dev.sandbox.web import RefusedError
 
 COMMANDS = ("CONNECT", "AUTH", "MAIL", "RCPT", "DATA", "TEXT")
 DEFAULTS = {"reply": "451 4.3.0 Try again later", "recipient": "", "stored": False}
 
 
 def read(given: Mapping[str, Any]) -> Fault:
-    """A fault as posted, checked and with its defaults. Raises RefusedError."""
+    """Return a fault as posted, checked and with its defaults. Raises BadRequest."""
     fault = {"command": "RCPT", "times": 1, **DEFAULTS, **given}
     if unknown := sorted(set(fault) - {"command", "times", *DEFAULTS}):
-        raise RefusedError(400, f"A fault has command, reply, times, recipient and stored, not {', '.join(unknown)}.")
+        raise BadRequest(f"A fault has command, reply, times, recipient and stored, not {', '.join(unknown)}.")
     if any(type(fault[name]) is not type(default) for name, default in DEFAULTS.items()):
-        raise RefusedError(400, "The reply and the recipient are text, stored is true or false.")
+        raise BadRequest("The reply and the recipient are text, stored is true or false.")
     if fault["command"] not in COMMANDS:
-        raise RefusedError(400, f"The command is one of {', '.join(COMMANDS)}.")
+        raise BadRequest(f"The command is one of {', '.join(COMMANDS)}.")
     if not re.fullmatch(r"silence|drop|[45]\d\d [ -~]+", fault["reply"]):
-        raise RefusedError(
-            400, "The reply is silence, drop, or a 4xx or 5xx reply with a text such as 550 5.1.1 No such user."
+        raise BadRequest(
+            "The reply is silence, drop, or a 4xx or 5xx reply with a text such as 550 5.1.1 No such user."
         )
     return fault
 
 
 def read_form(form: Mapping[str, str]) -> Fault:
-    """A fault as its form posts it. Raises RefusedError."""
+    """Return a fault as its form posts it. Raises BadRequest."""
     times = form.get("times", "").strip()
     if times and not times.isdecimal():
-        raise RefusedError(400, "times is a whole number, or empty for until it is switched off.")
+        raise BadRequest("times is a whole number, or empty for until it is switched off.")
     words = {name: form.get(name, "").strip() for name in ("command", "reply", "recipient")}
     return read({**words, "times": int(times) if times else None, "stored": form.get("stored") == "yes"})
 
 
 class Mailbox:
-    """What the server does with what comes; any login is taken."""
+    """The handler of messages; any login is taken."""
 
     def __init__(self, mails: Mails) -> None:
         self.mails = mails

@@ -1,6 +1,6 @@
-"""Everything that can be made to go wrong with a call of the sandbox Spectrum, one function each.
+"""The faults of single calls of the sandbox Spectrum, one function each.
 
-How the catalog reads them stands in `fault_catalog`. `created` says whether the service does its work before
+`fault_catalog` reads them. `created` says whether the service does its work before
 things go wrong; a read always does.
 """
 
@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from threading import Timer
 
-from dev.sandbox import rules, soap
-from dev.sandbox.broken_replies import Cut, Drip, Hang, Huge, Reset
+from flask import Response
+
+from dev.sandbox import broken_replies, rules, soap
 from dev.sandbox.fault_catalog import CATALOG, condition, incident
+from dev.sandbox.services import Call
 from dev.sandbox.soap import XML, Row
-from dev.sandbox.spectrum import Call
 from dev.sandbox.store import key
-from dev.sandbox.web import Reply
 
 __all__ = ["CATALOG"]  # full once this module is imported
 
@@ -43,13 +43,13 @@ def customer_on_hold(call: Call, customer: str = "*") -> None:
 
 @condition
 def drop_field(call: Call, element: str = "Phone") -> None:
-    """The job is made and answered as a success, but this element is not kept."""
+    """The job is created and the answer is a success, but this element is not kept."""
     call.conditions.dropped.add(element)
 
 
 @condition
 def hidden(call: Call) -> None:
-    """The job is made, but the operator may not see it: the reads leave it out."""
+    """The job is created, but hidden from the operator: reads leave it out."""
     call.conditions.hidden = True
 
 
@@ -60,13 +60,13 @@ def cap(call: Call, rows: int = 10) -> None:
 
 
 @condition
-def bearer(call: Call) -> Reply | None:
-    """A hosted installation: without a token from POST /connect/token every call is answered 401."""
-    return None if call.has_token else Reply(b"", 401, headers={"WWW-Authenticate": "Bearer"})
+def bearer(call: Call) -> Response | None:
+    """As on a hosted installation: 401 without a token from POST /connect/token."""
+    return None if call.has_token else Response(status=401, headers={"WWW-Authenticate": "Bearer"})
 
 
 @condition
-def wsdl_missing(_call: Call) -> Reply | None:
+def wsdl_missing(_call: Call) -> Response | None:
     """The service's description (WSDL) is not there: 404. Calls themselves work."""
     return None
 
@@ -75,168 +75,165 @@ def wsdl_missing(_call: Call) -> Reply | None:
 
 
 @incident
-def not_authorized(call: Call) -> Reply:
-    """The Authorization ID is not known (A)."""
-    return _rows(call, Row("A", rules.NOT_AUTHORIZED))
+def not_authorized(call: Call) -> Response:
+    """The Authorization ID has no access: an E row on reads, an A row on writes."""
+    return _rows(call, rules.not_authorized(call.service))
 
 
 @incident
-def time_out_has_occurred(call: Call) -> Reply:
+def time_out_has_occurred(call: Call) -> Response:
     """The session is older than 24 idle hours (A)."""
     return _rows(call, Row("A", "Time out has occurred"))
 
 
 @incident
-def abort(call: Call) -> Reply:
+def abort(call: Call) -> Response:
     """Spectrum gives the call up (A)."""
     return _rows(call, Row("A", "The Web Service was aborted."))
 
 
 @incident
-def error_rows(call: Call, rows: list[dict[str, str]] = EXAMPLE_ROWS) -> Reply:
+def error_rows(call: Call, rows: list[dict[str, str]] = EXAMPLE_ROWS) -> Response:
     """The call is refused with the rows given here."""
     return _rows(call, *(Row(row.get("code", ""), row.get("desc", ""), row.get("column", "")) for row in rows))
 
 
 @incident
-def e_row(call: Call) -> Reply:
+def e_row(call: Call) -> Response:
     """The call is refused with a row of code E, which only a documented example shows."""
     return _rows(call, Row("E", "The record is in use by another operator.", "Job_Number"))
 
 
 @incident
-def unknown_code(call: Call, created: bool = False) -> Reply:
-    """The answer has a row of a code that is written nowhere (Z)."""
+def unknown_code(call: Call, created: bool = False) -> Response:
+    """The answer has a row with an undocumented code (Z)."""
     _done(call, created)
     return _rows(call, Row("Z", "See the system log.", ""))
 
 
 @incident
-def good_row(call: Call) -> Reply:
-    """The call does its work and says so in a row of code G."""
-    body = call.answer()
-    done = call.outcome in ("created", "updated")
-    return _rows(call, Row("G", "The record was added.")) if done else _xml(body)
+def good_row(call: Call) -> Response:
+    """The call does its work and answers with a row of code G."""
+    call.conditions.success = "good"
+    return _xml(call.answer())
 
 
 # Incidents: SOAP faults and HTTP
 
 
 @incident
-def fault_server(call: Call, status: int = 500, created: bool = False) -> Reply:
+def fault_server(call: Call, status: int = 500, created: bool = False) -> Response:
     """A SOAP fault that blames the server, as under load."""
     _done(call, created)
-    return Reply(soap.fault("Server", "Error executing Web Service"), status, XML)
+    return Response(soap.fault("Server", soap.OVERLOADED), status, content_type=XML)
 
 
 @incident
-def fault_client(call: Call, status: int = 500, created: bool = False) -> Reply:
-    """A SOAP fault that blames the caller: the service is not granted."""
+def fault_client(call: Call, status: int = 500, created: bool = False) -> Response:
+    """A SOAP fault that blames the caller: the service is not there."""
     _done(call, created)
-    text = f"Error identifying Web Service: Could not find WebService named: {call.service}"
-    return Reply(soap.fault("Client", text), status, XML)
+    return Response(soap.fault("Client", soap.NOT_FOUND.format(service=call.service)), status, content_type=XML)
 
 
 @incident
-def status(call: Call, status: int = 503, created: bool = False) -> Reply:
+def status(call: Call, status: int = 503, created: bool = False) -> Response:
     """An HTTP status such as 401, 403, 404 or 503, with no SOAP in it."""
     _done(call, created)
-    return Reply(b"The service is not available.", status)
+    return Response("The service is not available.", status, content_type="text/plain; charset=utf-8")
 
 
 @incident
-def html(call: Call, status: int = 200, created: bool = False) -> Reply:
-    """A web page instead of SOAP, as from a proxy in between."""
+def html(call: Call, status: int = 200, created: bool = False) -> Response:
+    """A web page instead of SOAP, as from a proxy in front of Spectrum."""
     _done(call, created)
     text = b"<!doctype html><title>Gateway</title><h1>The server is being restarted</h1>"
-    return Reply(text, status, "text/html; charset=utf-8")
+    return Response(text, status, content_type="text/html; charset=utf-8")
 
 
 @incident
-def redirect(call: Call, status: int = 307, created: bool = False) -> Reply:
-    """A redirect to the same service: who follows it makes the call twice."""
+def redirect(call: Call, status: int = 307, created: bool = False) -> Response:
+    """A redirect to the same service: following it makes the call twice."""
     _done(call, created)
-    return Reply(b"", status, headers={"Location": f"/ws/{call.service}"})
+    return Response(status=status, headers={"Location": f"/ws/{call.service}"})
 
 
 # Incidents: the answer itself
 
 
 @incident
-def empty(call: Call, created: bool = True) -> Reply:
+def empty(call: Call, created: bool = True) -> Response:
     """Status 200 and no body."""
     _done(call, created)
     return _xml(b"")
 
 
 @incident
-def cut(call: Call, created: bool = True) -> Reply:
-    """The answer breaks off half-way."""
-    return Cut(_done(call, created), content_type=XML)
+def cut(call: Call, created: bool = True) -> Response:
+    """The answer breaks off halfway: its head promises the whole length."""
+    return broken_replies.cut(_done(call, created))
 
 
 @incident
-def drip(call: Call, seconds: float = 1.0, created: bool = True) -> Reply:
+def drip(call: Call, seconds: float = 1.0, created: bool = True) -> Response:
     """The answer comes a byte at a time, with so many seconds before each."""
-    return Drip(_done(call, created), content_type=XML, seconds=seconds)
+    return broken_replies.drip(_done(call, created), seconds)
 
 
 @incident
-def huge(call: Call, mebibytes: int = 33, created: bool = True) -> Reply:
+def huge(call: Call, mebibytes: int = 33, created: bool = True) -> Response:
     """The answer comes after so many mebibytes of white space."""
-    return Huge(_done(call, created), content_type=XML, mebibytes=mebibytes)
+    return broken_replies.huge(_done(call, created), mebibytes)
 
 
 @incident
-def latin_1(call: Call, declared: bool = True, created: bool = True) -> Reply:
+def latin_1(call: Call, declared: bool = True, created: bool = True) -> Response:
     """The answer is in ISO-8859-1 and says so; not declared, it claims to be UTF-8 and is not readable as such."""
-    text = _done(call, created).decode() + "<!-- señor -->"
-    encoding = "ISO-8859-1" if declared else "UTF-8"
-    body = text.replace("'UTF-8'", f"'{encoding}'", 1).encode("latin-1", "replace")
-    return Reply(body, content_type=f"text/xml; charset={encoding}")
+    declaration = "<?xml version='1.0' encoding='ISO-8859-1'?>" if declared else ""
+    text = f"{declaration}{_done(call, created).decode()}<!-- señor -->"
+    charset = "ISO-8859-1" if declared else "UTF-8"
+    return Response(text.encode("latin-1", "replace"), content_type=f"text/xml; charset={charset}")
 
 
 @incident
-def dtd(call: Call, created: bool = True) -> Reply:
+def dtd(call: Call, created: bool = True) -> Response:
     """The answer begins with a document type that declares an entity."""
-    declaration, _, document = _done(call, created).partition(b"\n")
-    return _xml(declaration + b'\n<!DOCTYPE reply [<!ENTITY name "Halvorsen">]>\n' + document)
+    return _xml(b'<!DOCTYPE reply [<!ENTITY name "Halvorsen">]>\r\n' + _done(call, created))
 
 
 # Incidents: no answer
 
 
 @incident
-def timeout(_call: Call, seconds: float = 600.0) -> Reply:
-    """Nothing is done and nothing answered until the client gives up."""
-    return Hang(seconds=seconds)
+def timeout(_call: Call, seconds: float = 600.0) -> Response:
+    """The call does nothing, and no answer comes until the client gives up."""
+    return broken_replies.silence(seconds)
 
 
 @incident
-def created_then_timeout(call: Call, seconds: float = 600.0) -> Reply:
-    """The work is done, but nothing is answered until the client gives up."""
+def created_then_timeout(call: Call, seconds: float = 600.0) -> Response:
+    """The call does its work, but no answer comes until the client gives up."""
     call.answer()
-    return Hang(seconds=seconds)
+    return broken_replies.silence(seconds)
 
 
 @incident
-def reset(call: Call, created: bool = False) -> Reply:
+def reset(call: Call, created: bool = False) -> Response:
     """The connection breaks before any answer."""
     _done(call, created)
-    return Reset()
+    return broken_replies.Reset()
 
 
 @incident
-def late_commit(call: Call, seconds: float = 5.0, reset: bool = False, hang: float = 600.0) -> Reply:
-    """Nothing is answered, or the connection breaks; the work is done so many seconds later."""
+def late_commit(call: Call, seconds: float = 5.0, reset: bool = False, hang: float = 600.0) -> Response:
+    """No answer comes, or the connection breaks; the work is done so many seconds later."""
     timer = Timer(seconds, unless_reset(call))
     timer.daemon = True
     timer.start()
-    return Reset() if reset else Hang(seconds=hang)
+    return broken_replies.Reset() if reset else broken_replies.silence(hang)
 
 
 def unless_reset(call: Call) -> Callable[[], None]:
-    """The call's work, for later; nothing of it in a sandbox that was reset meanwhile."""
+    """Return the call's work for later; it does nothing in a sandbox that was reset meanwhile."""
     begun_in = call.store.round
 
     def work() -> None:
@@ -247,12 +244,12 @@ def unless_reset(call: Call) -> Callable[[], None]:
 
 
 def _done(call: Call, created: bool) -> bytes:
-    return call.answer() if created or call.is_read else soap.write_reply([])
+    return call.answer() if created or call.is_read else call.success()
 
 
-def _rows(call: Call, *rows: Row) -> Reply:
+def _rows(call: Call, *rows: Row) -> Response:
     return _xml(call.error_rows(list(rows)))
 
 
-def _xml(body: bytes) -> Reply:
-    return Reply(body, content_type=XML)
+def _xml(body: bytes) -> Response:
+    return Response(body, content_type=XML)

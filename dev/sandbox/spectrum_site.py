@@ -1,156 +1,244 @@
-"""The addresses of the sandbox Spectrum: its services, its two pages, and the control interface for tests.
+"""The web address of the sandbox Spectrum: its services, its pages, and the control interface for tests.
 
-What the services do is in `spectrum`, what can go wrong with them in `spectrum_faults`.
+The work of the services is in `services`, their faults in `spectrum_faults`, the server's settings in `personality`.
+
+Control interface, all JSON: GET, POST /sandbox/jobs and DELETE /sandbox/jobs/<number>; GET, POST
+/sandbox/customers; GET /sandbox/calls;
+/sandbox/faults (GET, POST, DELETE, DELETE /<id>); /sandbox/personality (GET, POST, DELETE); DELETE /sandbox/tokens;
+POST /sandbox/reset, back to the seed, takes `seed` (false: without its jobs), `jobs` (so many generated ones),
+`divisions` (false: the generated ones have none), `odd` (true: jobs with unusual numbers and names too).
 """
 
-import secrets
 from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from dev.sandbox import fault_catalog, seed, soap
-from dev.sandbox.fault_pages import FaultPages
+from flask import Flask, Response, abort, jsonify, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dev.sandbox import fault_catalog, personality, rules, seed, soap
+from dev.sandbox.access import Access
+from dev.sandbox.fault_pages import fault_pages
 from dev.sandbox.faults import Faults
-from dev.sandbox.spectrum import NOT_KEPT, SERVICES, Call
+from dev.sandbox.field_tables import parameters
+from dev.sandbox.pages import make_app, posted_object
+from dev.sandbox.personality import Installation, Personality
+from dev.sandbox.services import SERVICES, Call, elements
 from dev.sandbox.spectrum_faults import CATALOG
-from dev.sandbox.store import Job, Store
-from dev.sandbox.web import TEMPLATES, RefusedError, Reply, Request, Site, as_json, page
-from erp.spectrum.mapping import parameters
+from dev.sandbox.store import Code, Job, Store
 
-JOB_ELEMENTS = [field.element for field in parameters("AddJob") if field.element not in NOT_KEPT]
-PHASE_ELEMENTS = [field.element for field in parameters("AddPhase") if field.element not in NOT_KEPT]
+JOB_ELEMENTS = elements("AddJob")
+PHASE_ELEMENTS = elements("AddPhase")
+CUSTOMER_FIELDS = {each.name for each in fields(Code)} - {"kind"}
+CONTENT_TYPES = ("text/xml", "text/plain", "application/xml")
 
 
-class SpectrumSite(Site):
-    """The sandbox Spectrum over one store."""
-
-    def __init__(self, store: Store) -> None:
-        self.store, self.faults, self.tokens = store, Faults(), set[str]()
-        fault_pages = FaultPages(
-            self.faults, fault_catalog.read, fault_catalog.read_form, "spectrum_faults.html",
+def spectrum_site(store: Store) -> Flask:
+    """Return the app over one store."""
+    faults, installation = Faults(), Installation()
+    app = make_app()
+    app.register_blueprint(
+        fault_pages(
+            faults, fault_catalog.read, fault_catalog.read_form, "spectrum_faults.html",
             kinds=CATALOG.values(), services=SERVICES,
-        )  # fmt: skip
-        super().__init__(
-            [
-                ("GET", "/", self.jobs_page),
-                ("GET", "/jobs/(.+)", self.job_page),
-                ("GET", r"/wsdls/(\w+)\.jws", self.wsdl),
-                ("POST", r"/ws/(\w+)", self.call),
-                ("POST", "/connect/token", self.token),
-                ("GET", "/sandbox/jobs", self.list_jobs),
-                ("POST", "/sandbox/jobs", self.put_job),
-                ("DELETE", "/sandbox/jobs/(.+)", self.delete_job),
-                ("GET", "/sandbox/calls", self.list_calls),
-                ("POST", "/sandbox/reset", self.reset),
-                *fault_pages.routes,
-            ]
         )
+    )  # fmt: skip
+    _add_services(app, store, faults, installation)
+    _add_pages(app, store, faults, installation)
+    _add_controls(app, store, faults, installation)
+    return app
 
-    # Pages
 
-    def jobs_page(self, _: Request) -> Reply:
-        """The jobs, the newest arrivals first."""
-        return page("jobs.html", jobs=self.store.jobs(), faults=self.faults.listed())
+def _add_services(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
+    access = Access(installation)
 
-    def job_page(self, _: Request, number: str) -> Reply:
-        """One job: every field that came, and its phases."""
-        job = self._job(number)
-        fields = [(element, job.value(element)) for element in JOB_ELEMENTS]
-        return page("job.html", job=job, fields=fields, phases=self.store.phases(number))
+    def is_there(service: str) -> bool:
+        return service in SERVICES and service not in installation.personality.missing
 
-    # Services
+    def authorization() -> str:
+        return request.headers.get("Authorization", "")
 
-    def wsdl(self, request: Request, service: str) -> Reply:
-        """The description of a service."""
-        taken = self.faults.take(lambda fault: fault["fault"] == "wsdl-missing" and _concerns(fault, service))
-        if taken or service not in SERVICES:
-            raise RefusedError(404, f"There is no description of a service {service}.")
-        address = f"http://{request.headers['Host']}/ws/{service}"
-        text = TEMPLATES.get_template("service.wsdl").render(
-            service=service, address=address, types=soap.TYPES, fields=parameters(service)
+    def unauthorized() -> Response:
+        scheme = "Bearer" if installation.personality.sign_in == "token" else 'Basic realm="Spectrum"'
+        return Response(status=401, headers={"WWW-Authenticate": scheme})
+
+    @app.get("/wsdls/<service>.jws")
+    def describe(service: str) -> ResponseReturnValue:
+        if installation.personality.wsdl_sign_in and not access.lets_in(authorization()):
+            return unauthorized()
+        taken = faults.take(lambda fault: fault["fault"] == "wsdl-missing" and _concerns(fault, service))
+        if taken or not is_there(service):
+            return render_template("wsdl_missing.html", service=service), 404
+        address = f"{request.host_url}ws/{service}"
+        text = render_template(
+            "service.wsdl", service=service, address=address, types=soap.TYPES, fields=parameters(service)
         )
-        return Reply(text.encode(), content_type=soap.XML)
+        return Response(text, content_type=soap.XML)
 
-    def call(self, request: Request, service: str) -> Reply:
-        """A SOAP call: read, answered, and logged before the answer is on its way."""
+    @app.post("/ws/<service>")
+    def call(service: str) -> Response:
+        if not access.lets_in(authorization()):
+            return unauthorized()
         try:
-            call = self._understood(request, service)
+            made = understand(service)
+            with installation.stumbling(made.is_read) as falls:
+                if falls:
+                    raise soap.SoapError("Server", soap.OVERLOADED)
+                return answer(made)
         except soap.SoapError as refused:
-            self.store.log_call(service, "", f"not understood: {refused.text}", None)
-            return Reply(soap.fault(refused.code, refused.text), 500, soap.XML)
-        taken = self.faults.take(lambda fault: fault["fault"] != "wsdl-missing" and _concerns(fault, service))
-        reply = fault_catalog.respond(call, taken)
-        number = call.sent.get("Job_Number", call.sent.get("pJob_Number", ""))
-        self.store.log_call(service, number, call.outcome, ", ".join(fault["fault"] for fault in taken) or None)
-        return reply
+            store.log_call(service, "", f"not understood: {refused.text}", None)
+            return Response(soap.fault(refused.code, refused.text), 500, content_type=soap.XML)
 
-    def _understood(self, request: Request, service: str) -> Call:
-        if service not in SERVICES:
-            text = f"Error identifying Web Service: Could not find WebService named: {service}"
-            raise soap.SoapError("Client", text)
-        if not request.headers.get("Content-Type", "").startswith("text/xml"):
+    def understand(service: str) -> Call:
+        if not is_there(service):
+            raise soap.SoapError("Client", soap.NOT_FOUND.format(service=service))
+        if request.mimetype not in CONTENT_TYPES:
             raise soap.SoapError("Client", "The Content-Type of a SOAP 1.1 call is text/xml.")
-        action = request.headers.get("SOAPAction", "").strip('"').partition("://")[2]
-        if action != f"{request.headers['Host']}/ws/{service}":
+        if request.headers.get("SOAPAction", "").strip('"').partition("://")[2] != f"{request.host}/ws/{service}":
             raise soap.SoapError("Client", "The SOAPAction must be the full endpoint address.")
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return Call(self.store, service, soap.read_call(service, request.body), token in self.tokens)
+        sent = rules.shorten(service, soap.read_call(service, request.get_data()))
+        return Call(store, installation, service, sent, access.has_token(authorization()))
 
-    def token(self, request: Request) -> Reply:
-        """A bearer token for client credentials; any client is taken."""
-        form = request.form()
-        if form.get("grant_type") != "client_credentials" or form.get("scope") != "spectrumapi":
-            return as_json({"error": "invalid_scope" if "grant_type" in form else "invalid_request"}, 400)
-        self.tokens.add(token := secrets.token_urlsafe())
-        answer = {"access_token": token, "token_type": "Bearer", "expires_in": 3600}  # nosec B105
-        return as_json(answer)
+    def answer(made: Call) -> Response:
+        service, number = made.service, made.sent.get("Job_Number", made.sent.get("pJob_Number", ""))
+        taken = faults.take(lambda fault: fault["fault"] != "wsdl-missing" and _concerns(fault, service))
+        response = fault_catalog.respond(made, taken)
+        store.log_call(service, number, made.outcome, ", ".join(fault["fault"] for fault in taken) or None)
+        return response
 
-    # Control interface
+    @app.post("/connect/token")
+    def token() -> ResponseReturnValue:
+        return access.issue(request.form)
 
-    def list_jobs(self, _: Request) -> Reply:
-        """All jobs, hidden ones too, as received."""
-        return as_json([self._as_received(job) for job in self.store.jobs()])
+    @app.post("/secretRotation")
+    def rotate() -> ResponseReturnValue:
+        return access.rotate(request.form)
 
-    def put_job(self, request: Request) -> Reply:
+    @app.delete("/sandbox/tokens")
+    def forget_tokens() -> ResponseReturnValue:
+        access.forget_tokens()
+        return {}
+
+
+def _add_pages(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
+    @app.get("/")
+    def list_jobs() -> str:
+        unusual = installation.personality != Personality()
+        return render_template("jobs.html", jobs=store.jobs(), faults=faults.listed(), unusual=unusual)
+
+    @app.get("/jobs/<path:number>")
+    def show_job(number: str) -> str:
+        job = _find(store, number)
+        values = [(element, job.value(element)) for element in {**dict.fromkeys(JOB_ELEMENTS), **job.fields}]
+        return render_template("job.html", job=job, fields=values, phases=store.phases(number))
+
+    @app.get("/personality")
+    def show_personality() -> str:
+        groups = personality.GROUPS
+        return render_template(
+            "personality.html", groups=groups, now=asdict(installation.personality), choices=personality.CHOICES
+        )
+
+    @app.post("/personality")
+    def change_personality() -> ResponseReturnValue:
+        ordinary = Personality()
+        given = {} if "ordinary" in request.form else personality.read_form(request.form)
+        installation.become(ordinary.changed(given))
+        return redirect("/personality", 303)
+
+    @app.post("/data")
+    def load_data() -> ResponseReturnValue:
+        with store.lock:
+            store.clear()
+            seed.fill(
+                store,
+                generated=request.form.get("jobs", 0, type=int),
+                divisions="divisions" in request.form,
+                odd="odd" in request.form,
+            )
+        return redirect("/", 303)
+
+
+def _add_controls(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
+    def as_received(job: Job) -> dict[str, Any]:
+        about = {"hidden": job.hidden, "origin": job.origin, "arrived_at": job.arrived_at}
+        return {**job.fields, **about, "phases": store.phases(job.number)}
+
+    @app.get("/sandbox/jobs")
+    def jobs() -> ResponseReturnValue:
+        return jsonify([as_received(job) for job in store.jobs()])
+
+    @app.post("/sandbox/jobs")
+    def put_job() -> ResponseReturnValue:
         """Add a job or change the elements given; `hidden` and `phases` may come along."""
-        given = request.json_object()
+        given = posted_object()
         phases, unknown = given.pop("phases", []), set(given) - {*JOB_ELEMENTS, "hidden"}
         if unknown or not str(given.get("Job_Number", "")).strip():
-            raise RefusedError(400, f"Give a Job_Number, and only AddJob's elements. Unknown: {sorted(unknown)}.")
-        before = self.store.job(given["Job_Number"])
+            abort(400, f"Give a Job_Number, and only AddJob's elements. Unknown: {sorted(unknown)}.")
+        before = store.job(given["Job_Number"])
         hidden = given.pop("hidden", before.hidden if before else False)
-        fields = dict.fromkeys(JOB_ELEMENTS, "") | (before.fields if before else {}) | given
-        self.store.save_job(fields, origin="control", hidden=hidden)
+        values = dict.fromkeys(JOB_ELEMENTS, "") | (before.fields if before else {}) | given
+        store.save_job(values, origin="control", hidden=hidden)
         number = {"Job_Number": given["Job_Number"]}
-        self.store.save_phases([dict.fromkeys(PHASE_ELEMENTS, "") | phase | number for phase in phases])
-        return as_json(self._as_received(self._job(given["Job_Number"])), 200 if before else 201)
+        store.save_phases([dict.fromkeys(PHASE_ELEMENTS, "") | phase | number for phase in phases])
+        return as_received(_find(store, given["Job_Number"])), 200 if before else 201
 
-    def delete_job(self, _: Request, number: str) -> Reply:
-        """Take a job away, with its phases."""
-        self.store.delete_job(self._job(number).number)
-        return as_json({})
+    @app.delete("/sandbox/jobs/<path:number>")
+    def delete_job(number: str) -> ResponseReturnValue:
+        store.delete_job(_find(store, number).number)
+        return {}
 
-    def list_calls(self, _: Request) -> Reply:
-        """The calls since the last reset."""
-        return as_json(self.store.calls())
+    @app.get("/sandbox/customers")
+    def customers() -> ResponseReturnValue:
+        return jsonify(store.codes("customer"))
 
-    def reset(self, request: Request) -> Reply:
-        """Back to the seed, or to `{"jobs": N, "seed": false}`; the calls and faults are forgotten too."""
-        given = request.json_object()
-        self.faults.switch_off()
-        with self.store.lock:
-            self.store.clear()
-            seed.fill(self.store, seed_jobs=given.get("seed", True), generated=given.get("jobs", 0))
-        return as_json({"jobs": len(self.store.jobs())})
+    @app.post("/sandbox/customers")
+    def put_customer() -> ResponseReturnValue:
+        """Add a customer or change it: `code`, `name`, `on_hold`, `cost_center`, `taxable` (any text), `active`."""
+        given = posted_object()
+        if not given.get("code") or set(given) - CUSTOMER_FIELDS:
+            abort(400, f"Give a code, and only {', '.join(sorted(CUSTOMER_FIELDS))}.")
+        before = store.code("customer", given["code"]) or Code("customer", given["code"], "")
+        store.save_codes([replace(before, **given)])
+        return given, 201
 
-    def _job(self, number: str) -> Job:
-        job = self.store.job(number)
-        if not job:
-            raise RefusedError(404, f"There is no job {number}.")
-        return job
+    @app.get("/sandbox/calls")
+    def calls() -> ResponseReturnValue:
+        return jsonify(store.calls())
 
-    def _as_received(self, job: Job) -> dict[str, Any]:
-        about = {"hidden": job.hidden, "origin": job.origin, "arrived_at": job.arrived_at}
-        return {**job.fields, **about, "phases": self.store.phases(job.number)}
+    @app.get("/sandbox/personality")
+    def read_personality() -> ResponseReturnValue:
+        return asdict(installation.personality)
+
+    @app.post("/sandbox/personality")
+    def post_personality() -> ResponseReturnValue:
+        installation.become(installation.personality.changed(posted_object()))
+        return asdict(installation.personality)
+
+    @app.delete("/sandbox/personality")
+    def delete_personality() -> ResponseReturnValue:
+        installation.become(Personality())
+        return asdict(installation.personality)
+
+    @app.post("/sandbox/reset")
+    def reset() -> ResponseReturnValue:
+        given = posted_object()
+        faults.switch_off()
+        installation.become(Personality())
+        with store.lock:
+            store.clear()
+            seed.fill(
+                store,
+                seed_jobs=given.get("seed", True),
+                generated=given.get("jobs", 0),
+                divisions=given.get("divisions", True),
+                odd=given.get("odd", False),
+            )
+        return {"jobs": len(store.jobs())}
+
+
+def _find(store: Store, number: str) -> Job:
+    return store.job(number) or abort(404, f"There is no job {number}.")
 
 
 def _concerns(fault: Mapping[str, Any], service: str) -> bool:

@@ -1,15 +1,18 @@
 """The sandbox Spectrum's records in a SQLite file: jobs, phases, codes, and the log of calls.
 
-It keeps what it is given, as given; the rules are in `rules`, the starting data in `seed`.
+Values are kept as given; the rules are in `rules`, the starting data in `seed`.
 """
 
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
+
+COMPANY_CODE = "HB"  # the company whose records these are
 
 SCHEMA = """
 create table if not exists jobs (
@@ -18,9 +21,8 @@ create table if not exists jobs (
 create table if not exists phases (
     job text not null, code text not null, cost_type text not null, fields text not null,
     primary key (job, code, cost_type));
-create table if not exists codes (
-    kind text not null, key text not null, name text not null, on_hold integer not null, cost_center text not null,
-    primary key (kind, key));
+create table if not exists master_data (
+    kind text not null, key text not null, fields text not null, primary key (kind, key));
 create table if not exists calls (
     id integer primary key, at text not null, service text not null, job_number text not null,
     outcome text not null, fault text);
@@ -28,12 +30,12 @@ create table if not exists calls (
 
 
 def key(text: str) -> str:
-    """What counts when two codes or numbers are compared: no case, no surrounding spaces."""
+    """Return a code or number for comparison: without case and surrounding spaces."""
     return text.strip().upper()
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601."""
+    """Return this moment in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -61,6 +63,18 @@ class Job:
         return self.value("Status_Code") or "A"
 
     @property
+    def create_date(self) -> str:
+        """The date that was sent, or the day on which the job arrived."""
+        arrived = datetime.fromisoformat(self.arrived_at).astimezone()
+        return self.value("Create_Date") or f"{arrived:%m/%d/%Y}"
+
+    @cached_property
+    def record(self) -> dict[str, str]:
+        """The job as reads return it."""
+        own = {"Company_Code": COMPANY_CODE, "Status_Code": self.status, "Create_Date": self.create_date}
+        return self.fields | own | {"Certified_Flag": self.value("Certified_Flag") or "N"}
+
+    @property
     def status_in_words(self) -> str:
         """The status for a page, and whether the reads leave the job out."""
         word = {"A": "Active", "I": "Inactive", "C": "Complete"}.get(self.status, self.status)
@@ -69,13 +83,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Code:
-    """A customer, division or cost center that exists; the last two fields are a customer's."""
+    """A customer, division or cost center that exists; the other fields are a customer's."""
 
     kind: str
     code: str
     name: str
     on_hold: bool = False
     cost_center: str = ""
+    taxable: str = ""
+    active: bool = True
 
 
 class Store:
@@ -85,8 +101,10 @@ class Store:
         self.lock = RLock()
         self.round = 0  # how often everything was forgotten
         self._known: list[Job] | None = None  # the jobs, once read; reading ten thousand takes a third of a second
+        self._by_number: list[Job] | None = None
+        self._codes: dict[str, dict[str, Code]] | None = None
         self._db = sqlite3.connect(path, check_same_thread=False)
-        self._db.executescript(f"pragma journal_mode = wal; {SCHEMA}")
+        self._db.executescript(f"pragma journal_mode = wal; pragma synchronous = off; {SCHEMA}")
 
     def jobs(self) -> list[Job]:
         """All jobs, the newest arrivals first."""
@@ -94,6 +112,14 @@ class Store:
             if self._known is None:
                 self._known = [_job(row) for row in self._rows("select * from jobs order by id desc")]
             return self._known
+
+    def visible_jobs(self) -> list[Job]:
+        """All jobs that the reads show, by right-justified number."""
+        with self.lock:
+            if self._by_number is None:
+                shown = (job for job in self.jobs() if not job.hidden)
+                self._by_number = sorted(shown, key=lambda job: key(job.number).rjust(10))
+            return self._by_number
 
     def job(self, number: str) -> Job | None:
         """The job of that number, hidden or not."""
@@ -129,22 +155,35 @@ class Store:
             ((*(key(phase[element]) for element in identity), json.dumps(phase)) for phase in phases),
         )
 
+    def codes(self, kind: str) -> list[Code]:
+        """All customers, divisions or cost centers, by code."""
+        return sorted(self._all_codes().get(kind, {}).values(), key=lambda code: key(code.code))
+
     def code(self, kind: str, code: str) -> Code | None:
         """The customer, division or cost center of that code."""
-        rows = self._rows("select * from codes where kind = ? and key = ?", kind, key(code))
-        return next((Code(kind, r["key"], r["name"], bool(r["on_hold"]), r["cost_center"]) for r in rows), None)
+        return self._all_codes().get(kind, {}).get(key(code))
 
     def save_codes(self, codes: Iterable[Code]) -> None:
         """Add customers, divisions and cost centers, or change them."""
-        rows = ((c.kind, key(c.code), c.name, c.on_hold, c.cost_center) for c in codes)
-        self._write_many("insert or replace into codes values (?, ?, ?, ?, ?)", rows)
+        with self.lock:
+            rows = ((code.kind, key(code.code), json.dumps(asdict(code))) for code in codes)
+            self._write_many("insert or replace into master_data values (?, ?, ?)", rows)
+            self._codes = None
+
+    def _all_codes(self) -> dict[str, dict[str, Code]]:
+        with self.lock:
+            if self._codes is None:
+                self._codes = {}
+                for row in self._rows("select kind, key, fields from master_data"):
+                    self._codes.setdefault(row["kind"], {})[row["key"]] = Code(**json.loads(row["fields"]))
+            return self._codes
 
     def is_empty(self) -> bool:
         """Whether nothing was ever put in: a store in use has codes even without a job."""
-        return not self._rows("select 1 from codes limit 1")
+        return not self._rows("select 1 from master_data limit 1")
 
     def log_call(self, service: str, job_number: str, outcome: str, fault: str | None) -> None:
-        """Note that a service was called, what it did, and the fault that answered."""
+        """Log a call: its service, its outcome, and the fault that answered."""
         self._write_many(
             "insert into calls (at, service, job_number, outcome, fault) values (?, ?, ?, ?, ?)",
             [(now(), service, job_number, outcome, fault)],
@@ -157,8 +196,9 @@ class Store:
     def clear(self) -> None:
         """Forget everything, and begin a new round."""
         self.round += 1
-        for statement in ("delete from jobs", "delete from phases", "delete from codes", "delete from calls"):
+        for statement in ("delete from jobs", "delete from phases", "delete from master_data", "delete from calls"):
             self._write_jobs(statement, [()])
+        self._codes = None
 
     def _rows(self, sql: str, *values: str) -> list[sqlite3.Row]:
         with self.lock:
@@ -173,7 +213,7 @@ class Store:
     def _write_jobs(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
         with self.lock:
             self._write_many(sql, rows)
-            self._known = None
+            self._known = self._by_number = None
 
 
 def _job(row: sqlite3.Row) -> Job:

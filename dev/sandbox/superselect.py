@@ -1,24 +1,26 @@
-"""SuperSelect: how Spectrum reads a filter. Nothing else."""
+"""SuperSelect: the operators in Spectrum's filters. Nothing else."""
 
 import re
+from collections.abc import Callable
 
 from dev.sandbox.store import key
 
 WILDCARDS = {"*": ".*", "?": "."}
 
 
-def selects(selection: str, value: str) -> bool:
-    """Whether a filter lets a value through: blank and ALL do, `,` lists, `/` spans, `#` excludes, `* ?` stand in."""
-    selection, value = key(selection), key(value)
+def selector(selection: str) -> Callable[[str], bool]:
+    """Return the test of a value: blank and ALL pass, `,` lists, `/` spans, `#` excludes, `* ?` are wildcards."""
+    selection = key(selection)
     if selection in ("", "ALL"):
-        return True
-    if selection.startswith("#"):
-        return not any(_fits(part.removeprefix("#"), value) for part in selection.split(","))
-    return any(_fits(part, value) for part in selection.split(","))
+        return lambda value: True
+    parts = [_part(part.removeprefix("#")) for part in selection.split(",")]
+    excludes = selection.startswith("#")
+    return lambda value: any(fits(key(value)) for fits in parts) != excludes
 
 
-def _fits(part: str, value: str) -> bool:
+def _part(part: str) -> Callable[[str], bool]:
     first, slash, last = part.partition("/")
     if slash:
-        return first <= value <= last
-    return bool(re.fullmatch("".join(WILDCARDS.get(letter, re.escape(letter)) for letter in part), value))
+        return lambda value: first <= value <= last
+    pattern = re.compile("".join(WILDCARDS.get(letter, re.escape(letter)) for letter in part), re.DOTALL)
+    return lambda value: bool(pattern.fullmatch(value))

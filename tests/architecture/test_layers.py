@@ -14,11 +14,11 @@ LAYERS = {
     "erp": {"erp"},
     "lib": {"extensions", "lib"},
     "tables": {"lib", "extensions", "erp", "tables"},
-    "models": {"tables"},
+    "models": {"tables", "lib"},
     "permissions": {"models", "extensions"},
     "services": {"services", "models", "lib", "erp", "extensions"},
     "tasks": {"tasks", "services", "models", "lib", "erp", "erp.spectrum", "extensions"},
-    "maintenance": {"maintenance", "models", "lib", "extensions"},
+    "maintenance": {"maintenance", "models", "lib", "config", "extensions"},
     "blueprints": {"blueprints", "permissions", "services", "models", "lib", "erp", "extensions"},
     "scheduler": {"tasks", "services", "models", "lib", "erp", "extensions"},
 }

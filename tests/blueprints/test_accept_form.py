@@ -8,7 +8,7 @@ from lxml import html
 
 from extensions import db
 from models import Export, Job, Person, Project, Setting, Transition
-from services import accept_form
+from services import accept_form, workflow
 from services.accept_form import AcceptForm
 
 ProjectMaker = Callable[..., Project]
@@ -38,7 +38,7 @@ def sources(form: AcceptForm) -> Mapping[str, tuple[str, str]]:
 @pytest.fixture
 def waiting(make_project: ProjectMaker, cast: dict[str, Person]) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     return project
 
@@ -74,10 +74,10 @@ def test_the_template_that_this_approver_used_last_is_offered_first(
         keep(number)
     for number, approver, template in (("1", "approver", "A-2"), ("2", "approver", "A-3"), ("3", "controller", "A-1")):
         project = make_project(number=number)
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
         form = filled(project, template, job_number=f"26-90{number}")
         assert form.check() and form.template
-        project.accept(cast[approver], form.lines, form.template, "HB")
+        workflow.accept(project, cast[approver], form.lines, form.template, "HB")
     db.session.commit()
     assert offered(cast["approver"]) == ["A-3", "A-1", "A-2"]
     assert offered(cast["controller"]) == ["A-1", "A-2", "A-3"]
@@ -125,8 +125,8 @@ def test_a_retry_does_not_begin_with_a_template_that_is_no_longer_offered(
 ) -> None:
     form = filled(waiting, "T-COMM")
     assert form.template
-    waiting.accept(cast["approver"], form.lines, form.template, "HB")
-    waiting.fail("Spectrum did not accept the job.")
+    workflow.accept(waiting, cast["approver"], form.lines, form.template, "HB")
+    workflow.mark_failed(waiting, "Spectrum did not accept the job.")
     db.session.commit()
     assert accept_form.begin(waiting).template == template
     keep("A-1", is_template=True)

@@ -9,13 +9,13 @@ from playwright.sync_api import Page
 
 from extensions import db
 from models import Job, Person, Project
-from services import accept_form
+from services import accept_form, workflow
 
 
 @pytest.fixture
 def waiting(make_project: Callable[..., Project], cast: dict[str, Person]) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     return project
 
@@ -30,14 +30,14 @@ def record(browser: Browser, project: Project) -> str:
 def test_an_accepted_project_names_who_created_sent_and_accepted_it(
     waiting: Project, cast: dict[str, Person], template: Job, browser: Callable[[str], Browser]
 ) -> None:
-    export = waiting.accept(cast["approver"], accept_form.begin(waiting).lines, template, "HB")
+    export = workflow.accept(waiting, cast["approver"], accept_form.begin(waiting).lines, template, "HB")
     db.session.commit()
     told = record(browser("onlooker"), waiting)
     assert re.search("Created Manager, .* Sent to accounting Manager, .* Accepted Approver, ", told)
     assert "as job 26-014 with job template T-COMM" in told
     assert "Sent to Spectrum Not yet" in told
     export.sent_at = export.created_at = export.accepted_at
-    waiting.created()
+    workflow.mark_exported(waiting)
     db.session.commit()
     assert "Spectrum answered Job 26-014 was created, " in record(browser("onlooker"), waiting)
 
@@ -45,7 +45,7 @@ def test_an_accepted_project_names_who_created_sent_and_accepted_it(
 def test_a_linked_project_says_by_whom_and_that_it_was_not_accepted_here(
     waiting: Project, cast: dict[str, Person], template: Job, browser: Callable[[str], Browser]
 ) -> None:
-    waiting.link(cast["controller"], template, "HB")
+    workflow.link(waiting, cast["controller"], template, "HB")
     db.session.commit()
     told = record(browser("onlooker"), waiting)
     assert "Linked Controller, " in told

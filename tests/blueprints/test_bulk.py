@@ -9,6 +9,7 @@ from flask import Flask
 
 from extensions import db
 from models import Delivery, Job, Person, Project, Setting, Status
+from services import workflow
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def waiting(make_project: Callable[..., Project], cast: dict[str, Person]) -> li
     """Three projects that wait."""
     projects = [make_project(number=f"26-{count:03}", name=f"Depot {count}") for count in (1, 2, 3)]
     for project in projects:
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
     db.session.commit()
     return projects
 
@@ -66,7 +67,7 @@ def test_a_row_that_changed_meanwhile_fails_alone_and_says_who_did_what_and_wher
     waiting: list[Project], browser: Callable[[str], Browser], cast: dict[str, Person]
 ) -> None:
     form = form_of(waiting, comment="The addresses are missing.")
-    waiting[1].retrieve(cast["manager"])
+    workflow.retrieve(waiting[1], cast["manager"])
     db.session.commit()
     answer = browser("approver").post("/erp/together/reject", form)
     assert answer.status_code == 409
@@ -92,7 +93,7 @@ def test_the_table_suggests_a_number_of_its_own_for_each_project(
     Setting.write(Setting.PATTERN, "J-###")
     projects = [make_project(number=f"Bid {count}", name=f"Depot {count}") for count in (1, 2)]
     for project in projects:
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
     db.session.commit()
     page = browser("approver").get(f"/erp/together/accept?{chosen(projects)}").text
     assert re.findall(r'name="job_number-\d+" value="([^"]*)"', page) == ["J-001", "J-002"]

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project, Status
+from services import workflow
 
 SignIn = Callable[[str], Browser]
 ROW = {"HX-Request": "true", "HX-Target": "tr#project-1"}
@@ -18,7 +19,7 @@ ROW = {"HX-Request": "true", "HX-Target": "tr#project-1"}
 @pytest.fixture
 def waiting(make_project: Callable[..., Project], cast: dict[str, Person], template: Job) -> Project:
     project = make_project()
-    project.send(cast["manager"], "Please hurry")
+    workflow.send(project, cast["manager"], "Please hurry")
     db.session.commit()
     return project
 
@@ -85,9 +86,9 @@ def test_a_number_that_another_project_is_being_exported_as_is_taken(
     browser: SignIn, waiting: Project, make_project: Callable[..., Project], cast: dict[str, Person], template: Job
 ) -> None:
     other = make_project(number="26-099", name="Titlow Boardwalk")
-    other.send(cast["manager"])
+    workflow.send(other, cast["manager"])
     lines = compose(other.information, {}, {"Job_Number": "26-X", "Taxable_Flag": "Y", "Price_Method_Code": "F"})
-    other.accept(cast["approver"], lines, template, "HB")
+    workflow.accept(other, cast["approver"], lines, template, "HB")
     db.session.commit()
     page = browser("approver").post(f"/approvals/{waiting.id}/accept", form(waiting, job_number="26-x"))
     assert page.status_code == 422
@@ -107,7 +108,7 @@ def test_what_spectrum_would_refuse_of_the_project_itself_is_said_too(
     browser: SignIn, make_project: Callable[..., Project], cast: dict[str, Person], template: Job
 ) -> None:
     project = make_project(address_1="x" * 31, state="Wash")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     page = browser("approver").post(f"/approvals/{project.id}/accept", form(project))
     assert page.status_code == 422
@@ -166,9 +167,9 @@ def test_a_form_opened_before_the_project_was_edited_and_resent_is_refused(
     browser: SignIn, waiting: Project, cast: dict[str, Person]
 ) -> None:
     stale = form(waiting)
-    waiting.retrieve(cast["manager"])
-    waiting.edit(cast["manager"], waiting.information | {"city": "Fife"})
-    waiting.send(cast["manager"])
+    workflow.retrieve(waiting, cast["manager"])
+    workflow.edit(waiting, cast["manager"], waiting.information | {"city": "Fife"})
+    workflow.send(waiting, cast["manager"])
     db.session.commit()
     page = browser("approver").post(f"/approvals/{waiting.id}/accept", stale)
     assert page.status_code == 409
@@ -180,7 +181,7 @@ def test_a_form_opened_before_the_project_was_edited_and_resent_is_refused(
 def test_a_project_that_became_inactive_can_not_be_accepted(
     browser: SignIn, waiting: Project, cast: dict[str, Person]
 ) -> None:
-    waiting.set_active(cast["manager"], False)
+    workflow.set_active(waiting, cast["manager"], False)
     db.session.commit()
     page = browser("approver").post(f"/approvals/{waiting.id}/accept", form(waiting))
     assert page.status_code == 409
@@ -226,7 +227,7 @@ def test_a_retry_opens_with_the_values_used_and_makes_a_new_export(
     first = waiting.export
     assert first is not None
     first.finish()
-    waiting.fail("Customer WRONG is invalid.")
+    workflow.mark_failed(waiting, "Customer WRONG is invalid.")
     db.session.commit()
     assert 'value="WRONG"' in approver.get(f"/approvals/{waiting.id}/accept").text
     assert approver.post(f"/approvals/{waiting.id}/accept", form(waiting)).status_code == 303
@@ -333,11 +334,11 @@ def test_how_an_export_ended_is_said_once_it_has(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job, place: str
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    waiting.accept(cast["approver"], lines, template, "HB")
+    workflow.accept(waiting, cast["approver"], lines, template, "HB")
     db.session.commit()
     approver, address = browser("approver"), f"/approvals/{waiting.id}/{place}?was=Exporting"
     assert "HX-Trigger" not in approver.get(address).headers
-    waiting.fail("Spectrum refused to create the job: City: Too long.")
+    workflow.mark_failed(waiting, "Spectrum refused to create the job: City: Too long.")
     db.session.commit()
     said = approver.get(address).headers["HX-Trigger"]
     assert f"{waiting.title} is Failed to Export now. Spectrum refused to create the job: City: Too long." in said
@@ -347,8 +348,8 @@ def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    waiting.accept(cast["approver"], lines, template, "HB")
-    waiting.cancel_export(cast["controller"])
+    workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    workflow.cancel_export(waiting, cast["controller"])
     db.session.commit()
     page = browser("approver").get(f"/approvals/{waiting.id}").text
     assert "<b>Controller</b> took it back" in page
@@ -360,11 +361,11 @@ def test_who_says_that_it_is_not_in_spectrum_is_not_said_to_have_failed(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = waiting.accept(cast["approver"], lines, template, "HB")
-    waiting.mark_unknown("Spectrum did not answer.")
+    export = workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    workflow.mark_unknown(waiting, "Spectrum did not answer.")
     export.checks = 2
     db.session.commit()
-    waiting.settle(cast["controller"], exists=False, comment="I looked")
+    workflow.resolve(waiting, cast["controller"], exists=False, comment="I looked")
     db.session.commit()
     page = browser("approver").get(f"/approvals/{waiting.id}").text
     assert "<b>Controller</b> did not find it in Spectrum" in page
@@ -375,9 +376,9 @@ def test_a_failed_project_with_another_job_says_what_comes_before_retry(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = waiting.accept(cast["approver"], lines, template, "HB")
-    export.found = {"Job_Number": "26-014"}
-    waiting.fail("Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
+    export = workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    export.conflicting_job = {"Job_Number": "26-014"}
+    workflow.mark_failed(waiting, "Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
     db.session.commit()
     approver = browser("approver")
     for panel in ("accept", "reject"):
@@ -417,10 +418,10 @@ def test_why_spectrum_refused_is_said_once(
     lines: list[str],
 ) -> None:
     sent = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = waiting.accept(cast["approver"], sent, template, "HB")
+    export = workflow.accept(waiting, cast["approver"], sent, template, "HB")
     told = "; ".join(": ".join(each) for each in messages)
-    export.cause, export.messages = f"Spectrum refused to create the job: {told}", messages
-    waiting.fail(export.cause)
+    export.error, export.field_errors = f"Spectrum refused to create the job: {told}", messages
+    workflow.mark_failed(waiting, export.error)
     export.finish()
     db.session.commit()
     page = html.fromstring(browser("approver").get("/erp/jobs?filter=failed-to-export").text)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from extensions import db
 from models import Delivery, Level, Person, Project
+from services import workflow
 
 FORM = {
     "name": "Nora Lind",
@@ -343,7 +344,7 @@ def test_the_erp_page_warns_where_too_few_can_accept_or_nobody_is_told(
     said: list[str],
 ) -> None:
     if waiting:
-        make_project().send(cast["manager"])
+        workflow.send(make_project(), cast["manager"])
     for name, change in changes.items():
         cast[name].change(None, change)
     db.session.commit()

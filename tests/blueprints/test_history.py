@@ -9,6 +9,7 @@ from conftest import Browser
 
 from extensions import db
 from models import Person, Project
+from services import workflow
 
 
 @pytest.fixture
@@ -16,10 +17,10 @@ def told(make_project: Callable[..., Project], cast: dict[str, Person]) -> Proje
     """A project that was made and sent on 2 March, and rejected just before midnight on the 3rd, company time."""
     with time_machine.travel("2026-03-02T12:00:00-08:00", tick=False):
         project = make_project()
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
         db.session.commit()
     with time_machine.travel("2026-03-03T23:59:00-08:00", tick=False):
-        project.reject(cast["approver"], "=The address is missing.")
+        workflow.reject(project, cast["approver"], "=The address is missing.")
         db.session.commit()
     return project
 
@@ -80,8 +81,8 @@ def test_many_events_come_in_pages(
 ) -> None:
     project = make_project()
     for _ in range(30):
-        project.send(cast["manager"])
-        project.retrieve(cast["manager"])
+        workflow.send(project, cast["manager"])
+        workflow.retrieve(project, cast["manager"])
         db.session.flush()
     db.session.commit()
     first = browser("onlooker").get("/erp/history?action=sent").text

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Status, utcnow
+from services import workflow
 
 Browsing = Callable[[str], Any]
 Making = Callable[..., Project]
@@ -36,7 +37,7 @@ def make_job() -> Callable[..., Job]:
 @pytest.fixture
 def waiting(make_project: Making, cast: Cast) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     return project
 
@@ -45,8 +46,8 @@ def waiting(make_project: Making, cast: Cast) -> Project:
 def mistaken(waiting: Project, cast: Cast, template: Job, make_job: Callable[..., Job]) -> Project:
     """A project Failed to Export, because Spectrum has another job of its number."""
     export = accept(waiting, cast["approver"], template)
-    export.found = {"Job_Number": "26-014", "Job_Description": "City Shops", "Status_Code": "A"}
-    waiting.fail("Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
+    export.conflicting_job = {"Job_Number": "26-014", "Job_Description": "City Shops", "Status_Code": "A"}
+    workflow.mark_failed(waiting, "Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
     export.finish()
     make_job(Job_Description="City Shops")
     return waiting
@@ -54,7 +55,7 @@ def mistaken(waiting: Project, cast: Cast, template: Job, make_job: Callable[...
 
 def accept(project: Project, by: Person, template: Job, number: str = "26-014") -> Export:
     lines = compose(project.information, {}, {"Job_Number": number, "Taxable_Flag": "Y"})
-    return project.accept(by, lines, template, "HB")
+    return workflow.accept(project, by, lines, template, "HB")
 
 
 def version(project: Project) -> dict[str, object]:
@@ -88,7 +89,7 @@ def test_ready_to_import_lists_open_jobs_that_are_no_project_and_no_template(
     make_job("J-GONE", Job_Description="Gone").removed_at = utcnow()
     make_job("J-TEMPLATE", Job_Description="Pattern").is_template = True
     make_job("J-AWAY", Job_Description="Archived").archived = True
-    waiting.link(cast["approver"], make_job("J-TAKEN"), "HB")
+    workflow.link(waiting, cast["approver"], make_job("J-TAKEN"), "HB")
     db.session.commit()
     text = browser("approver").get("/erp/jobs?filter=ready-to-import").text
     assert sorted(re.findall(r">(J-[A-Z]+)<", text)) == ["J-INACTIVE", "J-OPEN"]  # and not in the form's token
@@ -184,7 +185,7 @@ def test_a_pair_that_changed_since_it_was_shown_is_not_linked(
     jobs = [make_job("26-A"), make_job("26-B"), make_job("26-C")]
     first, second = make_project(number="26-A"), make_project(number="26-B")
     pairs = {f"pair-{job.id}": f"{each.id}:{each.version}" for job, each in zip(jobs, (first, second), strict=False)}
-    first.edit(cast["manager"], first.information | {"city": "Fife"})
+    workflow.edit(first, cast["manager"], first.information | {"city": "Fife"})
     db.session.commit()
     response = browser("approver").post("/erp/jobs/link", tick(*jobs, **pairs))
     assert response.status_code == 409
@@ -208,7 +209,7 @@ def test_a_job_that_got_its_project_meanwhile_is_not_put_away(
     browser: Browsing, make_job: Callable[..., Job], waiting: Project, cast: Cast
 ) -> None:
     job = make_job()
-    waiting.link(cast["approver"], job, "HB")
+    workflow.link(waiting, cast["approver"], job, "HB")
     db.session.commit()
     answer = browser("approver").post("/erp/jobs/archive", tick(job))
     assert answer.status_code == 409
@@ -303,7 +304,7 @@ def test_a_job_that_can_not_be_linked_is_refused_at_the_field(
 ) -> None:
     make_job("J-GONE").removed_at = utcnow()
     template.is_template = True
-    make_project(number="26-900", name="Other").link(cast["approver"], make_job("J-TAKEN"), "HB")
+    workflow.link(make_project(number="26-900", name="Other"), cast["approver"], make_job("J-TAKEN"), "HB")
     db.session.commit()
     response = browser("approver").post(f"/approvals/{waiting.id}/link", {"job": number, **version(waiting)})
     assert response.status_code == 422
@@ -327,7 +328,7 @@ def test_a_link_of_a_project_that_changed_meanwhile_is_refused_with_who_did_what
 ) -> None:
     make_job()
     before = version(waiting)
-    waiting.reject(cast["controller"], "Wrong city")
+    workflow.reject(waiting, cast["controller"], "Wrong city")
     db.session.commit()
     response = browser("approver").post(f"/approvals/{waiting.id}/link", {"job": "26-014", **before})
     assert response.status_code == 409
@@ -354,7 +355,7 @@ def test_linking_is_for_accounting_approvers(
 def test_unlinking_needs_a_comment_frees_the_job_and_makes_the_project_not_sent(
     browser: Browsing, make_job: Callable[..., Job], waiting: Project, cast: Cast
 ) -> None:
-    waiting.link(cast["approver"], make_job(), "HB")
+    workflow.link(waiting, cast["approver"], make_job(), "HB")
     db.session.commit()
     approver, address = browser("approver"), f"/approvals/{waiting.id}/unlink"
     assert "Unlink" in approver.get(f"/approvals/{waiting.id}").text
@@ -376,7 +377,7 @@ def test_unlinking_is_refused_while_something_is_under_way(
     exporting = approver.post(address, {"comment": "Wrong", **version(waiting)})
     assert exporting.status_code == 409
     export.sent_at = export.created_at = utcnow()
-    waiting.created()  # and still to be read back
+    workflow.mark_exported(waiting)  # and still to be read back
     db.session.commit()
     reading_back = approver.post(address, {"comment": "Wrong", **version(waiting)})
     assert reading_back.status_code == 409
@@ -485,9 +486,9 @@ def test_the_database_itself_lets_one_project_hold_a_job(
     make_project: Making, make_job: Callable[..., Job], cast: Cast
 ) -> None:
     job = make_job("J-77")
-    make_project(number="26-A").link(cast["approver"], job, "HB")
+    workflow.link(make_project(number="26-A"), cast["approver"], job, "HB")
     db.session.commit()
-    make_project(number="26-B").link(cast["approver"], job, "HB")
+    workflow.link(make_project(number="26-B"), cast["approver"], job, "HB")
     with pytest.raises(Exception, match=r"(?i)unique.*job_key|job_key.*unique"):
         db.session.commit()
     db.session.rollback()
@@ -496,4 +497,4 @@ def test_the_database_itself_lets_one_project_hold_a_job(
 def test_a_project_that_is_being_exported_can_not_be_linked(waiting: Project, cast: Cast, template: Job) -> None:
     accept(waiting, cast["approver"], template)
     with pytest.raises(NotAllowed, match="Exporting"):
-        waiting.link(cast["approver"], template, "HB")
+        workflow.link(waiting, cast["approver"], template, "HB")

@@ -14,6 +14,7 @@ from support.mail_server import Postbox
 import scheduler
 from extensions import db, writing
 from models import Delivery, Level, MailOutcome, Person, Project, Setting
+from services import workflow
 from tasks import digest
 
 MakeProject = Callable[..., Project]
@@ -29,8 +30,8 @@ def environ(database_url: str, post: Postbox) -> dict[str, str]:
 def rejected(make_project: MakeProject, cast: dict[str, Person]) -> Project:
     """A project whose rejection notice is due."""
     project = make_project()
-    project.send(cast["manager"])
-    project.reject(cast["approver"], "The address is not complete.")
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], "The address is not complete.")
     db.session.commit()
     return project
 
@@ -204,7 +205,7 @@ def subscribed(name: str = "approver") -> bool:
 @pytest.fixture
 def way_out(rejected: Project, cast: dict[str, Person], post: Postbox) -> str:
     """The path in the List-Unsubscribe of the approver's summary."""
-    rejected.send(cast["manager"])
+    workflow.send(rejected, cast["manager"])
     db.session.commit()
     digest.open_day(rejected.created_at.date())
     digest.deliver_due()

@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse
 
 from extensions import db
 from models import Delivery, Event, Job, Level, NotAllowed, Person, Project
-from tables import tally
+from services import workflow
+from tables import setting
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
 
@@ -194,7 +195,7 @@ def test_each_kind_of_person_reaches_what_the_table_says_and_nothing_else(
         for name, value in has.items():
             setattr(somebody, name, value)
         db.session.add(somebody)
-    project.send(somebody if has and has.get("sender") else cast["manager"])
+    workflow.send(project, somebody if has and has.get("sender") else cast["manager"])
     cast["manager"].send_link("reset", None)
     db.session.commit()
     assert {template.id, project.id, *db.session.scalars(select(Delivery.id))} == {1}
@@ -259,7 +260,7 @@ def test_who_loses_what_it_takes_while_a_page_is_open_is_refused_at_the_next_cli
     status: int,
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     approver = browser("approver")
     page = approver.get(f"/approvals/{project.id}/reject")
@@ -294,7 +295,7 @@ def test_who_may_look_but_not_decide_sees_a_sentence_instead_of_the_buttons(
     browser: Callable[[str], Browser], cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     for path in ("/erp/jobs?filter=ready-to-export", f"/approvals/{project.id}"):
         page = browser("clerk").get(path).text
@@ -376,7 +377,7 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
 ) -> None:
     app.config["FOUR_EYES"] = True
     project = make_project()
-    project.send(cast["approver"])
+    workflow.send(project, cast["approver"])
     db.session.commit()
     sender = browser("approver")
     sentence = "You sent this project, so another accounting approver must accept it."
@@ -390,7 +391,7 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
         assert answer.status_code == 409
         assert sentence in answer.text
     with pytest.raises(NotAllowed, match=re.escape(sentence)):
-        project.accept(cast["approver"], [], template, "HB")
+        workflow.accept(project, cast["approver"], [], template, "HB")
     assert project.status == "Ready to Export"
     assert browser("controller").get(f"/approvals/{project.id}/accept").status_code == 200
 
@@ -399,7 +400,7 @@ def test_without_four_eyes_who_sent_a_project_may_accept_it_too(
     browser: Callable[[str], Browser], cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["approver"])
+    workflow.send(project, cast["approver"])
     db.session.commit()
     assert browser("approver").get(f"/approvals/{project.id}/accept").status_code == 200
 
@@ -408,8 +409,8 @@ def test_a_decision_stands_when_who_took_it_is_disabled_afterwards(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
-    project.reject(cast["approver"], "Wrong city")
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], "Wrong city")
     cast["approver"].change(None, {"active": False})
     db.session.commit()
     assert project.status == "Rejected"
@@ -421,7 +422,7 @@ def test_what_somebody_may_changes_with_the_next_click_however_lately_they_were_
     browser: Callable[[str], Browser], cast: dict[str, Person], monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
     if slow:  # what takes long to read may be some seconds old, but never who somebody is
-        monkeypatch.setattr(tally, "SLOW", -1)
+        monkeypatch.setattr(setting, "SLOW", -1)
     approver = browser("approver")
     assert approver.get("/erp/jobs").status_code == 200
     cast["approver"].change(None, {"erp": Level.NONE})

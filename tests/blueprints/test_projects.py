@@ -8,6 +8,7 @@ from lxml import html
 
 from extensions import db
 from models import Person, Project, Status
+from services import workflow
 
 SignIn = Callable[[str], Browser]
 
@@ -58,8 +59,8 @@ def test_the_history_tells_a_change_once_though_it_was_saved_and_sent_with_one_p
     manager: Browser, make_project: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
-    project.reject(cast["approver"], "Which city?")
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], "Which city?")
     db.session.commit()
     address = f"/admin/projects/{project.id}"
     assert manager.post(f"{address}/send", form(project, city="Olympia")).status_code == 303
@@ -73,7 +74,7 @@ def test_what_was_typed_into_a_form_that_is_no_longer_true_is_shown_beside_what_
 ) -> None:
     project = make_project()
     stale = form(project, name="Depot Terrace", city="Olympia", note="Please hurry")
-    project.edit(cast["controller"], project.information | {"name": "Depot Hall"})
+    workflow.edit(project, cast["controller"], project.information | {"name": "Depot Hall"})
     db.session.commit()
     answer = manager.post(f"/admin/projects/{project.id}", stale)
     assert answer.status_code == 409
@@ -99,7 +100,7 @@ def test_switching_off_a_project_that_waits_says_that_it_is_retrieved(
     manager: Browser, make_project: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     address = f"/admin/projects/{project.id}"
     assert manager.post(address, {"version": project.version}).status_code == 303

@@ -17,6 +17,7 @@ from config import SettingsError
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Event, Job, Person, Project, Setting, Status, TaskRequest
+from services import workflow
 from tasks import erp_connection, exports, job_list
 
 SignIn = Callable[[str], Any]
@@ -43,9 +44,9 @@ def company_wide() -> list[Event]:
 @pytest.fixture
 def accepted(make_project: Callable[..., Project], cast: dict[str, Person], template: Job) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     typed = {"Job_Number": project.number, "Job_Description": "Depot", "Taxable_Flag": "Y", "Price_Method_Code": "F"}
-    project.accept(cast["approver"], compose(project.information, template.row, typed), template, "HB")
+    workflow.accept(project, cast["approver"], compose(project.information, template.row, typed), template, "HB")
     db.session.commit()
     return project
 
@@ -95,7 +96,7 @@ def test_while_paused_every_erp_page_says_who_paused(
 ) -> None:
     controller = browser("controller")
     waiting = make_project(number="26-015")
-    waiting.send(cast["manager"])
+    workflow.send(waiting, cast["manager"])
     db.session.commit()
     pages = ["/erp/jobs", "/erp/jobs?filter=synced", ADDRESS, f"/approvals/{accepted.id}"]
     pages += [f"/erp/together/reject?project={waiting.id}", f"/erp/jobs/{template.id}/link"]
@@ -278,7 +279,7 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
     errand = TaskRequest.last("test connection")
     assert errand
     errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can not be used as they are.\nAddJob: Gone."
-    errand.done()
+    errand.release()
     db.session.commit()
     done = controller.get(f"{ADDRESS}/connection")
     assert "hx-trigger" not in done.text
@@ -318,7 +319,7 @@ def test_a_database_is_served_while_no_spectrum_is_set_up(accepted: Project, app
 
 
 def test_a_project_that_let_its_job_go_binds_nobody(foreign: Project) -> None:
-    foreign.fail("Spectrum did not accept the job.")
+    workflow.mark_failed(foreign, "Spectrum did not accept the job.")
     db.session.commit()
     erp_connection.refuse_other_company()
 

@@ -14,7 +14,8 @@ from support.html_checks import Markup
 
 from dev.demo import seed
 from extensions import db, writing
-from models import INFORMATION, Person, Project
+from models import INFORMATION, Person
+from services import workflow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AXE = (ROOT / "tests/vendor/axe-4.14.1.min.js").read_text("utf-8")
@@ -214,7 +215,7 @@ def crowded(live: Live) -> Live:
     with behind(live) as people:
         for number in range(50):
             named = {"number": f"27-{number:03}", "name": f"Warehouse Reroof Section {number}"}
-            Project.create(people["manager"], BLANK | named | {"city": "Bonney Lake", "state": "WA"}).send(
+            workflow.create(people["manager"], BLANK | named | {"city": "Bonney Lake", "state": "WA"}).send(
                 people["manager"]
             )
     return live
@@ -232,8 +233,8 @@ def test_one_long_place_leaves_the_buttons_of_every_row_in_sight(live: Live, pag
     with behind(live) as people:
         place = {"city": "Unincorporated Pierce County near Bonney Lake", "state": "Washington"}
         named = {"number": f"2026-WA-{width:04}-A", "name": "Flood Berm and Pump House"}
-        project = Project.create(people["manager"], BLANK | place | named)
-        project.send(people["manager"])
+        project = workflow.create(people["manager"], BLANK | place | named)
+        workflow.send(project, people["manager"])
         db.session.flush()
     page.set_viewport_size({"width": width, "height": 720})
     live.sign_in(page).goto(f"{live.url}/erp/jobs?sort=-sent")
@@ -278,11 +279,13 @@ def test_a_project_with_much_to_tell_prints_on_one_page_as_well(live: Live, page
             "name": "Regional Distribution Center",
             "description": "Tilt-wall shell. " * 20,
         }
-        project = Project.create(manager, typed)
+        project = workflow.create(manager, typed)
         for city in ("Tacoma", "Fife"):
-            project.edit(manager, project.information | {"city": city, "zip": "98402", "phone": "253-555-0129"})
-            project.send(manager, "Please take the customer from the template. " * 4)
-            project.reject(approver, "The address is missing. Ask the owner for the parcel number. " * 4)
+            workflow.edit(
+                project, manager, project.information | {"city": city, "zip": "98402", "phone": "253-555-0129"}
+            )
+            workflow.send(project, manager, "Please take the customer from the template. " * 4)
+            workflow.reject(project, approver, "The address is missing. Ask the owner for the parcel number. " * 4)
         db.session.flush()
         address = f"{live.url}/approvals/{project.id}"
     live.sign_in(page).goto(address)

@@ -9,6 +9,7 @@ from support.mail_server import Postbox
 
 from extensions import db, writing
 from models import DigestDay, Person, Project, Setting, utcnow
+from services import workflow
 
 MakeProject = Callable[..., Project]
 Run = Callable[..., tuple[int, str]]
@@ -22,7 +23,7 @@ def environ(database_url: str, post: Postbox) -> dict[str, str]:
 @pytest.fixture
 def waiting(make_project: MakeProject, cast: dict[str, Person]) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     return project
 

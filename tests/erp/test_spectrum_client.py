@@ -279,7 +279,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("fault", "message"),
         [
-            ("not-authorized", Message("", NOT_AUTHORIZED, "A")),
+            ("not-authorized", Message("Authorization_ID", NOT_AUTHORIZED, "A")),
             ("abort", Message("", "The Web Service was aborted.", "A")),
             ("time-out-has-occurred", Message("", "Time out has occurred", "A")),
             ("e-row", Message("Job_Number", "The record is in use by another operator.", "E")),

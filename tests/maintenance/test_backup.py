@@ -16,6 +16,7 @@ from support.fault_injection import accept
 from extensions import db
 from lib.formatting import local
 from models import Delivery, DigestDay, Export, Job, MailOutcome, Person, Project, Setting, Status, utcnow
+from services import workflow
 from tasks import digest, exports, job_list
 
 MakeProject = Callable[..., Project]
@@ -204,8 +205,8 @@ def test_a_restore_takes_the_summary_of_today_and_waiting_mails_as_gone(
     make_project: MakeProject, cast: dict[str, Person], file: Path, run: Any
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
-    project.reject(cast["approver"], "Wrong address")
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], "Wrong address")
     db.session.commit()
     run("backup", file)
     run("restore", file)
@@ -228,9 +229,9 @@ def test_after_a_restore_a_waiting_project_that_resembles_an_unknown_job_is_offe
     job: str, make_project: MakeProject, cast: dict[str, Person], erp: FakeERP, browser: SignIn, file: Path, run: Any
 ) -> None:
     project = make_project(name="Depot Lofts")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     other = make_project(number="26-020", name="Harbor Steps")
-    other.send(cast["manager"])
+    workflow.send(other, cast["manager"])
     db.session.commit()
     run("backup", file)
     run("restore", file)
@@ -248,7 +249,7 @@ def test_without_a_restore_a_refresh_offers_no_waiting_project_by_its_name(
     make_project: MakeProject, cast: dict[str, Person], erp: FakeERP
 ) -> None:
     project = make_project(name="Depot Lofts")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     erp.keep({"Job_Number": "26-999", "Job_Description": "Depot Lofts"})
     job_list.refresh(erp)

@@ -13,6 +13,7 @@ from support.fault_injection import accept
 from app import create_app
 from extensions import Base, db
 from models import Person, Project
+from services import workflow
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -49,7 +50,7 @@ def test_every_row_is_moved_and_the_next_project_gets_the_next_number(
     with moved.app_context():
         assert contents() == before
         waiting = db.session.scalar(text("SELECT n FROM tally WHERE name = 'Not Sent'"))
-        project = Project.create(db.session.scalars(select(Person)).first(), {"number": "26-901", "name": "New"})
+        project = workflow.create(db.session.scalars(select(Person)).first(), {"number": "26-901", "name": "New"})
         db.session.commit()
         assert project.id == db.session.scalar(select(func.max(Project.id)))
         assert db.session.scalar(text("SELECT n FROM tally WHERE name = 'Not Sent'")) == waiting + 1

@@ -18,6 +18,7 @@ from support.fault_injection import decider
 
 from extensions import db
 from models import Event, Person, Project, Status, Transition
+from services import workflow
 
 PROJECTS, THREADS = 50, 20
 PEOPLE = ("approver", "controller")  # one at each machine
@@ -58,7 +59,7 @@ def test_of_many_decisions_at_the_same_moment_one_holds_and_the_others_are_told_
     machines: list[str], cast: dict[str, Person], log: Path
 ) -> None:
     for number in range(PROJECTS):
-        Project.create(cast["manager"], INFORMATION | {"number": f"26-{number:03}"}).send(cast["manager"])
+        workflow.create(cast["manager"], INFORMATION | {"number": f"26-{number:03}"}).send(cast["manager"])
     db.session.commit()
     versions = dict(db.session.execute(select(Project.id, Project.version)).all())
     db.session.rollback()

@@ -22,6 +22,7 @@ from blueprints import health
 from dev.demo import seed
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
+from services import workflow
 from tasks import digest, exports, mail_messages
 
 MakeProject = Callable[..., Project]
@@ -134,7 +135,7 @@ def test_a_database_locked_for_ten_seconds_delays_a_decision_and_loses_none(
 ) -> None:
     """Taken out to see it fail: the busy timeout (extensions.PRAGMAS), made one second."""
     project, manager = make_project(), browser("manager")
-    project.send(project.created_by)  # type: ignore[arg-type]  # the manager made it
+    workflow.send(project, project.created_by)  # type: ignore[arg-type]  # the manager made it
     db.session.commit()
     form = {"csrf_token": manager.token(), "version": project.version}
     path = environ["DATABASE_URL"].removeprefix("sqlite:///")
@@ -182,7 +183,7 @@ def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
         project = accept("26-014")
         Delivery.queue_alarm(utcnow().date(), cast["approver"])
         TaskRequest.ask("refresh", cast["approver"])
-        db.session.execute(update(Export).values(due_at=utcnow() + Export.pause()))
+        db.session.execute(update(Export).values(due_at=utcnow() + Export.retry_delay()))
         db.session.commit()
     assert status(project) == "Exporting"
     assert kind.claim(timedelta(minutes=1))

@@ -19,6 +19,7 @@ from support.mail_server import Postbox
 
 from extensions import db
 from models import Delivery, DigestDay, Level, MailOutcome, Person, Project, utcnow
+from services import workflow
 from tasks import digest
 
 SEND = [Path(sys.executable).parent / "flask", "--app", "app", "digest", "send", "--at", "2026-05-04T07:00"]
@@ -76,7 +77,7 @@ def kill(process: Process) -> None:
 @pytest.fixture
 def waiting(make_project: MakeProject, cast: dict[str, Person]) -> Project:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     return project
 

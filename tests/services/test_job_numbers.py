@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from extensions import db
 from models import Job, Person, Project, Setting
-from services import accept_form, job_numbers
+from services import accept_form, job_numbers, workflow
 
 TODAY = date(2026, 3, 9)
 ProjectMaker = Callable[..., Project]
@@ -103,9 +103,9 @@ def test_a_number_held_by_an_export_under_way_is_not_offered_again(
 ) -> None:
     set_pattern("YY-###")
     other = make_project(number="P-1", name="Elm Street Reroof")
-    other.send(cast["manager"])
+    workflow.send(other, cast["manager"])
     form = accept_form.AcceptForm(other, template, {**dict.fromkeys(accept_form.FIELDS, ""), "job_number": "26-015"})
-    other.accept(cast["approver"], form.lines, template, "HB")
+    workflow.accept(other, cast["approver"], form.lines, template, "HB")
     db.session.commit()
     verdict = job_numbers.check("26-015", make_project(number="P-2"))
     assert not verdict.free
@@ -120,7 +120,7 @@ def test_a_number_taken_in_spectrum_names_the_job_its_status_the_next_number_and
     set_pattern("YY-###")
     depot.status_code = "C"
     project = make_project(number="P-2")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     verdict = job_numbers.check(f" {depot.number} ".strip(), project)
     assert verdict.sentence.startswith(f"Spectrum already has job {depot.number} Depot (complete).")

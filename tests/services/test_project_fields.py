@@ -9,7 +9,7 @@ from lxml import html
 
 from extensions import db
 from models import Job, Person, Project
-from services import accept_form, readiness
+from services import accept_form, readiness, workflow
 
 INFORMATION: dict[str, Any] = {
     "number": "26-014",
@@ -71,7 +71,7 @@ def test_the_accept_form_says_it_as_soon_as_it_opens(
     browser: Callable[[str], Any], make_project: Callable[..., Project], cast: dict[str, Any]
 ) -> None:
     project = make_project(state="Washington")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     page = browser("approver").get(f"/approvals/{project.id}/accept").text
     assert "Spectrum would refuse what the project says." in page

@@ -18,6 +18,7 @@ from erp import Message, Outcome, WriteResult
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Event, Export, Job, Person, Project, Status, Transition
+from services import workflow
 from tasks import exports
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "100"))
@@ -43,7 +44,7 @@ class ProjectAtWork(RuleBasedStateMachine):
         self.clock = time_machine.travel(datetime(2026, 3, 2, 15, tzinfo=UTC), tick=False)
         self.time = self.clock.start()
         self.number = f"P-{uuid.uuid4().hex[:8]}"
-        project = Project.create(self.person("manager"), INFORMATION | {"number": self.number})
+        project = workflow.create(self.person("manager"), INFORMATION | {"number": self.number})
         db.session.execute(update(Export).values(due_at=None, token=None))  # else it is done among ours
         db.session.commit()
         self.project_id = project.id
@@ -67,19 +68,19 @@ class ProjectAtWork(RuleBasedStateMachine):
     @precondition(lambda self: self.may(Transition.SEND))
     @rule()
     def send(self) -> None:
-        self.project.send(self.person("manager"))
+        workflow.send(self.project, self.person("manager"))
         db.session.commit()
 
     @precondition(lambda self: self.may(Transition.RETRIEVE))
     @rule()
     def retrieve(self) -> None:
-        self.project.retrieve(self.person("manager"))
+        workflow.retrieve(self.project, self.person("manager"))
         db.session.commit()
 
     @precondition(lambda self: self.may(Transition.REJECT))
     @rule()
     def reject(self) -> None:
-        self.project.reject(self.person("approver"), "Correct it")
+        workflow.reject(self.project, self.person("approver"), "Correct it")
         db.session.commit()
 
     @precondition(lambda self: self.may(Transition.ACCEPT) or self.may(Transition.RETRY))
@@ -94,13 +95,13 @@ class ProjectAtWork(RuleBasedStateMachine):
         lines = compose(self.project.information, {}, typed)
         template = Job.by_number("T-COMM")
         assert template
-        self.project.accept(self.person("approver"), lines, template, "HB")
+        workflow.accept(self.project, self.person("approver"), lines, template, "HB")
         db.session.commit()
 
     @precondition(lambda self: self.may(Transition.TAKE_BACK))
     @rule()
     def cancel_export(self) -> None:
-        self.project.cancel_export(self.person("approver"))
+        workflow.cancel_export(self.project, self.person("approver"))
         db.session.commit()
 
     @precondition(lambda self: self.project.status is Status.EXPORTING)
@@ -125,11 +126,11 @@ class ProjectAtWork(RuleBasedStateMachine):
         db.session.rollback()
         self.time.shift(timedelta(seconds=400))
 
-    @precondition(lambda self: self.project.can_be_settled)
+    @precondition(lambda self: self.project.can_be_resolved)
     @rule()
     def a_person_looks_in_spectrum(self) -> None:
         exists = bool(self.my_jobs())
-        self.project.settle(self.person("approver"), exists, "" if exists else "It is not there")
+        workflow.resolve(self.project, self.person("approver"), exists, "" if exists else "It is not there")
         db.session.commit()
 
     def my_jobs(self) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from extensions import db
 from models import Person, Project
-from services import statistics
+from services import statistics, workflow
 
 NOW = "2026-03-11T12:00:00-07:00"  # a Wednesday
 
@@ -20,14 +20,14 @@ def at_work(make_project: Callable[..., Project], cast: dict[str, Person]) -> No
     """Two wait, for nine days and for an hour; one was rejected last week two days after it was sent."""
     for number, sent in (("26-001", "2026-03-02T11:00:00-08:00"), ("26-002", "2026-03-11T11:00:00-07:00")):
         with time_machine.travel(sent, tick=False):
-            make_project(number=number, name=f"Depot {number}").send(cast["manager"])
+            workflow.send(make_project(number=number, name=f"Depot {number}"), cast["manager"])
             db.session.commit()
     with time_machine.travel("2026-03-02T11:00:00-08:00", tick=False):
         decided = make_project(number="26-003", name="Depot 26-003")
-        decided.send(cast["manager"])
+        workflow.send(decided, cast["manager"])
         db.session.commit()
     with time_machine.travel("2026-03-04T11:00:00-08:00", tick=False):
-        decided.reject(cast["approver"], "The address is missing.")
+        workflow.reject(decided, cast["approver"], "The address is missing.")
         db.session.commit()
 
 

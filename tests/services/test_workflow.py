@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import TRANSITIONS, Event, Job, NotAllowed, Person, Project, Status, Transition
+from services import workflow
 
 # What the rules are to be, written out a second time on purpose
 ALLOWED = {
@@ -48,11 +49,11 @@ def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
     to = ALLOWED.get((status, move))
     if to is None:
         with pytest.raises(NotAllowed, match=status):
-            project._move(move, cast["approver"], "because")
+            workflow._apply(project, move, cast["approver"], "because")
         assert [event.action for event in project.events] == ["created"]
         assert project.status is status
         return
-    project._move(move, cast["approver"], "because")
+    workflow._apply(project, move, cast["approver"], "because")
     db.session.commit()
     event = project.events[0]
     assert (event.action, event.from_status, event.to_status) == (move, status, to)
@@ -69,21 +70,21 @@ def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
     cast: dict[str, Person], make_project: Callable[..., Project], template: Job
 ) -> None:
     project = make_project()
-    project.set_active(cast["manager"], False)
+    workflow.set_active(project, cast["manager"], False)
     with pytest.raises(NotAllowed, match="inactive"):
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
     for status in (Status.READY, Status.FAILED):
         project.status = status
         with pytest.raises(NotAllowed, match="inactive"):
-            project.accept(cast["approver"], LINES, template, "HB")
+            workflow.accept(project, cast["approver"], LINES, template, "HB")
 
 
 def test_deactivating_a_waiting_project_retrieves_it(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
-    project.set_active(cast["manager"], False)
+    workflow.send(project, cast["manager"])
+    workflow.set_active(project, cast["manager"], False)
     db.session.commit()
     assert project.status is Status.RETRIEVED
     assert [event.action for event in project.events] == ["deactivated", "retrieved", "sent", "created"]
@@ -96,7 +97,7 @@ def test_a_project_on_its_way_to_spectrum_can_not_be_switched_off(
     project = make_project()
     project.status = status
     with pytest.raises(NotAllowed, match="being exported"):
-        project.set_active(cast["manager"], False)
+        workflow.set_active(project, cast["manager"], False)
 
 
 def test_information_can_be_edited_only_while_it_is_not_before_accounting(
@@ -107,20 +108,20 @@ def test_information_can_be_edited_only_while_it_is_not_before_accounting(
     for status in Status:
         project.status = status
         if status in (Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED):
-            project.edit(cast["manager"], changed)
+            workflow.edit(project, cast["manager"], changed)
         else:
             with pytest.raises(NotAllowed, match="locked"):
-                project.edit(cast["manager"], changed)
+                workflow.edit(project, cast["manager"], changed)
 
 
 def test_a_resend_tells_what_changed_since_it_was_sent_before(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"], "first")
-    project.reject(cast["approver"], "Wrong city")
-    project.edit(cast["manager"], project.information | {"city": "Fife"})
-    project.send(cast["manager"], "second")
+    workflow.send(project, cast["manager"], "first")
+    workflow.reject(project, cast["approver"], "Wrong city")
+    workflow.edit(project, cast["manager"], project.information | {"city": "Fife"})
+    workflow.send(project, cast["manager"], "second")
     db.session.commit()
     assert project.sent_changes == [["City", "Tacoma", "Fife"]]
     assert project.note == "second"
@@ -130,10 +131,10 @@ def test_two_deciders_of_the_same_version_can_not_both_win(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     before = project.version
-    project.reject(cast["approver"], "No")
+    workflow.reject(project, cast["approver"], "No")
     db.session.commit()
     assert project.version > before
 
@@ -151,9 +152,9 @@ def test_the_database_itself_refuses_a_rejection_without_a_comment(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     with pytest.raises(DBAPIError, match="rejection_has_comment"):
-        project.reject(cast["approver"], "  ")
+        workflow.reject(project, cast["approver"], "  ")
     db.session.rollback()
 
 
@@ -162,14 +163,14 @@ def test_a_job_number_is_held_by_one_project_whatever_its_case(
 ) -> None:
     first, second = make_project(number="26-a"), make_project(number="26-b")
     for project, number in ((first, "26-X"), (second, "26-x")):
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
         lines = compose(project.information, {}, {"Job_Number": number, "Taxable_Flag": "Y"})
         if project is first:
-            project.accept(cast["approver"], lines, template, "HB")
+            workflow.accept(project, cast["approver"], lines, template, "HB")
             db.session.commit()
         else:
             with pytest.raises(DBAPIError):
-                project.accept(cast["approver"], lines, template, "HB")
+                workflow.accept(project, cast["approver"], lines, template, "HB")
     db.session.rollback()
 
 
@@ -177,10 +178,10 @@ def test_progress_of_an_export_does_not_touch_the_projects_version(
     cast: dict[str, Person], make_project: Callable[..., Project], template: Job
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
-    export = project.accept(cast["approver"], LINES, template, "HB")
+    workflow.send(project, cast["manager"])
+    export = workflow.accept(project, cast["approver"], LINES, template, "HB")
     db.session.commit()
     version = project.version
-    export.step, export.cause = "Checking", "waiting"
+    export.step, export.error = "Checking", "waiting"
     db.session.commit()
     assert project.version == version

@@ -17,6 +17,7 @@ from erp.spectrum.mapping import compose
 from extensions import db
 from lib import pagination
 from models import Counter, Job, Person, Project, Setting, Status, utcnow
+from services import workflow
 
 SignIn = Callable[[str], Browser]
 Names = Callable[..., list[Project]]
@@ -30,7 +31,7 @@ def send(make_project: Callable[..., Project], cast: dict[str, Person]) -> Names
     def make(*names: str, first: int = 1) -> list[Project]:
         projects = [make_project(number=f"26-{n:03}", name=name) for n, name in enumerate(names, first)]
         for project in projects:
-            project.send(cast["manager"], "")
+            workflow.send(project, cast["manager"], "")
         db.session.commit()
         return projects
 
@@ -165,7 +166,7 @@ OURS = {
     "progress(project.export, paused)",
     "cause(project.export)",
 }
-OURS |= {"remarks(project.export)", "rows"}
+OURS |= {"warnings(project.export)", "rows"}
 
 
 @pytest.mark.parametrize("column", ["number", "name", "city", "state", "sender", "conflict"])
@@ -174,7 +175,7 @@ def test_what_somebody_typed_is_text_in_a_row_whatever_it_is(
 ) -> None:
     project = make_project(**({column: NASTY} if column in ("number", "name", "city", "state") else {}))
     cast["manager"].name = NASTY if column == "sender" else cast["manager"].name
-    project.send(cast["manager"], "")
+    workflow.send(project, cast["manager"], "")
     db.session.commit()
     approver = browser("approver")
     page = approver.get("/erp/jobs").text
@@ -253,7 +254,7 @@ def test_the_order_by_sender_is_that_of_their_names(
     cast["clerk"].name = "anna"
     sent = [make_project(number=f"26-{n:03}") for n in range(2)]
     for project, sender in zip(sent, ("manager", "clerk"), strict=True):
-        project.send(cast[sender])
+        workflow.send(project, cast[sender])
     db.session.commit()
     first, second = (project.id for project in sent)
     approver = browser("approver")
@@ -269,7 +270,7 @@ def test_a_page_goes_on_where_the_one_before_ended_although_that_row_was_decided
     approver = browser("approver")
     onwards = link(approver.get("/erp/jobs").text, "next")
     for project in sent[:2]:
-        project.reject(cast["approver"], "Not now")
+        workflow.reject(project, cast["approver"], "Not now")
     db.session.commit()
     assert onwards and ids(approver.get(onwards).text) == [sent[2].id, sent[3].id]
 
@@ -332,8 +333,10 @@ def test_a_search_finds_a_place_as_the_list_writes_it(
 ) -> None:
     (project,) = send("Depot Lofts")
     if status == "failed-to-export":
-        project.accept(cast["approver"], compose(project.information, {}, {"Job_Number": "26-001"}), template, "HB")
-        project.fail("Spectrum did not take it.")
+        workflow.accept(
+            project, cast["approver"], compose(project.information, {}, {"Job_Number": "26-001"}), template, "HB"
+        )
+        workflow.mark_failed(project, "Spectrum did not take it.")
         db.session.commit()
     page = browser("approver").client.get("/erp/jobs", query_string={"filter": status, "q": "Tacoma, WA"}).text
     assert ids(page) == [project.id]
@@ -344,11 +347,11 @@ def test_a_search_forgets_what_was_decided_and_learns_what_was_sent_again(
 ) -> None:
     (project,) = send("Depot Lofts")
     approver = browser("approver")
-    project.reject(cast["approver"], "Another name, please")
+    workflow.reject(project, cast["approver"], "Another name, please")
     db.session.commit()
     assert not ids(approver.get("/erp/jobs?q=lofts").text)
-    project.edit(cast["manager"], project.information | {"name": "Depot Terrace"})
-    project.send(cast["manager"], "")
+    workflow.edit(project, cast["manager"], project.information | {"name": "Depot Terrace"})
+    workflow.send(project, cast["manager"], "")
     db.session.commit()
     assert not ids(approver.get("/erp/jobs?q=lofts").text)
     assert ids(approver.get("/erp/jobs?q=terrace").text) == [project.id]
@@ -359,8 +362,8 @@ def test_a_search_forgets_what_was_decided_and_learns_what_was_sent_again(
 
 def test_the_counts_are_those_of_the_rows_however_they_came(send: Names, cast: dict[str, Person]) -> None:
     first, second, *_ = send("One", "Two", "Three")
-    first.reject(cast["approver"], "Not now")
-    second.retrieve(cast["manager"])
+    workflow.reject(first, cast["approver"], "Not now")
+    workflow.retrieve(second, cast["manager"])
     db.session.commit()
     db.session.execute(text("UPDATE project SET status = 'Synced' WHERE status = 'Rejected'"))
     db.session.commit()
@@ -416,7 +419,7 @@ def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
         headers = {"If-None-Match": approver.get("/erp/jobs").headers["ETag"]}
         match what:
             case "a project":
-                project.retrieve(cast["manager"])
+                workflow.retrieve(project, cast["manager"])
             case "a setting":
                 Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
             case "a job":

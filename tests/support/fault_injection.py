@@ -21,6 +21,7 @@ from sqlalchemy import select, update
 from erp.spectrum.mapping import compose
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, utcnow
+from services import workflow
 
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 TEMPLATE = {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA", "Price_Method_Code": "F"}
@@ -31,12 +32,12 @@ def accept(number: str, copy_phases: bool = False) -> int:
     with writing():  # beside a server that writes as well
         manager, approver = (Person.by_email(f"{name}@example.com") for name in ("manager", "approver"))
         assert manager and approver
-        project = Project.create(manager, INFORMATION | {"number": number, "name": f"Depot {number}"})
+        project = workflow.create(manager, INFORMATION | {"number": number, "name": f"Depot {number}"})
         db.session.flush()
-        project.send(manager)
+        workflow.send(project, manager)
         typed = {"Job_Number": number, "Job_Description": f"Depot {number}", "Taxable_Flag": "Y"}
         lines = compose(project.information, TEMPLATE, TEMPLATE | typed)
-        project.accept(approver, lines, Job(number="T-COMM", copy_phases=copy_phases), "HB")
+        workflow.accept(project, approver, lines, Job(number="T-COMM", copy_phases=copy_phases), "HB")
         return project.id
 
 

@@ -13,6 +13,7 @@ from support.mail_server import Postbox
 
 from extensions import db, writing
 from models import Delivery, DigestDay, Export, Job, Level, MailOutcome, Person, Project, Setting, Status, utcnow
+from services import workflow
 from tasks import digest
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -36,7 +37,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 def waiting(make_project: MakeProject, cast: dict[str, Person], clock: time_machine.Traveller) -> Project:
     clock.move_to(MONDAY - timedelta(days=3, hours=2))
     project = make_project()
-    project.send(cast["manager"], "The owner is in a hurry")
+    workflow.send(project, cast["manager"], "The owner is in a hurry")
     db.session.commit()
     clock.move_to(MONDAY)
     return project
@@ -105,7 +106,7 @@ def test_a_day_on_which_nothing_waited_is_done_and_a_project_sent_later_waits_fo
 ) -> None:
     project = make_project()
     tick()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     db.session.commit()
     clock.move_to(MONDAY + timedelta(hours=1))
     tick()
@@ -121,8 +122,8 @@ def test_an_export_that_failed_or_is_being_checked_is_reason_enough_and_is_told_
 ) -> None:
     cause = "Spectrum refused to create the job: Customer: HARBRLITE is not there & never was; Division: Unknown."
     export = Export(project=waiting, accepted_by=cast["approver"], template_number=template.number, request=[])
-    export.cause = cause
-    export.messages = [["Customer_Code", "HARBRLITE is not there & never was"], ["Division", "Unknown"]]
+    export.error = cause
+    export.field_errors = [["Customer_Code", "HARBRLITE is not there & never was"], ["Division", "Unknown"]]
     db.session.add(export)
     waiting.status = status
     db.session.commit()
@@ -139,7 +140,7 @@ def test_the_summary_tells_what_waits_since_when_by_whom_and_links_to_each(
     waiting: Project, make_project: MakeProject, cast: dict[str, Person], post: Postbox
 ) -> None:
     younger = make_project(number="26-015", name="Annex")
-    younger.send(cast["manager"])
+    workflow.send(younger, cast["manager"])
     db.session.commit()
     tick()
     mail = post.arrived[0]
@@ -163,8 +164,8 @@ def test_five_hundred_waiting_projects_make_a_mail_of_the_oldest_fifty_and_a_lin
     waiting: Project, cast: dict[str, Person], post: Postbox
 ) -> None:
     for number in range(499):
-        project = Project.create(cast["manager"], INFORMATION | {"number": f"27-{number:03}", "name": "Depot"})
-        project.send(cast["manager"])
+        project = workflow.create(cast["manager"], INFORMATION | {"number": f"27-{number:03}", "name": "Depot"})
+        workflow.send(project, cast["manager"])
     db.session.commit()
     tick()
     text = post.arrived[0].part("plain")
@@ -180,11 +181,11 @@ def test_over_a_week_each_mail_holds_exactly_what_waits_that_morning(
     told = []
     for day in range(7):
         clock.move_to(MONDAY + timedelta(days=day, hours=-1))
-        projects[day].send(cast["manager"])
+        workflow.send(projects[day], cast["manager"])
         if day >= 2:
-            projects[day - 2].reject(cast["approver"], "Not like this.")
+            workflow.reject(projects[day - 2], cast["approver"], "Not like this.")
         if day == 4:
-            projects[day].retrieve(cast["manager"])
+            workflow.retrieve(projects[day], cast["manager"])
         db.session.commit()
         clock.move_to(MONDAY + timedelta(days=day))
         tick()
@@ -192,7 +193,7 @@ def test_over_a_week_each_mail_holds_exactly_what_waits_that_morning(
         assert len(texts) == day + 1
         told.append([number for number in range(7) if f"26-{number:03}" in texts[-1]])
         if day == 4:  # so that a later rejection finds it waiting
-            projects[day].send(cast["manager"])
+            workflow.send(projects[day], cast["manager"])
             db.session.commit()
     assert told == [[0], [0, 1], [1, 2], [2, 3], [3], [4, 5], [5, 6]]
 

@@ -15,6 +15,7 @@ from erp.spectrum.client import Spectrum
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project, Status, utcnow
+from services import workflow
 from tasks import exports
 
 SYNCED, FAILED, CHECKING, EXPORTING = Status.SYNCED, Status.FAILED, Status.CHECKING, Status.EXPORTING
@@ -96,10 +97,10 @@ def spectrum(sandbox: str) -> Spectrum:
 def project(app: Flask, make_project: Callable[..., Project], cast: dict[str, Person], template: Job) -> Project:
     """Accepted, and due."""
     project = make_project(number=NUMBER, name="Dock Levelers")
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     decided = {"Job_Number": NUMBER, "Job_Description": "Dock Levelers", "Taxable_Flag": "Y"}
     typed = decided | {"Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA", "Price_Method_Code": "F"}
-    project.accept(cast["approver"], compose(project.information, template.row, typed), template, "HB")
+    workflow.accept(project, cast["approver"], compose(project.information, template.row, typed), template, "HB")
     db.session.commit()
     return project
 
@@ -152,9 +153,11 @@ def test_an_export_ends_right_whatever_addjob_answers(
     db.session.expire_all()
     assert project.status is at_once
     assert project.export is not None
-    told = " ".join([project.export.cause, *project.export.warnings, *(text for _, text in project.export.messages)])
+    told = " ".join(
+        [project.export.error, *project.export.warnings, *(text for _, text in project.export.field_errors)]
+    )
     assert said in told
-    assert (at_once is SYNCED) == (project.export.cause == "")
+    assert (at_once is SYNCED) == (project.export.error == "")
     run_until_settled(spectrum, project)
     assert project.status is in_the_end
     assert jobs_made(sandbox) == made
@@ -171,7 +174,7 @@ def test_nothing_is_sent_while_spectrum_can_not_be_read(
     assert project.status is status
     assert project.export is not None
     assert project.export.sent_at is None
-    assert project.export.cause.endswith(".")
+    assert project.export.error.endswith(".")
     assert jobs_made(sandbox) == 0
     if status is EXPORTING:
         run_until_settled(spectrum, project)
@@ -184,7 +187,7 @@ def test_a_refused_connection_waits_and_goes_by_itself_later(spectrum: Spectrum,
     db.session.expire_all()
     assert project.status is EXPORTING
     assert project.export is not None
-    assert "could not be reached" in project.export.cause
+    assert "could not be reached" in project.export.error
     run_until_settled(spectrum, project)
     assert project.status is SYNCED
 
@@ -198,6 +201,6 @@ def test_a_job_that_the_operator_may_not_see_stays_in_checking_until_a_person_en
     run_until_settled(spectrum, project)
     assert project.status is CHECKING
     assert jobs_made(sandbox) == 1
-    project.settle(cast["approver"], exists=True)
+    workflow.resolve(project, cast["approver"], exists=True)
     db.session.commit()
     assert project.status is SYNCED

@@ -13,6 +13,7 @@ from erp import Message, Outcome, WriteResult
 from erp.spectrum.mapping import compose
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
+from services import workflow
 from tasks import exports, job_list
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -27,11 +28,11 @@ def accepted(make_project: Callable[..., Project], cast: dict[str, Person], temp
 
     def accept(number: str = "26-014", copy_phases: bool = False) -> Project:
         project = make_project(number=number, name=f"Depot {number}")
-        project.send(cast["manager"])
+        workflow.send(project, cast["manager"])
         typed = {"Job_Number": number, "Job_Description": project.name, "Taxable_Flag": "Y", "Price_Method_Code": "F"}
         template.copy_phases = copy_phases
         lines = compose(project.information, template.row, typed | {"Customer_Code": "CASCREST"})
-        project.accept(cast["approver"], lines, template, "HB")
+        workflow.accept(project, cast["approver"], lines, template, "HB")
         db.session.commit()
         return project
 
@@ -125,7 +126,7 @@ def test_five_hundred_wait_without_a_storm_while_spectrum_is_away_and_go_in_orde
     run(erp)
     assert len(erp.calls) == 1
     assert {project.status for project in projects} == {Status.EXPORTING}
-    assert all(project.export and "could not be reached" in project.export.cause for project in projects)
+    assert all(project.export and "could not be reached" in project.export.error for project in projects)
     erp.reachable = True
     run_later(erp)
     created = [values["Job_Number"] for service, values in erp.calls if service == "AddJob"]
@@ -141,7 +142,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
     run(erp)
     assert project.status is Status.FAILED
     assert project.export is not None
-    assert project.export.messages == [["Customer_Code", "Customer CASCREST is on hold"]]
+    assert project.export.field_errors == [["Customer_Code", "Customer CASCREST is on hold"]]
     assert project.job_key is None
 
 
@@ -170,7 +171,7 @@ def test_a_number_that_spectrum_has_already_fails_without_anything_being_sent(
     assert added(erp) == 0
     assert project.status is Status.FAILED
     assert project.export is not None
-    assert project.export.found is not None
+    assert project.export.conflicting_job is not None
     assert project.job_key == "26-014"
 
 
@@ -207,7 +208,7 @@ def test_an_unknown_outcome_with_another_job_there_fails_and_keeps_the_number(
     run_later(erp)
     assert project.status is Status.FAILED
     assert project.export is not None
-    assert project.export.cause == "Job 26-014 already exists in Spectrum and is not this project."
+    assert project.export.error == "Job 26-014 already exists in Spectrum and is not this project."
     assert project.job_key == "26-014"
 
 
@@ -261,7 +262,7 @@ def test_a_list_that_was_cut_short_never_allows_a_second_add(erp: FakeERP, accep
         run_later(erp, seconds)
     assert added(erp) == 1
     assert project.status is Status.CHECKING
-    assert project.can_be_settled
+    assert project.can_be_resolved
 
 
 def test_a_crash_between_sending_and_the_answer_is_checked_and_never_sent_blindly(
@@ -317,7 +318,7 @@ def test_taking_back_is_possible_until_something_was_sent(
     erp: FakeERP, accepted: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = accepted()
-    project.cancel_export(cast["approver"])
+    workflow.cancel_export(project, cast["approver"])
     db.session.commit()
     run(erp)
     assert erp.calls == []
@@ -331,7 +332,7 @@ def test_what_was_sent_can_not_be_taken_back(accepted: Callable[..., Project], c
     project.export.sent_at = utcnow()
     db.session.commit()
     with pytest.raises(NotAllowed, match="sent to Spectrum"):
-        project.cancel_export(cast["approver"])
+        workflow.cancel_export(project, cast["approver"])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite lets nobody write in between
@@ -344,7 +345,7 @@ def test_what_was_sent_a_moment_ago_can_not_be_taken_back_on_a_page_that_does_no
     with db.engine.begin() as worker:
         worker.execute(update(Export).values(sent_at=utcnow()))
     with pytest.raises(NotAllowed, match="sent to Spectrum"):
-        project.cancel_export(cast["approver"])
+        workflow.cancel_export(project, cast["approver"])
 
 
 def test_a_person_may_end_a_checking_only_after_two_looks(
@@ -354,10 +355,10 @@ def test_a_person_may_end_a_checking_only_after_two_looks(
     erp.next_add_job(UNKNOWN, created=False)
     erp.next_add_job(UNKNOWN, created=False)
     run(erp)
-    with pytest.raises(NotAllowed, match="still looks"):
-        project.settle(cast["approver"], exists=True)
+    with pytest.raises(NotAllowed, match="still looking"):
+        workflow.resolve(project, cast["approver"], exists=True)
     look_and_resend(erp)
-    project.settle(cast["approver"], exists=False, comment="Looked under Jobs, it is not there.")
+    workflow.resolve(project, cast["approver"], exists=False, comment="Looked under Jobs, it is not there.")
     db.session.commit()
     assert project.status is Status.FAILED
     assert project.job_key is None
@@ -374,7 +375,7 @@ def test_it_is_in_spectrum_makes_it_synced(
         erp.next_add_job(UNKNOWN, created=False)
     run(erp)
     look_and_resend(erp)
-    project.settle(cast["approver"], exists=True)
+    workflow.resolve(project, cast["approver"], exists=True)
     db.session.commit()
     assert project.status is Status.SYNCED
     assert project.events[0].who == "Approver"
@@ -433,7 +434,7 @@ def test_copying_that_stops_in_the_middle_is_a_remark_and_goes_on_with_what_is_m
     assert project.export.warnings == ["Phase 03 L was not copied. Spectrum did not answer in time."]
     monkeypatch.undo()
     erp.calls.clear()
-    project.copy_remaining_phases(cast["approver"])
+    workflow.copy_remaining_phases(project, cast["approver"])
     db.session.commit()
     run(erp)
     assert [values["Phase_Code"] for service, values in erp.calls if service == "AddPhase"] == ["03", "04", "05"]

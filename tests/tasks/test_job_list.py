@@ -18,6 +18,7 @@ from erp import ERP, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, utcnow
+from services import workflow
 from tasks import job_list
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -282,7 +283,7 @@ def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_l
     erp.keep(job("26-014"))
     job_list.refresh(erp)
     project = make_project()
-    project.link(cast["approver"], kept()["26-014"], "HB")
+    workflow.link(project, cast["approver"], kept()["26-014"], "HB")
     db.session.commit()
     pages = [f"/admin/projects/{project.id}", f"/approvals/{project.id}", "/erp/jobs?filter=synced"]
     approver = browser("approver")

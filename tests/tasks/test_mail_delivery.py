@@ -22,6 +22,7 @@ from support.mail_server import Postbox
 from dev.sandbox.mails import Mail
 from extensions import db, writing
 from models import Delivery, MailOutcome, Person, Project, Setting, utcnow
+from services import workflow
 from tasks import digest, mail_messages, smtp
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
@@ -53,8 +54,8 @@ def rejected(make_project: MakeProject, cast: dict[str, Person], clock: time_mac
 
 
 def reject(project: Project, cast: dict[str, Person], comment: str = "The address is not complete.") -> Delivery:
-    project.send(cast["manager"])
-    project.reject(cast["approver"], comment)
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], comment)
     db.session.commit()
     return newest()
 

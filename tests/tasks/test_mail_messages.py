@@ -16,6 +16,7 @@ from support.mail_server import Postbox
 from dev.sandbox.mails import Mail
 from extensions import db
 from models import Delivery, Person, Project
+from services import workflow
 from tasks import digest, mail_messages
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
@@ -41,8 +42,8 @@ def rejected(make_project: MakeProject, cast: dict[str, Person], clock: time_mac
 
 
 def reject(project: Project, cast: dict[str, Person], comment: str = "The address is not complete.") -> Delivery:
-    project.send(cast["manager"])
-    project.reject(cast["approver"], comment)
+    workflow.send(project, cast["manager"])
+    workflow.reject(project, cast["approver"], comment)
     db.session.commit()
     return newest()
 
@@ -80,9 +81,9 @@ def test_an_export_tells_the_sender_the_spectrum_job_id(
     make_project: MakeProject, cast: dict[str, Person], post: Postbox
 ) -> None:
     project = make_project()
-    project.send(cast["manager"])
+    workflow.send(project, cast["manager"])
     project.status, project.spectrum_job_id = "Exporting", "26-014"
-    project.created()
+    workflow.mark_exported(project)
     db.session.commit()
     digest.deliver_due()
     assert post.recipients == ["manager@example.com"]
@@ -103,7 +104,7 @@ def test_every_mail_says_who_made_it_and_when_and_has_one_id(rejected: Delivery)
 def test_the_summary_can_be_unsubscribed_from_with_one_click_and_its_header_is_not_folded(
     app: Flask, make_project: MakeProject, cast: dict[str, Person]
 ) -> None:
-    make_project().send(cast["manager"])
+    workflow.send(make_project(), cast["manager"])
     db.session.commit()
     digest.open_day(NOON.date())
     raw = mail_messages.compose(newest()).as_bytes().decode("ascii")
@@ -118,10 +119,10 @@ def every_kind(make_project: MakeProject, cast: dict[str, Person]) -> list[Deliv
     event = cast["approver"].note("added", None)
     Delivery.queue("invitation", event, cast["approver"])
     Delivery.queue("reset", event, cast["approver"])
-    waiting.send(cast["manager"], HOSTILE)
+    workflow.send(waiting, cast["manager"], HOSTILE)
     waiting.status, waiting.spectrum_job_id = "Exporting", "26-014"
-    waiting.created()
-    make_project(number="26-016", name=HOSTILE).send(cast["manager"], HOSTILE)
+    workflow.mark_exported(waiting)
+    workflow.send(make_project(number="26-016", name=HOSTILE), cast["manager"], HOSTILE)
     cast["approver"].name = HOSTILE
     db.session.commit()
     digest.open_day(NOON.date())

@@ -1,4 +1,4 @@
-"""What a page asks before it asks anything else: how many projects have each status, and whether anything was written.
+"""Facts of the whole installation: settings, the number of projects by status, and the data's revision.
 
 The counts are kept by the database itself, in triggers that its migrations make, so they hold however rows come. The
 revision is kept here: every commit that wrote something gives it a number that it never had.
@@ -6,18 +6,45 @@ revision is kept here: every commit that wrote something gives it a number that 
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar, cast
 
 from flask import current_app, g, has_app_context
-from sqlalchemy import BigInteger, String, bindparam, event, select, update
+from sqlalchemy import JSON, BigInteger, String, bindparam, event, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from extensions import Base, db
-from tables.base import utcnow
+from lib.columns import UTCDateTime, utcnow
 
 SLOW, PATIENCE = 0.02, 5  # seconds
 Value = TypeVar("Value")
+
+
+class Setting(Base):
+    """A fact that the whole installation shares, such as when the job list was last read."""
+
+    __tablename__ = "setting"
+    PAUSED = "exports paused"  # {by, at} while nothing may go out
+    MAIL = "mail trouble"  # {cause, held, since} while no mail goes, else None
+    CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
+    RESTORED = "restored from a backup"  # {at} until the whole job list was read afterwards, else None
+    BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
+    PATTERN = "job number pattern"  # such as YY-###, or ""
+    DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, onupdate=utcnow)
+
+    @classmethod
+    def read(cls, name: str, default: Any = None) -> Any:
+        row = db.session.get(cls, name)
+        return default if row is None else row.value
+
+    @classmethod
+    def write(cls, name: str, value: Any) -> None:
+        db.session.merge(cls(name=name, value=value, at=utcnow()))
 
 
 class Counter(Base):

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from erp.spectrum.mapping import job_key
 from extensions import Base, db
-from tables.base import UTCDateTime, utcnow
+from lib.columns import UTCDateTime, utcnow
 
 
 class Job(Base):

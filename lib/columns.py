@@ -1,0 +1,31 @@
+"""Column types that the tables share: points in time in UTC, and enums kept as plain text."""
+
+import enum
+from datetime import UTC, datetime
+
+from sqlalchemy import DateTime as SqlDateTime
+from sqlalchemy import Dialect, TypeDecorator
+from sqlalchemy import Enum as SqlEnum
+
+
+def utcnow() -> datetime:
+    """This moment, in UTC and saying so."""
+    return datetime.now(UTC)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A point in time, kept in UTC; SQLite forgets the zone, so it is put back when read."""
+
+    impl = SqlDateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and (value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def string_enum(kind: type[enum.Enum]) -> SqlEnum:
+    """An enum kept as the plain string a person sees, so that a new member needs no migration."""
+    return SqlEnum(kind, native_enum=False, length=40, values_callable=lambda members: [str(m.value) for m in members])

@@ -1,0 +1,240 @@
+"""Projects and their exports: columns, and what one row can say of itself. The verbs stand in services/workflow.py."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import JSON, ForeignKey, Index, String, func, select, text
+from sqlalchemy import event as sa_event
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
+
+from erp.spectrum.mapping import job_key
+from extensions import Base, db
+from lib.columns import UTCDateTime, string_enum, utcnow
+from lib.leases import Leased
+from tables.history import Event
+from tables.job import Job
+from tables.people import Person
+from tables.status import EDITABLE, ProjectState, Status, Transition
+
+# A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
+INFORMATION: dict[str, tuple[str, int]] = {
+    "name": ("Project Name", 120),
+    "number": ("Project Number", 30),
+    "description": ("Project Description", 2000),
+    "address_1": ("Address", 80),
+    "address_2": ("Address 2", 80),
+    "city": ("City", 60),
+    "state": ("State", 30),
+    "zip": ("ZIP", 20),
+    "phone": ("Phone", 30),
+    "start_date": ("Estimated Start Date", 10),
+    "completion_date": ("Estimated Completion Date", 10),
+}
+SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
+
+
+# What lists are sorted by. All projects are kept in these orders, which a change of status does not touch; what waits
+# has orders of its own, because it is what is looked at all day and a small part of all
+ORDERS: dict[str, Any] = {"name": text("lower(name)"), "place": text("lower(city)"), "sender": "sender_key"}
+OPEN_QUEUE = ORDERS | {"number": "number_key"}
+WAITS = text(f"status = '{Status.READY}'")
+
+
+class Project(ProjectState, Base):
+    __tablename__ = "project"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(30))
+    number_key: Mapped[str] = mapped_column(String(90), unique=True)  # folding makes three letters of some
+    name: Mapped[str] = mapped_column(String(120))
+    description: Mapped[str] = mapped_column(default="")
+    address_1: Mapped[str] = mapped_column(String(80), default="")
+    address_2: Mapped[str] = mapped_column(String(80), default="")
+    city: Mapped[str] = mapped_column(String(60), default="")
+    state: Mapped[str] = mapped_column(String(30), default="")
+    zip: Mapped[str] = mapped_column(String(20), default="")
+    phone: Mapped[str] = mapped_column(String(30), default="")
+    start_date: Mapped[date | None]
+    completion_date: Mapped[date | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    status: Mapped[Status] = mapped_column(string_enum(Status), default=Status.NOT_SENT)
+    version: Mapped[int] = mapped_column()
+    note: Mapped[str] = mapped_column(default="")  # goes with Send
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    sent_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    spectrum_job_id: Mapped[str | None] = mapped_column(String(10))  # held from acceptance or linking on
+    job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
+    company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
+    # the job that it seems to be already, offered for linking
+    suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
+    # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
+    # since is found under the old name until then, because a new name must not wait for everything that was ever sent
+    sender_key: Mapped[str] = mapped_column(default="")
+    search_text: Mapped[str] = mapped_column(default="")
+
+    created_by: Mapped[Person | None] = relationship(foreign_keys=[created_by_id])
+    sent_by: Mapped[Person | None] = relationship(foreign_keys=[sent_by_id])
+    export: Mapped["Export | None"] = relationship(
+        primaryjoin="and_(Export.project_id == Project.id, Export.current)", viewonly=True
+    )
+    job: Mapped["Job | None"] = relationship(primaryjoin="foreign(Project.job_key) == Job.key", viewonly=True)
+    events: Mapped[list["Event"]] = relationship(back_populates="project", order_by="Event.id.desc()")
+
+    __mapper_args__ = {"version_id_col": version}
+    __table_args__ = (
+        Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
+        Index("ix_project_status", "status", "id"),
+        Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
+        *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
+        *(
+            Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
+            for name, key in OPEN_QUEUE.items()
+        ),
+    )
+
+    @validates("number")
+    def _fold_number(self, _key: str, number: str) -> str:
+        self.number_key = job_key(number)
+        return number
+
+    @property
+    def last_rejection(self) -> "Event | None":
+        return self.latest(Transition.REJECT)
+
+    @property
+    def sent_changes(self) -> list[list[str]]:
+        """What was changed between the last two times it was sent, as [label, before, after]."""
+        last = self.latest(Transition.SEND)
+        return last.details["changes"] if last else []
+
+    @property
+    def editable(self) -> bool:
+        return self.status in EDITABLE
+
+    @property
+    def information(self) -> dict[str, Any]:
+        """What a person typed about the project, by column; dates as dates."""
+        return {column: getattr(self, column) for column in INFORMATION}
+
+    @property
+    def sender(self) -> str:
+        return self.sent_by.name if self.sent_by else ""
+
+    def latest(self, transition: Transition) -> "Event | None":
+        """The latest event of that transition."""
+        of_it = select(Event).where(Event.project_id == self.id, Event.action == str(transition))
+        return db.session.scalar(of_it.order_by(Event.id.desc()).limit(1))
+
+
+@sa_event.listens_for(Project, "before_insert")
+@sa_event.listens_for(Project, "before_update")
+def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
+    own = {column: getattr(project, column) for column in SEARCHED}
+    project.search_text = search_text(own, project.sender)
+    project.sender_key = project.sender.casefold()
+
+
+def search_text(values: Mapping[str, Any], sender: str = "") -> str:
+    """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
+    parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
+    return " ".join(part for part in parts if part).casefold()
+
+
+def as_text(information: Mapping[str, Any]) -> dict[str, str]:
+    return {column: "" if value is None else str(value) for column, value in information.items()}
+
+
+def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
+    """What differs between two informations, as [label, before, after]."""
+    before, after = as_text(old), as_text(new)
+    return [
+        [INFORMATION[column][0], before[column], after[column]] for column in after if before[column] != after[column]
+    ]
+
+
+# --- exports --------------------------------------------------------------------------------------------------------
+
+
+class Export(Leased, Base):
+    """One acceptance's way to Spectrum: facts only. What it means is the project's status."""
+
+    __tablename__ = "export"
+    __table_args__ = (
+        Index(
+            "uq_export_current",
+            "project_id",
+            unique=True,
+            sqlite_where=text("current"),
+            postgresql_where=text("current"),
+        ),
+        Index("ix_export_accepted_by", "accepted_by_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    current: Mapped[bool] = mapped_column(default=True)  # the project's latest; the database allows one
+    accepted_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    accepted_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    template_number: Mapped[str] = mapped_column(String(10))
+    request: Mapped[list[list[str]]] = mapped_column(JSON)  # frozen: [element, value, source] in wire order
+    step: Mapped[str] = mapped_column(String(40), default="")
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # committed before AddJob is called
+    created_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # AddJob was answered "created", or it was found
+    copy_phases: Mapped[bool] = mapped_column(default=False)
+    phases_done: Mapped[int] = mapped_column(default=0)
+    phases_total: Mapped[int] = mapped_column(default=0)
+    checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
+    resent: Mapped[bool] = mapped_column(default=False)
+    error: Mapped[str] = mapped_column("cause", default="")
+    field_errors: Mapped[list[list[str]]] = mapped_column("messages", JSON, default=list)  # Spectrum's [element, text]
+    warnings: Mapped[list[str]] = mapped_column("remarks", JSON, default=list)
+    conflicting_job: Mapped[dict[str, str] | None] = mapped_column(
+        "found", JSON
+    )  # another job of that number, as Spectrum lists it
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    project: Mapped[Project] = relationship()
+    accepted_by: Mapped[Person] = relationship()
+
+    @classmethod
+    def lock_parent(cls, row_id: int) -> "Project | None":
+        """Whoever decides about a project locks it before its export; so does a worker."""
+        above = select(cls.project_id).where(cls.id == row_id).scalar_subquery()
+        project = select(Project).where(Project.id == above).with_for_update()
+        return db.session.scalar(project, execution_options={"populate_existing": True})
+
+    @classmethod
+    def template_last_used(cls, by: Person) -> str:
+        """The number of the job template that this approver used last; "" where there is none."""
+        used = select(cls.template_number).where(cls.accepted_by_id == by.id).order_by(cls.id.desc())
+        return db.session.scalar(used.limit(1)) or ""
+
+    @classmethod
+    def retry_delay(cls, slow: bool = False) -> timedelta:
+        """Between two looks; ten times as long where many looks did not help."""
+        return timedelta(seconds=current_app.config["EXPORT_CHECK_SECONDS"]) * (10 if slow else 1)
+
+    @classmethod
+    def max_delay(cls) -> timedelta:
+        return max(cls.retry_delay(slow=True), timedelta(hours=1))
+
+    @property
+    def state(self) -> str:
+        return f"{self.project.status}: {self.step or super().state}"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What AddJob receives, by element."""
+        return {element: value for element, value, _source in self.request}
+
+    @property
+    def phases_remaining(self) -> bool:
+        return self.copy_phases and (not self.phases_total or self.phases_done < self.phases_total)
+
+    def finish(self) -> None:
+        self.release()
+        self.step, self.finished_at = "", utcnow()

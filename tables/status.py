@@ -1,0 +1,136 @@
+"""The status of a project, what may follow what, and what can be done with a project now.
+
+This is the only state machine of the product. A whole project answers these questions, and so does its row in a list,
+which is read as plain columns.
+"""
+
+import enum
+from typing import Any
+
+from flask import current_app
+
+
+class Status(enum.StrEnum):
+    """Where a project stands between its project manager, accounting and Spectrum."""
+
+    NOT_SENT = "Not Sent"  # the project manager is still at work on it
+    READY = "Ready to Export"  # accounting decides
+    EXPORTING = "Exporting"  # accepted, and being created in Spectrum
+    CHECKING = "Checking"  # sent, but Spectrum did not confirm it
+    SYNCED = "Synced"  # it has its job in Spectrum
+    FAILED = "Failed to Export"  # Spectrum certainly made no job of it
+    REJECTED = "Rejected"  # accounting gave it back with a comment
+    RETRIEVED = "Retrieved"  # the project manager took it back
+
+
+EDITABLE = frozenset({Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED})
+IN_PROGRESS = frozenset({Status.EXPORTING, Status.CHECKING})
+
+
+class Transition(enum.StrEnum):
+    SEND = "sent"
+    RETRIEVE = "retrieved"
+    REJECT = "rejected"
+    ACCEPT = "accepted"
+    TAKE_BACK = "taken back"
+    CREATED = "exported"
+    FAIL = "failed"
+    LOSE_TRACK = "being checked"
+    FOUND = "found in Spectrum"
+    RETRY = "retried"
+    LINK = "linked"
+    UNLINK = "unlinked"
+
+
+# For each transition, the statuses it may start from and the status it leads to.
+TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
+    Transition.SEND: (EDITABLE, Status.READY),
+    Transition.LINK: (EDITABLE | {Status.READY, Status.FAILED}, Status.SYNCED),
+    Transition.RETRIEVE: (frozenset({Status.READY}), Status.RETRIEVED),
+    Transition.REJECT: (frozenset({Status.READY, Status.FAILED}), Status.REJECTED),
+    Transition.ACCEPT: (frozenset({Status.READY}), Status.EXPORTING),
+    Transition.TAKE_BACK: (frozenset({Status.EXPORTING}), Status.READY),
+    Transition.CREATED: (frozenset({Status.EXPORTING, Status.CHECKING}), Status.SYNCED),
+    Transition.FAIL: (IN_PROGRESS, Status.FAILED),
+    Transition.LOSE_TRACK: (frozenset({Status.EXPORTING}), Status.CHECKING),
+    Transition.FOUND: (frozenset({Status.CHECKING}), Status.SYNCED),
+    Transition.RETRY: (frozenset({Status.FAILED}), Status.EXPORTING),
+    Transition.UNLINK: (frozenset({Status.SYNCED}), Status.NOT_SENT),
+}
+
+
+class NotAllowed(Exception):
+    """A change that the rules do not allow now; the message is a sentence for the person who tried."""
+
+
+class ProjectState:
+    """Answers to be mixed into a class with a project's number, name, status and so on.
+
+    `export` has an Export's sent_at, due_at, checks and found, or is None.
+    """
+
+    number: Any
+    name: Any
+    city: Any
+    state: Any
+    status: Any
+    active: Any
+    sent_by_id: Any
+    spectrum_job_id: Any
+    suggested_job_key: Any
+    export: Any
+
+    @property
+    def title(self) -> str:
+        return f"{self.number} {self.name}"
+
+    @property
+    def place(self) -> str:
+        return f"{self.city}, {self.state}" if self.city and self.state else self.city or self.state
+
+    def allows(self, transition: Transition) -> bool:
+        """Tell whether the transition may be made now. Templates and the workflow ask the same table."""
+        return self.status in TRANSITIONS[transition][0] and not self._blocker(transition)
+
+    def refusal_reason(self, transition: Transition) -> str:
+        """Return the sentence that explains why the transition is not allowed now."""
+        blocker = self._blocker(transition) if self.status in TRANSITIONS[transition][0] else ""
+        return blocker or f"The project is {self.status} now, so it can't be {transition}."
+
+    def _blocker(self, transition: Transition) -> str:
+        """Return a sentence about the obstacle to a transition that the status would allow; "" without one."""
+        if not self.active and transition in (Transition.SEND, Transition.ACCEPT, Transition.RETRY):
+            return "The project is inactive. Tick Active Project? and press Update first."
+        if transition is Transition.TAKE_BACK and self.export is not None and self.export.sent_at:
+            return "It can no longer be taken back: it was sent to Spectrum already."
+        if transition in (Transition.RETRY, Transition.REJECT) and self.conflicting_job:
+            return f"Spectrum has another job {self.spectrum_job_id}. Press Link to it instead, or Not ours, first."
+        if transition is Transition.UNLINK and self.in_progress:
+            return "Countersign is still at work on its job in Spectrum. Try again in a minute."
+        return ""
+
+    @property
+    def conflicting_job(self) -> dict[str, str] | None:
+        """The job that Spectrum has under this project's number, until an approver says whose it is."""
+        return self.export.conflicting_job if self.status is Status.FAILED and self.export else None
+
+    @property
+    def suggested_job(self) -> str | None:
+        """The number of a job to link instead of exporting: another job of its number, or one that looks the same."""
+        ready, conflict = self.status is Status.READY, self.conflicting_job
+        number: str | None = self.suggested_job_key if ready else self.spectrum_job_id if conflict else None
+        return number
+
+    @property
+    def can_be_resolved(self) -> bool:
+        """Whether a person may end the Checking, because two checks did not."""
+        return self.status is Status.CHECKING and self.export is not None and self.export.checks >= 2
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether the project changes by itself, so that a page that shows it has to ask again."""
+        return self.status in IN_PROGRESS or (self.export is not None and self.export.due_at is not None)
+
+    def violates_four_eyes(self, person_id: int) -> bool:
+        """Whether FOUR_EYES is set and this person sent the project, so that somebody else must accept it."""
+        return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person_id
