@@ -45,7 +45,7 @@ class Message:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The end of a write. `error` is a sentence for a person, "" when created; then `reply` says what the answer was."""
+    """The end of a write. `error` is a sentence for a person, "" when created; then `reply` tells the answer."""
 
     outcome: Outcome
     error: str = ""
