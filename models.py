@@ -22,7 +22,7 @@ from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, Projec
 
 __all__ = [
     "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "IN_PROGRESS", "LINKS", "ON_SERVER", "ORDERS",
-    "PASSWORD_LENGTH", "TRANSITIONS", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost",
-    "Level", "LoginAttempt", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
+    "PASSWORD_LENGTH", "TRANSITIONS", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job",
+    "LeaseLost", "Level", "LoginAttempt", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
     "Status", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is kept of the connection to the accounting system: the job list's state, what was learned, the client secret's end.
+"""The kept state of the connection: the job list, what was learned of the server, and the end of the client secret.
 
 The connection writes it, pages read it. Nothing here speaks to the accounting system.
 """
@@ -18,7 +18,8 @@ from models import Setting
 JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried}
 LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
 HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
-SECRET = "client secret"  # {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
+# {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
+SECRET = "client secret"  # noqa: S105 - a name  # nosec B105
 
 
 def job_list() -> dict[str, Any]:

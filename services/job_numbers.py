@@ -87,7 +87,7 @@ class NumberCheck:
 
 
 def check(number: str, project: Project, taken_in_form: Collection[str] = ()) -> NumberCheck:
-    """What is known about a number that a project is to get. `taken_in_form` are the numbers of other rows of the same form."""
+    """What is known about a number for a project. `taken_in_form` are the numbers of other rows of the same form."""
     if problem := rules().job_number_problem(number):
         return NumberCheck(False, problem, suggest(project, taken_in_form))
     if job_key(number) in map(job_key, taken_in_form):

@@ -37,7 +37,9 @@ class Job(Base):
     is_template: Mapped[bool] = mapped_column(default=False)  # offered in Select a Job Template
     taxable: Mapped[str] = mapped_column(String(1), default="")  # of a template: "Y" or "N" remembered, "" asks
     copy_phases: Mapped[bool] = mapped_column(default=False)  # of a template: its phases go to the new job
-    fixed: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # of a template: other values of a new job, by the system's field
+    fixed: Mapped[dict[str, str]] = mapped_column(
+        JSON, default=dict
+    )  # of a template: other values of a new job, by the system's field
 
     @property
     def title(self) -> str:
@@ -68,7 +70,7 @@ class Job(Base):
             "number": listed.number,
             "name": listed.name,
             "search_text": f"{listed.number} {listed.name} {listed.customer}".casefold(),
-            "status_code": STATUS_CODES[listed.status],
+            "status_code": STATUS_CODES.get(listed.status, listed.status),
             "customer_code": listed.customer,
             "division": listed.division,
             "cost_center": listed.cost_center,

@@ -23,7 +23,7 @@ ROTATION_TAKES = timedelta(minutes=10)
 
 
 def current() -> str:
-    """Return the secret that a rotation kept, unless the environment has another one since; "" for the environment's."""
+    """Return the secret that a rotation kept, unless the environment has a newer one; "" for the environment's."""
     kept = Setting.read(connection_state.SECRET) or {}
     if not kept.get("encrypted") or kept["environment"] != connection_state.secret_digest():
         return ""

@@ -51,6 +51,7 @@ def connect() -> Connection | None:
     if made is None or made[0] != (secret, kept):
         learned = Learned.from_json(kept["learned"]) if kept else None
         connection = erp.connect(current_app.config, learned, secret)
+        assert connection is not None  # the address is set
         made = (secret, kept), MonitoredERP(connection)
         current_app.extensions["erp"] = made
     return made[1]
@@ -214,7 +215,7 @@ def service_line(service: erp.Service) -> str:
     """One service as people read it."""
     if not service.problem:
         return f"{service.name}: OK."
-    return f"{service.name}: {service.problem}" + (f" Without it, {service.without}" if service.without else "")
+    return " ".join(filter(None, [f"{service.name}: {service.problem}", service.without]))
 
 
 def proof_lines() -> Iterable[str]:
@@ -223,7 +224,7 @@ def proof_lines() -> Iterable[str]:
     if not proof:
         yield "Not proven: no job that Countersign created has been seen in Spectrum's job list yet."
     elif proof["reply"]:
-        yield f"Proven: the first job was created and listed. Spectrum's reply was {proof['reply']}."
+        yield f"Proven: the first job was created and listed. {proof['reply']}"
     else:
         yield "Proven: a job that Countersign created was seen in Spectrum's job list."
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import current_app
 from sqlalchemy import select, update
@@ -222,9 +222,7 @@ def _mark_found(transaction: Transaction, found: ErpJob) -> None:
         Job.upsert(found)
 
 
-def _take_absence(
-    erp: Connection, transaction: Transaction, request: Request, proven: bool, may_resend: bool
-) -> None:
+def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool, may_resend: bool) -> None:
     """Send once more after two checks that proved the job absent; a list that proves nothing never leads to that."""
     number = rules().job_from_request(request).number
     error = f"Job {number} is not in Spectrum's job list."
@@ -328,7 +326,7 @@ def _knows_any(keys: Iterable[str]) -> bool:
     return not known.isdisjoint(keys)
 
 
-def _filters(request: Request) -> dict[str, str]:
+def _filters(request: Request) -> dict[str, Any]:
     job = rules().job_from_request(request)
     return {"customer": job.customer, "division": job.division, "cost_center": job.cost_center}
 

@@ -6,6 +6,7 @@ That a job is gone it proves only where it was complete and did not lose suspici
 
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import insert, select, text, update
 
@@ -63,7 +64,7 @@ def _doubt(reading: JobList, before: set[str]) -> str:
     missing = len(before - reading.jobs.keys())
     if not reading.jobs and not connection_state.job_list().get("confirmed_empty"):
         return "Spectrum listed no jobs."
-    if before and missing == len(before) or missing > max(FEW, len(before) // 5):
+    if before and (missing == len(before) or missing > max(FEW, len(before) // 5)):
         return f"Spectrum did not list {missing} of {len(before)} known jobs."
     return ""
 
@@ -91,7 +92,8 @@ def _save(began: datetime, reading: JobList, doubt: str, customers: ReadResult[C
         new, changed, gone = _update_jobs(reading, proven)
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, changed, gone))
-        state = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said, "jobs": reading.counts}
+        state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
+        state |= {"jobs": reading.counts}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
         Setting.write(connection_state.JOB_LIST, state)

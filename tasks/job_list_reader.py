@@ -1,6 +1,6 @@
 """Reading the whole job list past the row limit of a read: by status, then by what the jobs are filed under.
 
-A list that was cut short is asked for again value by value: customers, cost centers, divisions, project managers. One
+A list that was cut short is asked for again value by value: cost centers, customers, divisions. One
 such way misses jobs without a value, and those with a value that no row has shown. So the list counts as complete only
 where two ways that rely on different filters agree.
 """
@@ -8,11 +8,12 @@ where two ways that rely on different filters agree.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 from erp import Connection, ErpJob, ReadResult, job_key
 
 STATUSES = ("active", "inactive", "complete")
-FILTERS = ("cost_center", "customer", "division", "project_manager")
+FILTERS = ("cost_center", "customer", "division")
 MOST_CALLS = 3000  # for one status: an hour; past it the list is left incomplete
 
 Jobs = dict[str, ErpJob]  # by job_key
@@ -65,7 +66,8 @@ class _StatusReader:
     def __init__(self, erp: Connection, status: str, values: Values, second_way: bool) -> None:
         self.jobs: Jobs = {}
         self.damaged: list[str] = []
-        self._erp, self._status, self._values, self._second_way = erp, status, values, second_way
+        self._erp, self._status, self._values = erp, status, values
+        self._way: dict[str, Any] = {"second_way": True} if second_way else {}
         self._answers: dict[frozenset[tuple[str, str]], ReadResult[ErpJob]] = {}
 
     def read_all(self) -> bool:
@@ -92,7 +94,7 @@ class _StatusReader:
         if question not in self._answers:
             if len(self._answers) >= MOST_CALLS:
                 return ReadResult([], complete=False)
-            answer = self._erp.list_jobs(self._status, **filters, **({"second_way": True} if self._second_way else {}))
+            answer = self._erp.list_jobs(self._status, **{**filters, **self._way})
             self._answers[question] = answer
             self.damaged += answer.damaged
             for job in answer.rows:
