@@ -31,7 +31,7 @@ from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
-from services import accounts, workflow
+from services import accounts, update_form, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -126,7 +126,7 @@ def _bind_templates(app: Flask) -> None:
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
-        "sources": lambda move: models.TRANSITIONS[move][0],
+        "sources": lambda move: models.TRANSITIONS[move],
     }
     app.jinja_env.globals |= {
         "url_for": _address,
@@ -135,6 +135,12 @@ def _bind_templates(app: Flask) -> None:
         "access": permissions,
         "Level": models.Level,
         "Transition": models.Transition,
+        "Status": models.Status,
+        "in_progress": models.IN_PROGRESS,
+        "failed": models.FAILED,
+        "outstanding": models.OUTSTANDING,
+        "updates": models.UPDATE,
+        "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),

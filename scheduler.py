@@ -19,7 +19,8 @@ from extensions import db, writing
 from lib import json_log
 from models import Setting, TaskRequest, utcnow
 from services import connection_state
-from tasks import client_secret, digest, erp_connection, exports, job_list
+from services.update_form import READ_JOB
+from tasks import client_secret, digest, erp_connection, exports, job_list, updates
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
@@ -119,6 +120,7 @@ TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "refresh": lambda _subject: refresh_job_list(),
     "test connection": lambda _subject: test_connection(),
     "test mail": digest.send_test,
+    READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
 }
 
 

@@ -14,6 +14,7 @@ from extensions import db
 from models import (
     IN_PROGRESS,
     TRANSITIONS,
+    WAITING,
     Delivery,
     Event,
     Export,
@@ -27,6 +28,7 @@ from models import (
     diff,
     utcnow,
 )
+from services import update_form
 
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 
@@ -43,11 +45,14 @@ def create(by: Person | None, information: Mapping[str, Any]) -> Project:
 
 
 def edit(project: Project, by: Person, information: Mapping[str, Any]) -> None:
-    """Change the information, with an event if anything differs."""
-    if not project.editable:
+    """Change the information, with an event if anything differs; while Synced, what an update can change."""
+    if not project.editable_columns:
         raise NotAllowed(f"The information is locked while the project is {project.status}.")
+    information = project.information | {column: information[column] for column in project.editable_columns}
     changes = diff(project.information, information)
     if changes:
+        if project.status is Status.SYNCED:
+            project.accepted = update_form.accepted_values(project)  # before anything differs from it
         for column, value in information.items():
             setattr(project, column, value)
         _record(project, "edited", by, changes=changes)
@@ -59,14 +64,16 @@ def set_active(project: Project, by: Person, active: bool) -> None:
         return
     if project.status in IN_PROGRESS:
         raise NotAllowed("A project can't be switched on or off while it is being exported.")
-    if not active and project.status is Status.READY:
+    if not active and project.status in WAITING:
         retrieve(project, by)
     project.active = active
     _record(project, "activated" if active else "deactivated", by)
 
 
 def send(project: Project, by: Person, note: str = "") -> None:
-    """Submit the project to accounting."""
+    """Submit the project to accounting; once it is a job, the changes of that job."""
+    if project.status is Status.SYNCED and (problem := update_form.send_problem(project)):
+        raise NotAllowed(problem)
     last = project.latest(Transition.SEND)
     information = as_text(project.information)
     changes = diff(last.details["information"], information) if last else []
@@ -85,7 +92,8 @@ def retrieve(project: Project, by: Person) -> None:
 def reject(project: Project, by: Person, comment: str) -> None:
     """Give the project back, and queue the mail that says why."""
     event = _apply(project, Transition.REJECT, by, comment)
-    _release_job_number(project)
+    if project.status is Status.REJECTED:
+        _release_job_number(project)
     for person in {person.id: person for person in (project.sent_by, project.created_by) if person}.values():
         Delivery.queue("rejection", event, person)
 
@@ -115,14 +123,32 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
     return export
 
 
+def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], seen: Mapping[str, str]) -> None:
+    """Freeze what is to be changed in the job, with what the approver saw there; used for a retry too."""
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_NEEDED)
+    before, project.accepted = project.export, update_form.accepted_values(project)
+    _supersede_export(project)
+    transition = Transition.RETRY if project.status is Status.UPDATE_FAILED else Transition.ACCEPT
+    _apply(project, transition, by, job=project.spectrum_job_id)
+    of_template = ("template_number", "copy_phases", "phases_done", "phases_total")  # phases can still be copied
+    kept = {name: getattr(before, name) for name in of_template} if before else {"template_number": ""}
+    export = Export(project=project, accepted_by=by, is_update=True, request=freeze(lines), due_at=utcnow(), **kept)
+    export.seen = dict(seen)
+    db.session.add(export)
+    db.session.flush()
+    set_committed_value(project, "export", export)
+
+
 def cancel_export(project: Project, by: Person) -> None:
     """Take back an acceptance of which nothing was sent yet."""
     export = _lock_export(project)
     _apply(project, Transition.TAKE_BACK, by)
     if export:
         export.finish()
-    _supersede_export(project)
-    _release_job_number(project)
+    if project.status is Status.READY:
+        _supersede_export(project)
+        _release_job_number(project)
 
 
 # --- jobs that exist already ------------------------------------------------------------------------------------------
@@ -143,6 +169,7 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     event = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)
+    project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
     if project.sent_by:
         Delivery.queue("export", event, project.sent_by)
 
@@ -152,7 +179,7 @@ def unlink(project: Project, by: Person, comment: str) -> None:
     _apply(project, Transition.UNLINK, by, comment, job=project.spectrum_job_id)
     _supersede_export(project)
     _release_job_number(project)
-    project.suggested_job_key = None
+    project.suggested_job_key = project.accepted = None
 
 
 def release_other_job(project: Project, by: Person, comment: str) -> None:
@@ -176,12 +203,22 @@ def mark_exported(
         Delivery.queue("export", event, project.sent_by)
 
 
+def mark_updated(project: Project) -> None:
+    """Record that the job has the update, and queue the mail to its sender."""
+    event = _apply(project, Transition.UPDATED, None, job=project.spectrum_job_id)
+    sent = rules().job_values(project.export.requested_job.raw) if project.export else {}
+    name = {update_form.PROJECT_NAME: project.name} if "name" in sent else {}
+    project.accepted = update_form.accepted_values(project) | sent | name
+    if project.sent_by:
+        Delivery.queue("update", event, project.sent_by)
+
+
 def mark_failed(
     project: Project, error: str, keep_job: bool = False, by: Person | None = None, comment: str = ""
 ) -> None:
-    """Record that Spectrum certainly made no job of this project. `keep_job` keeps the number reserved."""
+    """Record that Spectrum certainly did not do it. `keep_job` keeps the number of a failed export reserved."""
     _apply(project, Transition.FAIL, by, comment or error)
-    if not keep_job:
+    if project.status is Status.FAILED and not keep_job:
         _release_job_number(project)
 
 
@@ -221,7 +258,7 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
     """Check the transition, write its event and set the status: the only place that does."""
     if not project.allows(transition):
         raise NotAllowed(project.refusal_reason(transition))
-    to = TRANSITIONS[transition][1]
+    to = TRANSITIONS[transition][project.status]
     event = _record(project, str(transition), by, comment, to, **details)
     project.status = to
     return event

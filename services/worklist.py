@@ -50,18 +50,25 @@ FILTERS = {
             (Status.READY,),
         ),
         Filter(
+            "ready-to-update",
+            "Ready to Update",
+            "Updates of Jobs Waiting for Accounting",
+            "No update waits for accounting. One appears here when a project manager presses Send Update to ERP.",
+            (Status.READY_TO_UPDATE,),
+        ),
+        Filter(
             "exporting",
             "Exporting",
             "Projects on Their Way to Spectrum",
             "Nothing is being exported. An accepted project appears here until Spectrum has it.",
-            (Status.EXPORTING, Status.CHECKING),
+            (Status.EXPORTING, Status.CHECKING, Status.UPDATING),
         ),
         Filter(
             "failed-to-export",
             "Failed to Export",
             "Projects That Spectrum Did Not Take",
             "No export has failed. If one does, it waits here with its cause until somebody retries or rejects it.",
-            (Status.FAILED,),
+            (Status.FAILED, Status.UPDATE_FAILED),
         ),
         Filter(
             "synced",

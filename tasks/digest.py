@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from extensions import db, writing
 from lib.formatting import local, weekday
 from models import (
+    OUTSTANDING,
     Delivery,
     DigestDay,
     LeaseLost,
@@ -26,7 +27,6 @@ from models import (
     Person,
     Project,
     Setting,
-    Status,
     utcnow,
 )
 from tasks import mail_messages, smtp
@@ -72,7 +72,7 @@ def open_day(day: date) -> bool:
 
 
 def anything_outstanding() -> bool:
-    standing = Project.status.in_((Status.READY, Status.FAILED, Status.CHECKING))
+    standing = Project.status.in_(OUTSTANDING)
     return db.session.scalar(select(Project.id).where(standing).limit(1)) is not None
 
 

@@ -21,13 +21,13 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import formatting
-from models import IN_PROGRESS, Delivery, Event, Export, Project, Status, utcnow
+from models import IN_PROGRESS, OUTSTANDING, WAITING, Delivery, Event, Export, Project, Status, utcnow
 from services import accounts
 from tasks import smtp
 from tasks.smtp import MailError, MailFailure
 
 LISTED = 50  # a summary names so many projects and counts the rest
-TROUBLES = (Status.FAILED, Status.CHECKING)
+TROUBLES = OUTSTANDING - WAITING
 STUCK = timedelta(minutes=30)
 AS_IS = policy.SMTP.clone(max_line_length=998, cte_type="7bit")
 
@@ -74,7 +74,7 @@ class Summary:
     @classmethod
     def now(cls) -> "Summary":
         troubles = select(Project.status).where(Project.status.in_(TROUBLES)).distinct()
-        return cls(*_oldest(Status.READY), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
+        return cls(*_oldest(*WAITING), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
 
 
 def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:
@@ -128,6 +128,11 @@ def export(delivery: Delivery) -> Mail:
     return _of_delivery(delivery, f"ERP Project Export Notification: {project.title}")
 
 
+def update(delivery: Delivery) -> Mail:
+    _event, project = _about(delivery)
+    return _of_delivery(delivery, f"ERP Project Update Notification: {project.title}")
+
+
 def invitation(delivery: Delivery) -> Mail:
     return _with_link(delivery, "Your Countersign account")
 
@@ -151,6 +156,7 @@ MAILS: dict[str, Callable[[Delivery], Mail]] = {
     "digest": digest,
     "rejection": rejection,
     "export": export,
+    "update": update,
     "invitation": invitation,
     "reset": reset,
     "alarm": alarm,

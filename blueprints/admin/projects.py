@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from erp import job_key
 from extensions import db
-from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, diff
+from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import workflow, worklist
+from services import update_form, workflow, worklist
 from services.project_fields import check_information
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
@@ -74,7 +74,7 @@ def retrieve(project_id: int) -> Any:
     project = _current(project_id)
     workflow.retrieve(project, current_user)
     db.session.commit()
-    flash(f"{project.title} was retrieved. It can be edited again.")
+    flash(f"{project.title} was taken back from accounting. You can edit it again.")
     return redirect(url_for(".general", project_id=project.id), 303)
 
 
@@ -103,12 +103,15 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     if errors:
         return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
     try:
-        if project.editable:
+        if project.editable_columns:
             workflow.edit(project, current_user, information)
             project.note = note
-        waited = project.status is Status.READY
+        if move is Transition.SEND and project.status is Status.SYNCED and (why := update_form.send_problem(project)):
+            db.session.rollback()
+            return _page(project, 422, errors={"send": why}, note=note, active=active, typed=typed)
+        waited = project.status in WAITING
         workflow.set_active(project, current_user, active)
-        if waited and project.editable:
+        if waited and project.status not in WAITING:
             sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
         if move is Transition.SEND:
             workflow.send(project, current_user, note)
@@ -125,9 +128,11 @@ def read_information(
     form: Mapping[str, str], project: Project | None
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     """What was typed, the same as values, and what is wrong with it by column."""
-    if project and not project.editable:
-        return {}, project.information, {}
-    typed = {column: form.get(column, "").strip() for column in INFORMATION}
+    columns = project.editable_columns if project else frozenset(INFORMATION)
+    if not columns:
+        return {}, project.information if project else {}, {}
+    kept = as_text(project.information) if project else {}
+    typed = {column: form.get(column, "").strip() if column in columns else kept[column] for column in INFORMATION}
     values, errors = check_information(typed)
     return typed, values, errors | _number_taken(typed["number"], project.id if project else None)
 
@@ -157,4 +162,7 @@ def _current(project_id: int) -> Project:
 def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
     begun = {"project": project, "typed": typed, "errors": {}, "note": project.note, "active": project.active}
+    if project.status is Status.SYNCED or project.status in UPDATE:
+        begun["note"] = "" if project.status is Status.SYNCED else project.note  # of the next update
+        begun["differing"] = {each.column: each.sentence for each in update_form.changes(project)}
     return render_template("admin/project.html", **(begun | context)), status

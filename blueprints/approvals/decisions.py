@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
@@ -19,10 +19,10 @@ from blueprints.approvals.responses import (
 )
 from blueprints.approvals.responses import row as project_row
 from extensions import db
-from models import Level, NotAllowed, Project, Status, Transition
+from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers, workflow
+from services import job_numbers, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, refused)
@@ -63,7 +63,8 @@ def standing(project_id: int) -> Any:
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    return page(found, panel="accept", form=acceptance.initial(found))
+    initial = update_form.initial if found.status in UPDATE else acceptance.initial
+    return page(found, panel="accept", form=initial(found))
 
 
 @blueprint.post("/preview")
@@ -86,6 +87,8 @@ def number(project_id: int) -> Any:
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
     found = _acceptable(current_project(project_id))
+    if found.status in UPDATE:
+        return _accept_update(found)
     form = acceptance.from_form(found, request.form)
     if "show" in request.form:  # another template was chosen: its values first
         return page(found, panel="accept", form=form)
@@ -100,6 +103,24 @@ def accept(project_id: int) -> Any:
         form = acceptance.from_form(found, request.form)
         form.check()
         return page(found, 422, panel="accept", form=form)
+
+
+def _accept_update(found: Project) -> Any:
+    form = update_form.from_form(found, request.form)
+    if not form.check():
+        return page(found, 422, panel="accept", form=form)
+    workflow.accept_update(found, current_user, form.request, form.seen)
+    return done(found, f"The update of {found.title} is being sent to Spectrum.")
+
+
+@blueprint.post("/read-job")
+@requires(APPROVER)
+def read_job(project_id: int) -> Any:
+    """Have the project's job read now, for the decision about its update."""
+    found = _acceptable(get_project(project_id))
+    TaskRequest.ask(update_form.READ_JOB, current_user, str(found.id))
+    db.session.commit()
+    return redirect(url_for(".accept_form", project_id=project_id), 303)
 
 
 @blueprint.get("/reject")
@@ -119,7 +140,12 @@ def reject(project_id: int) -> Any:
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
     told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
-    return done(found, f"{found.title} was rejected. It is editable again{told}.")
+    can_edit = (
+        "The update of {} was rejected{}."
+        if found.status is Status.SYNCED
+        else "{} was rejected. It is editable again{}."
+    )
+    return done(found, can_edit.format(found.title, told))
 
 
 @blueprint.post("/take-back")
@@ -168,7 +194,7 @@ def copy_phases(project_id: int) -> Any:
 def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
-        raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
+        raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status in FAILED else Transition.ACCEPT))
     if found.violates_four_eyes(current_user.id):
         raise NotAllowed(workflow.OTHER_APPROVER_NEEDED)
     return found
