@@ -13,7 +13,7 @@ from lib.columns import utcnow
 from lib.leases import LeaseLost
 from tables.history import Event
 from tables.job import Job
-from tables.outbox import Delivery, DigestDay, MailOutcome, TaskRequest
+from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskRequest
 from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Level, LoginAttempt, Person
 from tables.project import INFORMATION, ORDERS, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting
@@ -22,6 +22,6 @@ from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, Projec
 __all__ = [
     "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "IN_PROGRESS", "LINKS", "ON_SERVER", "ORDERS",
     "PASSWORD_LENGTH", "TRANSITIONS", "Counter", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost",
-    "Level", "LoginAttempt", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
+    "Level", "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
     "Status", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
 ]  # fmt: skip
