@@ -23,7 +23,7 @@ from lib.formatting import local, plural
 from maintenance import backup, keeping, move_to_postgresql
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, directory, project_csv
-from tasks import digest, erp_connection, exports, job_list
+from tasks import digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -277,7 +277,7 @@ def check_spectrum() -> None:
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
     """Send the digests that are due now, or at that local moment, a line per recipient."""
-    if closed := digest.blocked_reason():
+    if closed := mail_delivery.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
 
@@ -286,7 +286,7 @@ def send_digests(at: datetime | None) -> None:
 @click.argument("address")
 def check_mail(address: str) -> None:
     """Send a test mail to ADDRESS."""
-    succeeded, answer = digest.send_test(address)
+    succeeded, answer = mail_delivery.send_test(address)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)

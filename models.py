@@ -12,7 +12,7 @@ The tables say what is kept, `services/workflow.py` says what may happen to a pr
 from lib.columns import utcnow
 from lib.leases import LeaseLost
 from tables.job import Job
-from tables.outbox import Delivery, DigestDay, MailOutcome, TaskRequest
+from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskRequest
 from tables.person import Level, LoginAttempt, Person
 from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting
@@ -20,6 +20,7 @@ from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, Projec
 
 __all__ = [
     "EDITABLE", "INFORMATION", "IN_PROGRESS", "ORDERS", "TRANSITIONS", "Counter", "Delivery", "DigestDay", "Event",
-    "Export", "Job", "LeaseLost", "Level", "LoginAttempt", "MailOutcome", "NotAllowed", "Person", "Project",
-    "ProjectState", "Setting", "Status", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
+    "Export", "Job", "LeaseLost", "Level", "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person",
+    "Project", "ProjectState", "Setting", "Status", "TaskRequest", "Transition", "as_text", "diff", "search_text",
+    "utcnow",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from erp import ReadError
 from extensions import db, writing
 from lib import json_log
 from models import Setting, TaskRequest, utcnow
-from tasks import digest, erp_connection, exports, job_list
+from tasks import alerts, digest, erp_connection, exports, job_list, mail_delivery
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
@@ -79,7 +79,7 @@ def run_exports() -> None:
 
 
 def deliver_mails() -> None:
-    digest.deliver_due(_stopping.is_set)
+    mail_delivery.deliver_due(_stopping.is_set)
 
 
 def run_task_requests() -> None:
@@ -114,7 +114,7 @@ def test_connection() -> tuple[bool, str]:
 TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "refresh": lambda _subject: refresh_job_list(),
     "test connection": lambda _subject: test_connection(),
-    "test mail": digest.send_test,
+    "test mail": mail_delivery.send_test,
 }
 
 
@@ -146,7 +146,7 @@ TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (run_task_requests, 1),
     (deliver_mails, 2),
     (digest.open_due_day, 60),
-    (digest.raise_alarm, 60),
+    (alerts.raise_alarm, 60),
     (refresh_when_old, 60),
     (beat, 60),
 ]
