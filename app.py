@@ -19,19 +19,19 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
+import erp
 import models
 import permissions
 from blueprints import auth, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
 from blueprints.approvals import bulk, decisions, linking
-from blueprints.erp import approvers, history, settings
+from blueprints.erp import approvers, history, job_templates, settings
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
-from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
-from services import accounts, readiness, workflow
+from services import accounts, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -42,7 +42,7 @@ HEADERS = {
 }
 BLUEPRINTS = (
     *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
-    *(erp_tool, bulk, history, settings, mail_pages, health),
+    *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
 )
 
 
@@ -137,9 +137,7 @@ def _bind_templates(app: Flask) -> None:
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
-        "labels": mapping.LABELS,
-        "readiness": readiness,
-        "price_methods": mapping.PRICE_METHODS,
+        "rules": erp.rules(),
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},
     }
 

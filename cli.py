@@ -16,14 +16,14 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import scheduler
 from dev.demo.seed import seed
-from erp import ERP, ReadError
+from erp import Connection, ReadError
 from extensions import db, writing
 from lib import json_log, schema_version
 from lib.formatting import local, plural
 from maintenance import backup, keeping, move_to_postgresql
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, directory, project_csv
-from tasks import digest, erp_connection, exports, job_list, mail_delivery
+from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -237,10 +237,7 @@ def export_projects(file: Path) -> None:
 @jobs.command("refresh")
 def refresh_jobs() -> None:
     """Read Spectrum's job list now."""
-    try:
-        click.echo(job_list.refresh(_spectrum()))
-    except ReadError as reading:
-        raise click.ClickException(reading.cause) from None
+    click.echo(_answered(lambda: job_list.refresh(_spectrum())))
 
 
 @export_commands.command("run")
@@ -252,25 +249,45 @@ def run_exports() -> None:
     exports.run_due(erp, click.echo)
 
 
-def _spectrum() -> ERP:
+def _spectrum() -> Connection:
     erp_connection.refuse_other_company()
-    erp = job_list.spectrum()
+    erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
     return erp
 
 
+def _answered(ask: Callable[[], str]) -> str:
+    """The answer, or the end of the command with the reason why there is none."""
+    try:
+        return ask()
+    except ReadError as failure:
+        raise click.ClickException(failure.error) from None
+
+
 @spectrum.command("check")
-def check_spectrum() -> None:
-    """Test the connection, a line per service."""
-    problems = []
-    for service, problem in erp_connection.test(_spectrum()):
-        click.echo(erp_connection.line(service, problem))
-        problems.append(problem)
-    passed, sentence = erp_connection.verdict(problems)
-    if not passed:
-        raise click.ClickException(sentence)
-    click.echo(sentence)
+@click.option("--report", type=FILE, help="also write the findings to FILE, without names, codes or secrets")
+def check_spectrum(report: Path | None) -> None:
+    """Test the connection, and learn how this server is spoken to: a line for each finding."""
+    tested = erp_connection.test(_spectrum())
+    for line in tested.lines:
+        click.echo(line)
+    if report:
+        try:
+            report.write_text(erp_connection.report(tested), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
+    if not tested.passed:
+        raise click.ClickException(tested.sentence)
+    click.echo(tested.sentence)
+
+
+@spectrum.command("rotate-secret")
+def rotate_secret() -> None:
+    """Ask a hosted Spectrum for a new client secret, and keep it encrypted in the database."""
+    if not current_app.config["SPECTRUM_CLIENT_ID"]:
+        raise click.ClickException("There is no client secret to replace: SPECTRUM_CLIENT_ID is not set.")
+    click.echo(_answered(lambda: client_secret.rotate(_spectrum())))
 
 
 @digests.command("send")

@@ -7,7 +7,7 @@ sentence that names it. Nothing else in the product reads the environment.
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import time
+from datetime import date, time
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -57,6 +57,8 @@ def _check_together(settings: dict[str, Any]) -> None:
     for name, secret in (("SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET"), ("MAIL_USERNAME", "MAIL_PASSWORD")):
         if bool(settings[name]) != bool(settings[secret]):
             raise SettingsError(f"{name} and {secret} must both be set, or neither of them.")
+    if settings["SPECTRUM_AUTH"] == "token" and not settings["SPECTRUM_CLIENT_ID"]:
+        raise SettingsError("SPECTRUM_AUTH is token, so SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must be set too.")
     if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
         raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
 
@@ -208,6 +210,13 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(DAYS.index(name) for name in names)
 
 
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("must be a day, such as 2026-12-07") from None
+
+
 def _certificates(text: str) -> str:
     if text:
         try:
@@ -232,6 +241,10 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
+    "SPECTRUM_SECRET_EXPIRES": ("", _day),
+    "SPECTRUM_SECRET_ROTATION": ("no", _flag),
+    "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
+    "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),
     "SPECTRUM_CA_FILE": ("", _certificates),
     "SPECTRUM_CONNECT_TIMEOUT": ("5", _seconds),
     "SPECTRUM_READ_TIMEOUT": ("60", _seconds),

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, func, s
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from erp.spectrum.mapping import job_key
+from erp import ErpJob, FieldValue, job_key, rules
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
@@ -229,9 +229,13 @@ class Export(Leased, Base):
         return f"{self.project.status}: {self.step or super().state}"
 
     @property
-    def values(self) -> dict[str, str]:
-        """What AddJob receives, by element."""
-        return {element: value for element, value, _source in self.request}
+    def lines(self) -> list[FieldValue]:
+        """What the new job is created with, as it was frozen."""
+        return rules().thaw(self.request)
+
+    @property
+    def requested_job(self) -> ErpJob:
+        return rules().job_from_request(self.lines)
 
     @property
     def phases_remaining(self) -> bool:
