@@ -73,6 +73,7 @@ class ErpJob:
     division: str = ""
     cost_center: str = ""
     raw: dict[str, str] = field(default_factory=dict)
+    customer_name: str = ""
 
     @property
     def key(self) -> str:

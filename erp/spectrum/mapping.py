@@ -64,6 +64,7 @@ def to_job(row: Mapping[str, str]) -> ErpJob:
         row.get("Division", ""),
         row.get("Cost_Center", ""),
         dict(row),
+        unescape(row.get("Customer_Name", "")),
     )
 
 
