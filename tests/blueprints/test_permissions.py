@@ -179,7 +179,9 @@ def test_every_route_stands_in_the_permission_table(app: Flask) -> None:
         f"Say in TABLE of tests/blueprints/test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
         "and in PARTS what stands in for any new part of an address."
     )
-    assert not TABLE.keys() - routes, "These routes are gone; take them out of TABLE in tests/blueprints/test_permissions.py."
+    assert not TABLE.keys() - routes, (
+        "These routes are gone; take them out of TABLE in tests/blueprints/test_permissions.py."
+    )
 
 
 @on_sqlite
