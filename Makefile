@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test torture nightly bench check scan screenshots
+.PHONY: help install run serve test torture nightly bench check scan screenshots lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,3 +49,9 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@$(BIN)/python -m pytest dev/screenshots.py
+
+lock: ## requirements.txt and requirements-dev.txt from the .in files beside them
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	@for each in requirements requirements-dev; do CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/lock/bin/pip-compile \
+	  --quiet --strip-extras --generate-hashes --allow-unsafe --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $$each.in || exit 1; done

@@ -23,8 +23,8 @@ from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
 from maintenance import backup, move_to_postgresql
 from maintenance.migrate import migrate
-from models import ON_SERVER, PASSWORD_LENGTH, Level, Person, Project, Setting, utcnow
-from services import project_csv
+from models import Level, Person, Project, Setting, utcnow
+from services import accounts, directory, project_csv
 from tasks import digest, erp_connection, exports, job_list
 
 
@@ -103,7 +103,7 @@ password_stdin = click.option(
 def _person(email: str) -> Person:
     """The person of that email, held for changing."""
     found = Person.by_email(email)
-    held = found and Person.hold(found.id)
+    held = found and directory.lock(found.id)
     if held is None:
         raise click.ClickException(f"There is no person with the email {email}.")
     return held
@@ -114,8 +114,8 @@ def _password() -> str:
         password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.ClickException("The password is not in UTF-8.") from None
-    if len(password) < PASSWORD_LENGTH:
-        raise click.ClickException(f"A password has {PASSWORD_LENGTH} characters or more.")
+    if len(password) < accounts.PASSWORD_LENGTH:
+        raise click.ClickException(f"A password has {accounts.PASSWORD_LENGTH} characters or more.")
     return password
 
 
@@ -141,9 +141,9 @@ def create_person(email: str, name: str, can_push: bool, **levels: Level | None)
     wanted = {"name": name.strip(), "email": email.strip(), "can_push": can_push}
     wanted |= {tool: level or Level.NONE for tool, level in levels.items()}
     with writing():
-        _refuse(Person.problems(None, wanted))
-        person = Person.add(None, wanted)
-        person.set_password(password)
+        _refuse(directory.validate(None, wanted))
+        person = directory.add(None, wanted)
+        accounts.set_password(person, password)
     click.echo(f"Added {person.name} <{person.email}>.")
 
 
@@ -172,8 +172,8 @@ def disable_person(email: str) -> None:
 def _changed(email: str, wanted: dict[str, Any]) -> str:
     with writing():
         person = _person(email)
-        _refuse(Person.problems(None, wanted, person))
-        changed = person.change(None, wanted)
+        _refuse(directory.validate(None, wanted, person))
+        changed = directory.change(person, None, wanted)
     return f"Changed {person.name} <{person.email}>." if changed else f"{person.name} is like that already."
 
 
@@ -185,8 +185,8 @@ def set_password(email: str) -> None:
     password = _password()
     with writing():
         person = _person(email)
-        person.set_password(password)
-        person.note("set the password", None, ON_SERVER)
+        accounts.set_password(person, password)
+        directory.record(person, "set the password", None, directory.ON_SERVER)
     click.echo(f"Set the password of {person.name} <{person.email}>.")
 
 

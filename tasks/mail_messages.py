@@ -21,7 +21,8 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import formatting
-from models import IN_PROGRESS, LINKS, Delivery, Event, Export, Project, Status, utcnow
+from models import IN_PROGRESS, Delivery, Event, Export, Project, Status, utcnow
+from services import accounts
 from tasks import smtp
 from tasks.smtp import MailError, MailFailure
 
@@ -105,7 +106,7 @@ def compose(delivery: Delivery) -> Mail:
 
 
 def digest(delivery: Delivery) -> Mail:
-    unsubscribe = url_for("mails.unsubscribe", token=delivery.person.unsubscribe_token)
+    unsubscribe = url_for("mails.unsubscribe", token=accounts.unsubscribe_token(delivery.person))
     return _of_delivery(
         delivery,
         "ERP Integrations Daily Summary",
@@ -163,8 +164,8 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 
 def _with_link(delivery: Delivery, subject: str) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
-    link = url_for("auth.set_password", token=delivery.person.link_token(delivery.kind))
-    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(LINKS[delivery.kind]))
+    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
+    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(accounts.LINKS[delivery.kind]))
 
 
 def _of_delivery(delivery: Delivery, subject: str, headers: dict[str, str] | None = None, **content: Any) -> Mail:

@@ -10,8 +10,8 @@ from conftest import Browser
 from sqlalchemy import select
 
 from extensions import db
-from models import Delivery, Level, Person, Project
-from services import workflow
+from models import Delivery, Event, Level, Person, Project
+from services import directory, workflow
 
 FORM = {
     "name": "Nora Lind",
@@ -43,7 +43,7 @@ def unprivileged(cast: People) -> Person:
 
 
 def history(person: Person) -> list[tuple[str, str, list[list[str]]]]:
-    return [(event.who, event.action, event.details.get("changes", [])) for event in person.events]
+    return [(event.who, event.action, event.details.get("changes", [])) for event in Event.about(person)]
 
 
 # --- the list -------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_the_list_is_searched_by_name_and_email_in_any_case_and_alphabet(browser
 
 
 def test_the_list_is_of_the_active_the_disabled_the_approvers_or_all(browser: SignIn, cast: People) -> None:
-    cast["clerk"].change(None, {"active": False})
+    directory.change(cast["clerk"], None, {"active": False})
     db.session.commit()
     administrator = browser("administrator")
     shown = {
@@ -300,7 +300,7 @@ def test_an_admin_steps_down_where_another_remains_and_then_that_one_is_the_last
 
 
 def test_a_disabled_admin_does_not_count_as_another(browser: SignIn, cast: People, unprivileged: Person) -> None:
-    unprivileged.change(None, {"active": False})
+    directory.change(unprivileged, None, {"active": False})
     db.session.commit()
     admin = cast["administrator"]
     answer = browser("administrator").post(f"/admin/directory/{admin.id}", form_of(admin, directory="none"))
@@ -346,7 +346,7 @@ def test_the_erp_page_warns_where_too_few_can_accept_or_nobody_is_told(
     if waiting:
         workflow.send(make_project(), cast["manager"])
     for name, change in changes.items():
-        cast[name].change(None, change)
+        directory.change(cast[name], None, change)
     db.session.commit()
     page = browser("onlooker").get("/erp/jobs").text
     assert [sentence for sentence in (ONE, UNSUBSCRIBED, NOBODY_WAITED_FOR, NOBODY) if sentence in page] == said

@@ -22,7 +22,7 @@ from blueprints import health
 from dev.demo import seed
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
-from services import workflow
+from services import accounts, workflow
 from tasks import digest, exports, mail_messages
 
 MakeProject = Callable[..., Project]
@@ -260,7 +260,7 @@ def test_the_demo_alarms_nobody(app: Flask) -> None:
 
 
 def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
-    cast["manager"].send_link("invitation", cast["administrator"])
+    accounts.send_link(cast["manager"], "invitation", cast["administrator"])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
         digest.raise_alarm()
