@@ -52,13 +52,13 @@ def pragma(statement: str) -> Iterator[None]:
 @ON_SQLITE
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
-    [("max_page_count=1", "The disk of the server is full."), ("query_only=ON", "The database can only be read")],
+    [("max_page_count=1", "The server's disk is full."), ("query_only=ON", "The database can only be read")],
     ids=["full", "read-only"],
 )
 def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half_done(
     trouble: str, sentence: str, browser: SignIn, make_project: MakeProject
 ) -> None:
-    """Taken out to see it fail: the page for the database's own troubles (app.create_app)."""
+    """Taken out to see it fail: the page for the database's own troubles (errors.register)."""
     manager = browser("manager")
     token = manager.token()
     with pragma(trouble):
