@@ -31,7 +31,7 @@ from blueprints.erp import worklist as erp_tool
 from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
-from services import accounts, readiness, workflow
+from services import readiness, sessions, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -112,7 +112,7 @@ def _bind_extensions(app: Flask) -> None:
     mail.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)
-    login_manager.user_loader(accounts.from_session)
+    login_manager.user_loader(sessions.person_of)
     login_manager.unauthorized_handler(_to_login)
 
 
@@ -158,9 +158,10 @@ def _to_login() -> Any:
         return Response(status=401)
     if kept := resubmit.keep():
         return render_template("auth/login.html", email="", kept=kept), 401
-    if request.files:
-        flash("Your sign-in had ended, so nothing was done. Sign in, then choose the file again.")
-    back = request.method == "GET" or request.files  # a file is chosen on a page of the same address
+    large = (request.content_length or 0) > permissions.LARGEST_ANONYMOUS_FORM  # and not read at all
+    if file := large or request.files:
+        flash("You were signed out, so nothing was done. Sign in, then choose the file again.")
+    back = request.method == "GET" or file  # a file is chosen on a page of the same address
     return redirect(url_for("auth.login", next=request.full_path.rstrip("?") if back else None))
 
 
