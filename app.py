@@ -27,7 +27,7 @@ from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
-from services import accounts, workflow
+from services import sessions, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -79,7 +79,7 @@ def _bind_extensions(app: Flask) -> None:
     mail.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)
-    login_manager.user_loader(accounts.from_session)
+    login_manager.user_loader(sessions.person_of)
     login_manager.unauthorized_handler(errors.redirect_to_login)
 
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import Forbidden, HTTPException
 from blueprints import resubmit
 from extensions import db
 from lib import database_errors
-from permissions import log_refusal
+from permissions import LARGEST_ANONYMOUS_FORM, log_refusal
 
 EXPIRED = "This page was open too long or came from another site, so nothing was saved. Go back, reload and try again."
 FILE_LOST = "You were signed out, so nothing was saved. Sign in, then choose the file again."
@@ -31,9 +31,10 @@ def redirect_to_login() -> Any:
         return Response(status=401)
     if kept := resubmit.keep():
         return render_template("auth/login.html", email="", kept=kept), 401
-    if request.files:
+    large = (request.content_length or 0) > LARGEST_ANONYMOUS_FORM  # and not read at all
+    if file := large or request.files:
         flash(FILE_LOST)
-    back = request.method == "GET" or request.files  # a file is chosen on a page of the same address
+    back = request.method == "GET" or file  # a file is chosen on a page of the same address
     return redirect(url_for("auth.login", next=request.full_path.rstrip("?") if back else None))
 
 

@@ -136,6 +136,11 @@ class TaskRequest(Leased, Base):
         return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
 
     @classmethod
+    def ask_for_each(cls, kind: str, subject: str) -> None:
+        """Have the timetable do it for this subject too, whatever else waits."""
+        db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
+
+    @classmethod
     def ask(cls, kind: str, by: Person, subject: str = "") -> None:
         """Have the timetable do it now; once is enough while one waits."""
         waiting = cls.last(kind)

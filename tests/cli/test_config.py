@@ -58,6 +58,9 @@ WRONG = [
     ("HOST", "not a host"),
     ("RUN_SCHEDULER", "maybe"),
     ("FOUR_EYES", "maybe"),
+    ("SESSION_IDLE_HOURS", "0"),
+    ("SESSION_IDLE_HOURS", "a day"),
+    ("SESSION_IDLE_HOURS", "169"),
 ]
 
 
