@@ -17,7 +17,7 @@ from dev.demo.bulk_insert import past_the_log
 from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
-from services import workflow
+from services import accounts, workflow
 
 COMPANY_CODE = "HB"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
@@ -76,7 +76,7 @@ def _person(name: str, erp: Level, projects: Level, directory: Level, can_push: 
     if known := Person.by_email(address(name)):
         return known
     person = Person(email=address(name), name=name, erp=erp, projects=projects, directory=directory, can_push=can_push)
-    person.set_password(PASSWORD)
+    accounts.set_password(person, PASSWORD)
     db.session.add(person)
     return person
 
