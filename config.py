@@ -7,7 +7,7 @@ sentence that names it. Nothing else in the product reads the environment.
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import time
+from datetime import date, time, timedelta
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -57,6 +57,8 @@ def _check_together(settings: dict[str, Any]) -> None:
     for name, secret in (("SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET"), ("MAIL_USERNAME", "MAIL_PASSWORD")):
         if bool(settings[name]) != bool(settings[secret]):
             raise SettingsError(f"{name} and {secret} must both be set, or neither of them.")
+    if settings["SPECTRUM_AUTH"] == "token" and not settings["SPECTRUM_CLIENT_ID"]:
+        raise SettingsError("SPECTRUM_AUTH is token, so SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must be set too.")
     if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
         raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
 
@@ -73,6 +75,8 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": f"countersign-{base.port}" if base.port else "countersign",
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,  # services/sessions.py notes the use
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=7),
         "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch is still good; the session bounds it
         "WTF_CSRF_SSL_STRICT": False,  # the guard in access.py looks at Origin and Sec-Fetch-Site instead
         "MAX_CONTENT_LENGTH": 32 * 1024 * 1024,
@@ -195,6 +199,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _idle_hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1
+    if not 0 < hours <= 168:
+        raise ValueError("must be a number of hours above 0 and up to 168, which is a week")
+    return hours
+
+
 def _time_of_day(text: str) -> time:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError("must be a time of day, such as 07:00")
@@ -206,6 +220,13 @@ def _days(text: str) -> frozenset[int]:
     if any(name not in DAYS for name in names):
         raise ValueError(f"must be days out of {','.join(DAYS)}, with commas between")
     return frozenset(DAYS.index(name) for name in names)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("must be a day, such as 2026-12-07") from None
 
 
 def _certificates(text: str) -> str:
@@ -232,6 +253,10 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
+    "SPECTRUM_SECRET_EXPIRES": ("", _day),
+    "SPECTRUM_SECRET_ROTATION": ("no", _flag),
+    "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
+    "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),
     "SPECTRUM_CA_FILE": ("", _certificates),
     "SPECTRUM_CONNECT_TIMEOUT": ("5", _seconds),
     "SPECTRUM_READ_TIMEOUT": ("60", _seconds),
@@ -250,4 +275,5 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "HOST": ("127.0.0.1", _host),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),
+    "SESSION_IDLE_HOURS": ("12", _idle_hours),
 }

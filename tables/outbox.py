@@ -3,7 +3,6 @@
 import enum
 from datetime import date, datetime, timedelta
 from email.utils import make_msgid, parseaddr
-from typing import TYPE_CHECKING, Optional
 
 from flask import current_app
 from sqlalchemy import ForeignKey, String, select
@@ -12,11 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
-from tables.history import Event
+from tables.person import Person
+from tables.project import Event
 from tables.status import NotAllowed
-
-if TYPE_CHECKING:
-    from tables.people import Person
 
 
 class DigestDay(Base):
@@ -28,10 +25,19 @@ class DigestDay(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 
+class MailKind(enum.StrEnum):
+    DIGEST = "digest"
+    REJECTION = "rejection"
+    EXPORT = "export"
+    INVITATION = "invitation"
+    RESET = "reset"
+    ALERT = "alarm"  # as it is kept
+
+
 class MailOutcome(enum.StrEnum):
     SENT = "Sent"
     UNKNOWN = "Unknown"
-    REFUSED = "Not delivered"
+    FAILED = "Not delivered"
     SKIPPED = "Not needed"
 
 
@@ -62,7 +68,7 @@ class Delivery(Leased, Base):
     outcome: Mapped[MailOutcome | None] = mapped_column(string_enum(MailOutcome), index=True)  # None: still to go
     error: Mapped[str] = mapped_column(default="")
 
-    person: Mapped["Person"] = relationship()
+    person: Mapped[Person] = relationship()
     event: Mapped[Event | None] = relationship()
 
     @classmethod
@@ -70,7 +76,7 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: str, event: Event, person: "Person") -> None:
+    def queue(cls, kind: str, event: Event, person: Person) -> None:
         """A mail about an event, in the transaction of the event itself."""
         db.session.flush()  # the key names the event
         db.session.add(
@@ -78,14 +84,16 @@ class Delivery(Leased, Base):
         )
 
     @classmethod
-    def queue_digest(cls, day: date, person: "Person") -> None:
+    def queue_digest(cls, day: date, person: Person) -> None:
         """That day's summary for a person, in the transaction that inserts the day."""
-        db.session.add(cls(key=f"digest:{day}:{person.id}", kind="digest", day=day, person=person, due_at=utcnow()))
+        key = f"{MailKind.DIGEST}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.DIGEST, day=day, person=person, due_at=utcnow()))
 
     @classmethod
-    def queue_alarm(cls, day: date, person: "Person") -> None:
+    def queue_alarm(cls, day: date, person: Person) -> None:
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
-        db.session.add(cls(key=f"alarm:{day}:{person.id}", kind="alarm", person=person, due_at=utcnow()))
+        key = f"{MailKind.ALERT}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
 
     @property
     def state(self) -> str:
@@ -94,7 +102,7 @@ class Delivery(Leased, Base):
 
     @property
     def can_resend(self) -> bool:
-        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
+        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.FAILED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
         self.release()
@@ -121,14 +129,19 @@ class TaskRequest(Leased, Base):
     succeeded: Mapped[bool | None]
     answer: Mapped[str] = mapped_column(default="")
 
-    asked_by: Mapped[Optional["Person"]] = relationship()
+    asked_by: Mapped[Person | None] = relationship()
 
     @classmethod
     def last(cls, kind: str) -> "TaskRequest | None":
         return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
 
     @classmethod
-    def ask(cls, kind: str, by: "Person", subject: str = "") -> None:
+    def ask_for_each(cls, kind: str, subject: str) -> None:
+        """Have the timetable do it for this subject too, whatever else waits."""
+        db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
+
+    @classmethod
+    def ask(cls, kind: str, by: Person, subject: str = "") -> None:
         """Have the timetable do it now; once is enough while one waits."""
         waiting = cls.last(kind)
         if waiting is None or waiting.due_at is None:

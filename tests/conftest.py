@@ -38,8 +38,7 @@ from app import create_app
 from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
-from services import workflow
-from tables import people
+from services import accounts, workflow
 from tasks import job_list
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,7 +154,7 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
 
 @pytest.fixture(autouse=True)
 def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "HASHER", CHEAP)
+    monkeypatch.setattr(accounts, "HASHER", CHEAP)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db
 from lib.formatting import since
-from models import Level, Person
+from models import Event, Level, Person
 from permissions import TOOLS, Rule, log_refusal, requires
+from services import accounts, directory
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
@@ -47,17 +48,17 @@ def new() -> Any:
 @requires(KEEPER)
 def add() -> Any:
     wanted, errors = read_person(request.form)
-    errors = Person.problems(current_user, wanted) | errors
+    errors = directory.validate(current_user, wanted) | errors
     if errors:
         return _refuse(None, wanted, errors)
-    person = Person.add(current_user, wanted)
-    person.send_link("invitation", current_user)
+    person = directory.add(current_user, wanted)
+    accounts.send_link(person, "invitation", current_user)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. A mail with a link to set a password is on its way to {person.email}.")
+    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 
@@ -70,14 +71,14 @@ def person(person_id: int) -> Any:
 @blueprint.post("/<int:person_id>")
 @requires(KEEPER)
 def save(person_id: int) -> Any:
-    found = Person.hold(person_id) or abort(404)
+    found = directory.lock(person_id) or abort(404)
     if request.form.get("version") != str(found.version):
         return _page(found, 409, conflict=_how_it_is(found))
     wanted, errors = read_person(request.form)
-    errors = Person.problems(current_user, wanted, found) | errors
+    errors = directory.validate(current_user, wanted, found) | errors
     if errors:
         return _refuse(found, wanted, errors)
-    found.change(current_user, wanted)
+    directory.change(found, current_user, wanted)
     try:
         db.session.commit()
     except IntegrityError:
@@ -93,13 +94,13 @@ def invite(person_id: int) -> Any:
     """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
     if found.password_hash or not found.active:
-        return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
-    before = found.send_link("invitation", current_user)
+        return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
+    before = accounts.send_link(found, "invitation", current_user)
     db.session.commit()
-    sentence = f"The invitation is on its way to {found.email}."
+    sentence = f"We are emailing the invitation to {found.email}."
     if before:
-        sentence = f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
-        sentence += " The next can go five minutes after it."
+        sentence = f"We emailed {found.email} an invitation {since(before)} ago."
+        sentence += " You can send another five minutes after it."
     flash(sentence)
     return redirect(url_for(".person", person_id=person_id), 303)
 
@@ -126,9 +127,11 @@ def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]
 
 def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
     """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
-    return render_template("admin/person.html", **({"person": found, "keeper": KEEPER, "errors": {}} | context)), status
+    history = Event.about(found) if found else []
+    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}}
+    return render_template("admin/person.html", **begun | context), status
 
 
 def _how_it_is(found: Person) -> str:
-    who = next((event.who for event in found.events if event.action == "changed"), "Somebody")
+    who = next((event.who for event in Event.about(found) if event.action == "changed"), "Somebody")
     return f"{who} changed {found.name} while you had this page open. Nothing that you entered was applied."

@@ -10,17 +10,18 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import EMAIL, Delivery, Event, MailOutcome, NotAllowed, Person, TaskRequest, utcnow
+from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
 from permissions import ERP_ADMIN, public, requires
+from services import accounts, directory
 
 blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
 KINDS = {
-    "digest": "Daily summary",
-    "rejection": "Rejection notice",
-    "export": "Export notice",
-    "invitation": "Invitation",
-    "reset": "Password link",
-    "alarm": "Alarm",
+    MailKind.DIGEST: "Daily summary",
+    MailKind.REJECTION: "Rejection notice",
+    MailKind.EXPORT: "Export notice",
+    MailKind.INVITATION: "Invitation",
+    MailKind.RESET: "Password link",
+    MailKind.ALERT: "Alarm",
 }
 BESIDE = (joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project))
 REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones
@@ -57,7 +58,7 @@ def resend(delivery_id: int) -> Any:
 def test() -> Any:
     """Ask the timetable for a test mail; the page shows what came of it."""
     address = request.form.get("address", "").strip()
-    if not EMAIL.fullmatch(address) or len(address) > 254:
+    if not directory.EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
     TaskRequest.ask("test mail", current_user, address)
     db.session.commit()
@@ -82,9 +83,9 @@ def unsubscribe(token: str) -> Any:
 @public
 def keep_unsubscribed(token: str) -> Any:
     """One click in a mail program (RFC 8058), without sign-in; the signed token can do nothing else."""
-    person = Person.from_unsubscribe_token(token)
+    person = accounts.from_unsubscribe_token(token)
     if person:
-        person.change(person, {"subscribed": False})
+        directory.change(person, person, {"subscribed": False})
         db.session.commit()
     return _unsubscribe_page(token)
 
@@ -93,7 +94,7 @@ csrf.exempt(keep_unsubscribed)
 
 
 def _unsubscribe_page(token: str) -> Any:
-    person = Person.from_unsubscribe_token(token)
+    person = accounts.from_unsubscribe_token(token)
     return render_template("auth/unsubscribe.html", person=person), 200 if person else 404
 
 
@@ -112,7 +113,7 @@ def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
 
 def _is_stuck() -> Any:
     """The condition that somebody should look at a delivery."""
-    given_up = and_(Delivery.outcome == MailOutcome.REFUSED, Delivery.created_at > utcnow() - REMEMBERED)
+    given_up = and_(Delivery.outcome == MailOutcome.FAILED, Delivery.created_at > utcnow() - REMEMBERED)
     in_trouble = and_(Delivery.outcome.is_(None), Delivery.error != "")
     return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)
 

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from extensions import db
-from models import Delivery, Event, Job, Level, NotAllowed, Person, Project
-from services import workflow
+from models import Delivery, Event, Job, Level, NotAllowed, Person, Project, utcnow
+from services import accounts, directory, workflow
 from tables import setting
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
@@ -49,8 +49,8 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.password_form": ANYBODY,
     "auth.set_password": ANYBODY,
-    "auth.keep_password": ANYBODY,
     "auth.sign_out": SIGNED_IN,
     "auth.me": SIGNED_IN,
     "auth.change_password": SIGNED_IN,
@@ -176,10 +176,12 @@ def test_every_route_stands_in_the_permission_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
     unlisted = sorted(routes - TABLE.keys())
     assert not unlisted, (
-        f"Say in TABLE of tests/test_access.py who may use {', '.join(unlisted)}, from the permission table, "
+        f"Say in TABLE of tests/blueprints/test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
         "and in PARTS what stands in for any new part of an address."
     )
-    assert not TABLE.keys() - routes, "These routes are gone; take them out of TABLE in tests/test_access.py."
+    assert not TABLE.keys() - routes, (
+        "These routes are gone; take them out of TABLE in tests/blueprints/test_permissions.py."
+    )
 
 
 @on_sqlite
@@ -196,10 +198,10 @@ def test_each_kind_of_person_reaches_what_the_table_says_and_nothing_else(
             setattr(somebody, name, value)
         db.session.add(somebody)
     workflow.send(project, somebody if has and has.get("sender") else cast["manager"])
-    cast["manager"].send_link("reset", None)
+    accounts.send_link(cast["manager"], "reset", None)
     db.session.commit()
     assert {template.id, project.id, *db.session.scalars(select(Delivery.id))} == {1}
-    parts = PARTS | {"token": cast["manager"].unsubscribe_token}
+    parts = PARTS | {"token": accounts.unsubscribe_token(cast["manager"])}
     visitor, differing = Visitor(app.test_client(), somebody), {}
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods & {"GET", "POST"}):
@@ -226,7 +228,7 @@ class Visitor:
         session_id = self.person and self.person.get_id()
         with self.client.session_transaction() as session:
             session.clear()
-            session.update(self.kept | ({"_user_id": session_id} if session_id else {}))
+            session.update(self.kept | ({"_user_id": session_id, "used": utcnow().timestamp()} if session_id else {}))
 
     def outcome(self, method: str, address: str) -> str:
         self._sign_in()
@@ -266,7 +268,7 @@ def test_who_loses_what_it_takes_while_a_page_is_open_is_refused_at_the_next_cli
     page = approver.get(f"/approvals/{project.id}/reject")
     form = {"version": project.version, "comment": "Wrong city", "csrf_token": approver.token()}
     assert page.status_code == 200
-    cast["approver"].change(None, change)
+    directory.change(cast["approver"], None, change)
     db.session.commit()
     assert approver.client.post(f"/approvals/{project.id}/reject", data=form).status_code == status
     assert project.status == "Ready to Export"
@@ -348,7 +350,7 @@ def test_a_refusal_is_logged_without_secrets(
     app: Flask, browser: Callable[[str], Browser], cast: dict[str, Person], caplog: pytest.LogCaptureFixture
 ) -> None:
     stranger = browser("outsider")
-    token = cast["approver"].link_token("reset")
+    token = accounts.link_token(cast["approver"], "reset")
     with caplog.at_level(logging.WARNING):
         stranger.get("/admin/directory")
         stranger.post(f"/password/{token}", {"password": "a-very-secret-password"})
@@ -396,6 +398,26 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
     assert browser("controller").get(f"/approvals/{project.id}/accept").status_code == 200
 
 
+def test_with_four_eyes_who_sent_a_project_can_not_link_it_either(
+    app: Flask,
+    browser: Callable[[str], Browser],
+    cast: dict[str, Person],
+    make_project: Callable[..., Project],
+    template: Job,
+) -> None:
+    app.config["FOUR_EYES"] = True
+    project = make_project()
+    workflow.send(project, cast["approver"])
+    db.session.commit()
+    form = {"version": project.version, "job": template.number, "job_number": template.number, "job_id": template.id}
+    answer = browser("approver").post(f"/approvals/{project.id}/link", form)
+    assert answer.status_code == 409
+    assert "You sent this project, so another accounting approver must link it." in answer.text
+    assert project.status == "Ready to Export"
+    workflow.link(project, cast["controller"], template, "HB")
+    assert project.status == "Synced"
+
+
 def test_without_four_eyes_who_sent_a_project_may_accept_it_too(
     browser: Callable[[str], Browser], cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
@@ -411,7 +433,7 @@ def test_a_decision_stands_when_who_took_it_is_disabled_afterwards(
     project = make_project()
     workflow.send(project, cast["manager"])
     workflow.reject(project, cast["approver"], "Wrong city")
-    cast["approver"].change(None, {"active": False})
+    directory.change(cast["approver"], None, {"active": False})
     db.session.commit()
     assert project.status == "Rejected"
     assert db.session.query(Event).filter_by(action="rejected").one().who == "Approver"
@@ -425,9 +447,9 @@ def test_what_somebody_may_changes_with_the_next_click_however_lately_they_were_
         monkeypatch.setattr(setting, "SLOW", -1)
     approver = browser("approver")
     assert approver.get("/erp/jobs").status_code == 200
-    cast["approver"].change(None, {"erp": Level.NONE})
+    directory.change(cast["approver"], None, {"erp": Level.NONE})
     db.session.commit()
     assert approver.get("/erp/jobs").status_code == 404
-    cast["approver"].change(None, {"active": False})
+    directory.change(cast["approver"], None, {"active": False})
     db.session.commit()
     assert approver.get("/erp/jobs").location.startswith("/login")

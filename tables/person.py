@@ -1,0 +1,115 @@
+"""The people of the Company Directory: what is kept of each, and of tries to sign in that failed."""
+
+import enum
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from flask_login import UserMixin
+from sqlalchemy import String, and_, select
+from sqlalchemy.orm import Mapped, mapped_column, validates
+
+from extensions import Base, db
+from lib.columns import UTCDateTime, string_enum, utcnow
+
+
+class Level(enum.Enum):
+    NONE = "none"
+    READ_ONLY = "read-only"
+    STANDARD = "standard"
+    ADMIN = "admin"
+
+    @cached_property  # every page asks for several
+    def rank(self) -> int:
+        return list(Level).index(self)
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("-", " ").title()
+
+    def __ge__(self, other: "Level") -> bool:
+        return self.rank >= other.rank
+
+    @classmethod
+    def at_least(cls, level: "Level") -> list["Level"]:
+        """The levels that include this one, for a database condition."""
+        return [each for each in cls if each >= level]
+
+
+class Person(UserMixin, Base):
+    __tablename__ = "person"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    password_hash: Mapped[str | None] = mapped_column(String(200))  # None: invited, and not yet set
+    session_version: Mapped[int] = mapped_column(
+        "epoch", default=0
+    )  # raised to end every session and link of this person
+    version: Mapped[int] = mapped_column(default=1)  # raised by each change in the directory
+    erp: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
+    projects: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
+    directory: Mapped[Level] = mapped_column(string_enum(Level), default=Level.NONE)
+    can_push: Mapped[bool] = mapped_column(default=False)
+    subscribed: Mapped[bool] = mapped_column(default=True)
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    @validates("email")
+    def _fold_email(self, _key: str, email: str) -> str:
+        return email.strip().casefold()
+
+    @classmethod
+    def by_email(cls, email: str) -> "Person | None":
+        folded = email.strip().casefold()
+        return db.session.scalar(select(cls).where(cls.email == folded)) if folded.isprintable() else None
+
+    @property
+    def is_active(self) -> bool:
+        return self.active
+
+    @property
+    def is_approver(self) -> bool:
+        return self.active and self.can_push and self.erp >= Level.STANDARD
+
+    @property
+    def is_directory_admin(self) -> bool:
+        return self.active and self.directory is Level.ADMIN
+
+    @classmethod
+    def approvers(cls) -> Any:
+        """The condition that a row of people is an accounting approver at this moment."""
+        return and_(cls.active, cls.can_push, cls.erp.in_(Level.at_least(Level.STANDARD)))
+
+    @classmethod
+    def directory_admins(cls) -> Any:
+        """The condition that a row of people may change the directory."""
+        return and_(cls.active, cls.directory == Level.ADMIN)
+
+    @classmethod
+    def can_sign_in(cls) -> Any:
+        """The condition that a row of people is more than invited."""
+        return cls.password_hash.is_not(None)
+
+    def get_id(self) -> str:
+        """The text in the session cookie: who, and in which version of their sessions."""
+        return f"{self.id}.{self.session_version}"
+
+    def end_sessions(self) -> None:
+        """Sign the person out everywhere, and let no link mailed so far set a password."""
+        self.session_version = (self.session_version or 0) + 1
+
+
+class LoginAttempt(Base):
+    """A try that has not succeeded: after too many of them, the next must wait.
+
+    The account is kept as a digest, because people type passwords into the wrong field.
+    """
+
+    __tablename__ = "attempt"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    purpose: Mapped[str] = mapped_column(String(20))
+    account: Mapped[str] = mapped_column(String(64), index=True)
+    address: Mapped[str] = mapped_column(String(45), index=True)
