@@ -18,12 +18,14 @@ import scheduler
 from dev.demo.seed import seed
 from erp import Connection, ReadError
 from extensions import db, writing
-from lib import json_log, schema_version
+from lib import database_errors, json_log, schema_version
+from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
-from maintenance import backup, keeping, move_to_postgresql
+from maintenance import backup, move_to_postgresql
+from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, directory, project_csv
-from tasks import client_secret, digest, erp_connection, exports, job_list
+from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -39,7 +41,7 @@ class DatabaseCommand(click.Command):
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
         except DatabaseError as error:
-            raise schema_version.unusable(error) from None
+            raise database_errors.unusable(error) from None
 
 
 class CurrentSchemaCommand(DatabaseCommand):
@@ -68,7 +70,7 @@ LEVELS = click.Choice([level.value for level in Level])
 
 
 def register(app: Flask) -> None:
-    backup.migrate.init_app(app, db)
+    migrate.init_app(app, db)
     for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
     for group in (people, projects, jobs, export_commands, spectrum, digests, mails, demo):
@@ -226,7 +228,7 @@ def import_projects(file: Path) -> None:
 def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
-        with backup.atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
+        with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
             opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
@@ -294,7 +296,7 @@ def rotate_secret() -> None:
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
     """Send the digests that are due now, or at that local moment, a line per recipient."""
-    if closed := digest.blocked_reason():
+    if closed := mail_delivery.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
 
@@ -303,7 +305,7 @@ def send_digests(at: datetime | None) -> None:
 @click.argument("address")
 def check_mail(address: str) -> None:
     """Send a test mail to ADDRESS."""
-    succeeded, answer = digest.send_test(address)
+    succeeded, answer = mail_delivery.send_test(address)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)
@@ -329,7 +331,7 @@ def run_scheduler() -> None:
 @with_appcontext
 def save_backup(file: Path) -> None:
     """Write a consistent copy of the database to FILE, also while the app runs."""
-    keeping.save(file)
+    backup.save(file)
     click.echo(f"{file} holds the whole database.")
 
 
@@ -339,7 +341,7 @@ def save_backup(file: Path) -> None:
 @with_appcontext
 def keep_backups(directory: Path, keep: int) -> None:
     """Write a backup into DIRECTORY, and take the oldest away."""
-    click.echo(f"{keeping.keep(directory, keep)} holds the whole database.")
+    click.echo(f"{backup.keep(directory, keep)} holds the whole database.")
 
 
 @click.command("restore", cls=DatabaseCommand)

@@ -7,7 +7,7 @@ sentence that names it. Nothing else in the product reads the environment.
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -75,6 +75,8 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": f"countersign-{base.port}" if base.port else "countersign",
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,  # services/sessions.py notes the use
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=7),
         "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch is still good; the session bounds it
         "WTF_CSRF_SSL_STRICT": False,  # the guard in access.py looks at Origin and Sec-Fetch-Site instead
         "MAX_CONTENT_LENGTH": 32 * 1024 * 1024,
@@ -197,6 +199,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _idle_hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1
+    if not 0 < hours <= 168:
+        raise ValueError("must be a number of hours above 0 and up to 168, which is a week")
+    return hours
+
+
 def _time_of_day(text: str) -> time:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError("must be a time of day, such as 07:00")
@@ -263,4 +275,5 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "HOST": ("127.0.0.1", _host),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),
+    "SESSION_IDLE_HOURS": ("12", _idle_hours),
 }

@@ -17,10 +17,10 @@ from flask import Flask, current_app
 from erp import Connection, ReadError
 from extensions import db, writing
 from lib import json_log
-from models import Setting, TaskRequest, utcnow
-from services import connection_state
+from models import Person, Setting, TaskRequest, utcnow
+from services import accounts, connection_state
 from services.update_form import READ_JOB
-from tasks import client_secret, digest, erp_connection, exports, job_list, updates
+from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
@@ -80,7 +80,7 @@ def run_exports() -> None:
 
 
 def deliver_mails() -> None:
-    digest.deliver_due(_stopping.is_set)
+    mail_delivery.deliver_due(_stopping.is_set)
 
 
 def run_task_requests() -> None:
@@ -91,6 +91,8 @@ def run_task_requests() -> None:
         with TaskRequest.transaction(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
             errand.release()
+            if errand.asked_by_id is None:  # nobody waits to see the answer
+                db.session.delete(errand)
 
 
 def refresh_job_list() -> tuple[bool, str]:
@@ -116,10 +118,20 @@ def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
         return False, failure.error
 
 
+def mail_password_link(email: str) -> tuple[bool, str]:
+    """Mail the link that sets a password, if there is such a person; nothing is said of it to anybody."""
+    with writing():
+        person = Person.by_email(email)
+        if person and person.active:
+            accounts.send_link(person, "reset", None)
+    return True, ""
+
+
 TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "refresh": lambda _subject: refresh_job_list(),
     "test connection": lambda _subject: test_connection(),
-    "test mail": digest.send_test,
+    "test mail": mail_delivery.send_test,
+    "password link": mail_password_link,
     READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
 }
 
@@ -158,7 +170,7 @@ TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (run_task_requests, 1),
     (deliver_mails, 2),
     (digest.open_due_day, 60),
-    (digest.raise_alarm, 60),
+    (alerts.raise_alarm, 60),
     (refresh_when_old, 60),
     (rotate_secret_when_due, 3600),
     (beat, 60),

@@ -3,19 +3,19 @@
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, logout_user
 
 from blueprints import resubmit
 from extensions import db
 from lib.formatting import exact, plural
-from models import Person, utcnow
+from models import Person, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
-from services import accounts, directory
+from services import accounts, directory, sessions
 
 blueprint = Blueprint("auth", __name__)
-WRONG = "Email or password is not right. Try again."
-TOO_SHORT = f"A password has {accounts.PASSWORD_LENGTH} characters or more."
-DEAD_LINK = "This link is no longer good: it was used already, or it is too old. Ask for another one."
+WRONG = "Wrong email or password. Try again."
+TOO_SHORT = f"Enter at least {accounts.PASSWORD_LENGTH} characters."
+DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask for a new one."
 
 
 @blueprint.get("/login")
@@ -37,10 +37,9 @@ def sign_in() -> Any:
     if person is None:
         log_refusal("no such email and password")
         return render_template("auth/login.html", email=email, kept=kept, error=WRONG), 422
-    accounts.clear_attempts("sign-in", email)
+    accounts.clear_attempts("sign-in", email, request.remote_addr or "")
     db.session.commit()
-    session.clear()
-    login_user(person)
+    sessions.begin(person, stay="stay" in request.form)
     return resubmit.offer(kept) or redirect(_destination(), 303)
 
 
@@ -72,10 +71,8 @@ def ask_for_link() -> Any:
         return render_template("auth/forgot_password.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
         return render_template("auth/forgot_password.html", email=email, error=refusal), 429
-    person = Person.by_email(email)
-    if person and person.active:
-        accounts.send_link(person, "reset", None)
-    db.session.commit()  # the try was noted down either way, so that both take as long
+    TaskRequest.ask_for_each("password link", email)  # whether there is such a person is looked up later, unseen
+    db.session.commit()
     return render_template("auth/forgot_password.html", email=email, asked=True)
 
 
@@ -124,12 +121,12 @@ def change_password() -> Any:
         errors["password"] = TOO_SHORT
     if errors:
         return render_template("auth/account.html", errors=errors), 422
-    accounts.clear_attempts("sign-in", person.email)
+    stay = "stay" in session
     accounts.set_password(person, request.form["password"])
     directory.record(person, "set the password", person)
     db.session.commit()
-    login_user(person)
-    flash("Your password is changed. Everywhere else you are signed out.")
+    sessions.begin(person, stay)
+    flash("Your password was changed. You were signed out everywhere else.")
     return redirect(url_for(".me"), 303)
 
 
@@ -139,7 +136,7 @@ def subscribe() -> Any:
     person, wanted = current_user._get_current_object(), "subscribed" in request.form
     directory.change(person, person, {"subscribed": wanted})
     db.session.commit()
-    flash("The digest comes to you." if wanted else "The digest no longer comes to you.")
+    flash("You are subscribed to the digest." if wanted else "You are unsubscribed from the digest.")
     return redirect(url_for(".me"), 303)
 
 
@@ -150,13 +147,13 @@ def _too_many(purpose: str, email: str) -> str | None:
         return None
     log_refusal(f"too many tries ({purpose})")
     minutes = int((until - utcnow()).total_seconds() // 60) + 1
-    return f"There were too many tries. Wait {plural(minutes, 'minute')}, until {exact(until)}, and try again."
+    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {exact(until)}, then try again."
 
 
 def _of_link(token: str) -> Person | None:
     person = next((found for purpose in accounts.LINKS if (found := accounts.from_link_token(token, purpose))), None)
     if person and current_user.is_authenticated and current_user.id != person.id:
-        abort(403, "This link was mailed to somebody else. If it is for you, sign out first and open it again.")
+        abort(403, "This link was emailed to someone else. If it is for you, sign out first and open it again.")
     return person
 
 

@@ -7,9 +7,13 @@ from flask import current_app, render_template, request, session
 from flask_login import current_user
 from itsdangerous import BadData, URLSafeSerializer
 
+LARGEST = 64 * 1024  # bytes of a form that is kept
+
 
 def keep() -> str:
     """The form that was posted, signed, to travel through the sign-in; "" where there is nothing to keep."""
+    if (request.content_length or 0) > LARGEST:
+        return ""
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token"]
     told = "Origin" in request.headers or "Sec-Fetch-Site" in request.headers  # and the guard has seen that it is ours
     if not fields or not told or "password" in request.form or request.files:

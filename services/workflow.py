@@ -31,6 +31,7 @@ from models import (
 from services import update_form
 
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
+OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
 
 # --- the project manager ----------------------------------------------------------------------------------------------
@@ -166,6 +167,8 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
 
     Raises IntegrityError, at the flush at the latest, where another project holds that job.
     """
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_LINKS)
     event = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)

@@ -86,6 +86,11 @@ class Person(UserMixin, Base):
         """The condition that a row of people may change the directory."""
         return and_(cls.active, cls.directory == Level.ADMIN)
 
+    @classmethod
+    def can_sign_in(cls) -> Any:
+        """The condition that a row of people is more than invited."""
+        return cls.password_hash.is_not(None)
+
     def get_id(self) -> str:
         """The text in the session cookie: who, and in which version of their sessions."""
         return f"{self.id}.{self.session_version}"

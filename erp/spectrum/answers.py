@@ -46,16 +46,16 @@ def parse_write(service: str, reply: Reply, redact: Redact) -> WriteResult:
     """Return what a reply to a write means: one refusal refuses all, and only a whole reply may say created."""
     check_status(reply.status, service)
     try:
-        rows = soap.parse_strict(service, reply.body, reply.charset)
-        whole = not reply.broken and reply.status == 200
+        rows, whole = soap.parse_strict(service, reply.body, reply.charset), not reply.broken
     except soap.Fault as fault:
         raise from_fault(service, fault, redact) from None
     except soap.Unparsable:
         rows, whole = _left_over(service, reply), False
-    refused = _refusal(service, rows, redact)
-    if refused:
+    if reply.status != 200 or any(_code(row) not in GOOD | REFUSALS for row in rows):
+        raise ReadError(Outcome.UNKNOWN, UNCLEAR)
+    if refused := _refusal(service, rows, redact):
         return refused
-    if not whole or not all(_is_good(row) for row in rows):
+    if not whole or not all(map(_is_good, rows)):
         raise ReadError(Outcome.UNKNOWN, reply.broken or UNCLEAR)
     return WriteResult(Outcome.CREATED, reply=_described(rows, redact))
 

@@ -5,6 +5,7 @@ One pass over the text, whatever is in it: a reply of many megabytes may be dama
 
 import codecs
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 LOST = "\N{REPLACEMENT CHARACTER}"  # stands where a character could not be read
@@ -45,6 +46,17 @@ def unescape(text: str) -> str:
     return _REFERENCE.sub(_character, text)
 
 
+def read_fields(fields: Iterable[tuple[str, str, bool]]) -> Row:
+    """Return a row of (element, value, damaged); two values of one element are none that can be told apart."""
+    values: dict[str, str] = {}
+    any_damaged = False
+    for name, value, damaged in fields:
+        twice = values.get(name, value) != value
+        values[name] = f"{values[name]}{LOST}{value}" if twice else value
+        any_damaged |= damaged or twice
+    return Row(values, any_damaged)
+
+
 def rows(service: str, text: str) -> tuple[list[Row], bool] | None:
     """Return the rows that are whole, and whether no other can have followed; None where it is no reply at all."""
     begin = re.search(rf"<{_PREFIX}(?:{service}|Service)Response(?:\s[^<>]*)?>", text)
@@ -58,31 +70,33 @@ def rows(service: str, text: str) -> tuple[list[Row], bool] | None:
     complete = rest.lstrip().startswith("</") and all(
         len(piece) == 2 and not _ANY_TAG.sub("", piece[0]).strip() for piece in pieces
     )
-    return [_row(piece[-1]) for piece in pieces if len(piece) > 1], complete
+    return [read_fields(_fields(piece[-1])) for piece in pieces if len(piece) > 1], complete
 
 
-def _row(block: str) -> Row:
-    """Read the fields by their tags. One whose end is missing ends where the next begins."""
-    values: dict[str, str] = {}
-    damaged, name, start = False, "", 0
+def _fields(block: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the fields by their tags. One whose end is missing ends where the next begins."""
+    name, start = "", 0
     for tag in _TAG.finditer(block):
         closing, found, empty = tag.groups()
-        if name and (not closing or found == name):
-            values[name], hurt = _mend(block[start : tag.start()])
-            damaged |= hurt or not closing
-        damaged |= bool(closing) and found != name
-        if not closing or found == name:
-            name, start = ("" if closing or empty else found), tag.end()
+        ends = found == name and bool(closing)
+        if name and (ends or not closing):
+            value, damaged = _mend(block[start : tag.start()])
+            yield name, value, damaged or not ends
+        if not closing or ends:
+            name, start = ("" if ends or empty else found), tag.end()
+        else:
+            yield found, LOST, True
         if empty:
-            values.setdefault(found, "")
-    return Row(values, damaged or bool(name))
+            yield found, "", False
+    if name:
+        yield name, LOST, True
 
 
 def _mend(raw: str) -> tuple[str, bool]:
     """Return a value with what can not be read replaced, and whether there was anything."""
     bare = "&" in _REFERENCE.sub("", raw)
-    text = _ILLEGAL.sub(LOST, unescape(raw))
-    return unescape(text.strip()), bare or LOST in text or "<" in raw
+    text = _ILLEGAL.sub(LOST, unescape(raw.replace("<", LOST)))
+    return unescape(text.strip()), bare or LOST in text
 
 
 def _character(reference: re.Match[str]) -> str:

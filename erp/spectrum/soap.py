@@ -67,7 +67,9 @@ def parse_tolerant(service: str, reply: bytes, charset: str | None = None) -> An
     except Unparsable:
         return _salvaged(service, text)
     responses = [each for each in _answer(service, root).iter() if _name(each) == "response"]
-    return Answer([salvage.Row({_name(child): _all_text(child) for child in each}) for each in responses])
+    return Answer(
+        [salvage.read_fields((_name(child), _all_text(child), False) for child in each) for each in responses]
+    )
 
 
 def _salvaged(service: str, text: str) -> Answer:
@@ -121,10 +123,11 @@ def _answer(service: str, envelope: etree._Element) -> etree._Element:
 
 
 def _responses(data: etree._Element) -> list[etree._Element]:
-    """Return the `response` elements; they may stand in a wrapper, which has many names."""
+    """Return the `response` elements; they may stand in a wrapper, which has many names but is not empty."""
     children = _children(data)
     if len(children) == 1 and _name(children[0]) != "response":
         children = _children(children[0])
+        _expect(bool(children))
     _expect(all(_name(child) == "response" for child in children))
     return children
 

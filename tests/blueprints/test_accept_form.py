@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from lxml import html
+from support.jobs import keep_job
 
 from extensions import db
 from models import Export, Job, Person, Project, Setting, Transition
@@ -16,7 +17,7 @@ TYPED = {"job_number": "26-900", "job_name": "Depot", "taxable": "Y", "price_typ
 
 
 def keep(number: str, status: str = "A", **marks: Any) -> Job:
-    job = Job.keep({"Job_Number": number, "Job_Description": f"Job {number}", "Status_Code": status})
+    job = keep_job({"Job_Number": number, "Job_Description": f"Job {number}", "Status_Code": status})
     for column, value in marks.items():
         setattr(job, column, value)
     db.session.commit()
@@ -128,9 +129,9 @@ def test_a_retry_does_not_begin_with_a_template_that_is_no_longer_offered(
     workflow.accept(waiting, cast["approver"], form.lines, form.template, "HB")
     workflow.mark_failed(waiting, "Spectrum did not accept the job.")
     db.session.commit()
-    assert accept_form.begin(waiting).template == template
+    assert accept_form.initial(waiting).template == template
     keep("A-1", is_template=True)
-    assert accept_form.begin(waiting).template is None
+    assert accept_form.initial(waiting).template is None
 
 
 # what a template brings along

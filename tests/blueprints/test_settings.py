@@ -12,9 +12,9 @@ from flask import Flask
 from lxml import html
 from sqlalchemy import select
 from support.fake_erp import FakeERP
+from support.jobs import compose, keep_job
 
 from config import SettingsError
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Event, Job, Person, Project, Setting, Status, TaskRequest
 from services import workflow
@@ -184,7 +184,7 @@ def test_an_element_that_is_not_a_templates_to_fix_is_ignored(browser: SignIn, t
 
 def test_the_list_shows_marked_templates_and_the_search_finds_others(browser: SignIn, template: Job) -> None:
     for number, status in (("26-001", "A"), ("26-002", "I"), ("26-003", "C")):
-        Job.keep({"Job_Number": number, "Job_Description": "Depot", "Status_Code": status})
+        keep_job({"Job_Number": number, "Job_Description": "Depot", "Status_Code": status})
     template.is_template = True
     db.session.commit()
     controller = browser("controller")

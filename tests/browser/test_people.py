@@ -74,7 +74,7 @@ def test_who_is_invited_sets_a_password_signs_in_decides_and_loses_the_privilege
     accept = nora.get_by_role("button", name=re.compile("^Accept"))
     expect(accept.first).to_be_visible()
     nora.goto(link)
-    expect(nora.get_by_role("alert")).to_contain_text("This link is no longer good")
+    expect(nora.get_by_role("alert")).to_contain_text("This link no longer works")
     nora.goto(f"{live.url}/erp/jobs")
 
     administrator.reload()
@@ -96,10 +96,10 @@ def test_a_forgotten_password_is_set_anew_through_the_mail_and_ends_the_session_
     address = f"{name}@halvorsen.example"
     elsewhere, page = live.sign_in(new_page(), name), new_page()
     page.goto(f"{live.url}/login")
-    page.get_by_role("link", name="Forgotten the password?").click()
+    page.get_by_role("link", name="Forgot your password?").click()
     page.get_by_label("Email").fill(address)
-    page.get_by_role("button", name="Mail a Link").click()
-    expect(page.get_by_text(f"If {address} belongs to somebody here")).to_be_visible()
+    page.get_by_role("button", name="Email Me a Link").click()
+    expect(page.get_by_text(f"If {address} belongs to someone in the Company Directory")).to_be_visible()
     set_password(page, link_mailed_to(live, address), PASSWORD)
     elsewhere.reload()
     expect(elsewhere.get_by_role("button", name="Sign in")).to_be_visible()
@@ -133,3 +133,15 @@ def test_the_directory_says_at_the_field_why_something_can_not_be_saved(live: Li
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("Ingrid Solberg is the last active directory admin.")
     expect(page.get_by_label("Company Directory", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_after_the_sign_out_back_shows_nothing_of_what_was_there(live: Live, new_page: NewPage) -> None:
+    page = live.sign_in(new_page(), "dana.whitfield")
+    page.goto(f"{live.url}/erp/jobs?filter=synced")
+    page.goto(f"{live.url}/erp/jobs")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    for _ in range(2):
+        page.go_back()
+        expect(page.get_by_label("Password")).to_be_visible()
+        expect(page.get_by_role("table")).to_have_count(0)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 from sqlalchemy import event
+from support.jobs import keep_job
 
 from extensions import db
 from models import Job, Person, Project, Setting
@@ -30,7 +31,7 @@ def today() -> Iterator[None]:
 @pytest.fixture
 def depot(cast: dict[str, Person]) -> Job:
     """A job that somebody made in Spectrum itself."""
-    job = Job.keep({"Job_Number": "26-014", "Job_Description": "Depot", "Status_Code": "A"})
+    job = keep_job({"Job_Number": "26-014", "Job_Description": "Depot", "Status_Code": "A"})
     db.session.commit()
     return job
 
@@ -84,18 +85,18 @@ def test_a_project_whose_number_does_not_fit_is_offered_the_next_free_one(
     make_project: ProjectMaker, depot: Job
 ) -> None:
     set_pattern("YY-###")
-    assert accept_form.begin(make_project(number="P 1001/b")).typed["job_number"] == "26-015"
-    assert accept_form.begin(make_project(number="P-1001")).typed["job_number"] == "26-015"
+    assert accept_form.initial(make_project(number="P 1001/b")).typed["job_number"] == "26-015"
+    assert accept_form.initial(make_project(number="P-1001")).typed["job_number"] == "26-015"
 
 
 def test_a_project_whose_number_fits_begins_with_it(make_project: ProjectMaker, depot: Job) -> None:
     set_pattern("YY-###")
-    assert accept_form.begin(make_project(number="25-333")).typed["job_number"] == "25-333"
+    assert accept_form.initial(make_project(number="25-333")).typed["job_number"] == "25-333"
 
 
 def test_without_a_pattern_nothing_is_suggested(make_project: ProjectMaker, depot: Job) -> None:
-    assert accept_form.begin(make_project(number="P 1001/b")).typed["job_number"] == ""
-    assert accept_form.begin(make_project(number="P-1001")).typed["job_number"] == "P-1001"
+    assert accept_form.initial(make_project(number="P 1001/b")).typed["job_number"] == ""
+    assert accept_form.initial(make_project(number="P-1001")).typed["job_number"] == "P-1001"
 
 
 def test_a_number_held_by_an_export_under_way_is_not_offered_again(
@@ -140,7 +141,7 @@ def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
     db.session.commit()
     project = make_project(number="P-2")
     assert job_numbers.check(depot.number, project).free
-    assert job_numbers.suggested(project) == "26-015"
+    assert job_numbers.suggest(project) == "26-015"
 
 
 def test_a_text_that_is_no_job_number_is_said_to_be_none(make_project: ProjectMaker) -> None:
@@ -162,7 +163,7 @@ def test_the_next_number_is_looked_for_among_those_of_the_year_only(make_project
             plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {written}", parameters[1:]))
 
     event.listen(db.engine, "before_cursor_execute", explain)
-    assert job_numbers.suggested(project) == "26-016"
+    assert job_numbers.suggest(project) == "26-016"
     event.remove(db.engine, "before_cursor_execute", explain)
     assert len(plans) == (3 if on_sqlite else 0)
     assert all(step.startswith("SEARCH") for step in plans), plans

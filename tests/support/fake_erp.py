@@ -37,6 +37,7 @@ class FakeERP:
         self.kept_phases: dict[tuple[str, str, str], dict[str, str]] = {}
         self.kept_customers: list[Customer] = []
         self.missing: set[str] = set()  # services that this Spectrum does not have
+        self.second_way_only = False  # jobs are shown in the other way alone
         self._planned: list[tuple[WriteResult, bool]] = []
         for job in jobs:
             self.keep(job)
@@ -70,7 +71,7 @@ class FakeERP:
             self.keep(values)
         return answer
 
-    def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
+    def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:  # noqa: ARG002
         """Change a job that is there; a value that is not sent stays."""
         values = values_of(request)
         self.calls.append(("UpdateJob", values))
@@ -106,6 +107,9 @@ class FakeERP:
         second_way: bool = False,
     ) -> ReadResult[ErpJob]:
         """Read jobs as GetJobMain returns them."""
+        if self.second_way_only and not second_way:
+            self.calls.append(("GetJobMain", {"status": status}))
+            return ReadResult([])
         rows, complete = self._jobs("GetJobMain", status, customer, division, cost_center)
         return ReadResult([to_job(row) for row in rows], complete)
 

@@ -15,7 +15,7 @@ from erp import ReadError
 from erp.spectrum.fields import SERVICES
 from extensions import db
 from models import Person, Setting, TaskRequest
-from tasks import erp_connection, job_list
+from tasks import erp_connection
 
 Fault = Callable[..., None]
 UNCALLED = "described as it should be; not called, because that would write."
@@ -163,7 +163,7 @@ def test_each_contact_leaves_noted_whether_spectrum_could_be_worked_with(app: Fl
     first = contact()
     assert first["connected"] and "error" not in first
     fault("not-authorized", "GetJobMain")
-    erp = job_list.spectrum()
+    erp = erp_connection.connect()
     assert erp
     with pytest.raises(ReadError):
         erp.jobs()
@@ -190,7 +190,7 @@ def test_a_test_that_does_not_reach_spectrum_leaves_it_not_connected(
 
 def test_a_refusal_is_an_answer_so_spectrum_counts_as_connected(app: Flask, fault: Fault) -> None:
     fault("error-rows", "AddJob")
-    erp = job_list.spectrum()
+    erp = erp_connection.connect()
     assert erp
     erp.add_job({"Job_Number": "26-900", "Taxable_Flag": "Y", "Price_Method_Code": "F"})
     assert contact()["connected"]

@@ -8,13 +8,13 @@ import time_machine
 from flask import Flask
 from sqlalchemy import update
 from support.fake_erp import FakeERP
+from support.jobs import compose, values
 
 from erp import Message, Outcome, WriteResult
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
 from services import workflow
-from tasks import exports, job_list
+from tasks import erp_connection, exports
 
 pytestmark = pytest.mark.usefixtures("app")
 UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
@@ -69,7 +69,7 @@ def test_an_accepted_project_becomes_a_job_with_every_value_as_accepted(
     assert project.status is Status.SYNCED
     assert project.export is not None
     job = erp.kept["26-014"]
-    assert {element: job.get(element, "") for element in project.export.values} == project.export.values
+    assert {element: job.get(element, "") for element in values(project.export)} == values(project.export)
     assert project.export.warnings == []
     assert project.export.due_at is None
     assert [delivery.kind for delivery in db.session.query(Delivery)] == ["export"]
@@ -91,7 +91,7 @@ def test_where_spectrum_has_more_jobs_like_it_than_it_lists_an_export_asks_no_mo
     project = accepted()
     assert project.export
     for number in ("A-1", "A-2"):
-        erp.keep(project.export.values | {"Job_Number": number})
+        erp.keep(values(project.export) | {"Job_Number": number})
     erp.cap = 2
     run(erp)
     assert project.status is Status.SYNCED
@@ -109,7 +109,7 @@ def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Ca
 
 
 def test_the_command_says_that_exports_are_paused(app: Flask, monkeypatch: pytest.MonkeyPatch, erp: FakeERP) -> None:
-    monkeypatch.setattr(job_list, "spectrum", lambda: erp)
+    monkeypatch.setattr(erp_connection, "connect", lambda: erp)
     Setting.write(Setting.PAUSED, {"by": "Dana"})
     db.session.commit()
     result = app.test_cli_runner().invoke(args=["exports", "run"])
@@ -138,7 +138,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
 ) -> None:
     project = accepted()
     message = Message("Customer_Code", "Customer CASCREST is on hold", "I")
-    erp.next_add_job(WriteResult(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
+    erp.next_create(WriteResult(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
     run(erp)
     assert project.status is Status.FAILED
     assert project.export is not None
@@ -148,7 +148,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
 
 def test_a_wrong_setting_ends_in_failed_and_names_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(WriteResult(Outcome.CONFIGURATION, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
+    erp.next_create(WriteResult(Outcome.HELD, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
     run(erp)
     assert project.status is Status.FAILED
     assert project.events[0].comment == "Check SPECTRUM_AUTHORIZATION_ID."
@@ -177,7 +177,7 @@ def test_a_number_that_spectrum_has_already_fails_without_anything_being_sent(
 
 def test_an_add_that_could_not_be_sent_is_tried_again_by_itself(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(NOT_SENT, created=False)
+    erp.next_create(NOT_SENT, created=False)
     run(erp)
     assert project.status is Status.EXPORTING
     assert project.export is not None
@@ -190,7 +190,7 @@ def test_an_unknown_outcome_whose_job_is_there_becomes_synced_by_looking(
     erp: FakeERP, accepted: Callable[..., Project]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=True)
+    erp.next_create(UNKNOWN, created=True)
     run(erp)
     assert project.status is Status.CHECKING
     run_later(erp)
@@ -202,7 +202,7 @@ def test_an_unknown_outcome_with_another_job_there_fails_and_keeps_the_number(
     erp: FakeERP, accepted: Callable[..., Project]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     erp.keep({"Job_Number": "26-014", "Job_Description": "Somebody else's"})
     run_later(erp)
@@ -217,7 +217,7 @@ def test_no_second_add_comes_before_two_looks_apart_and_then_only_one(
 ) -> None:
     project = accepted()
     for _ in range(2):
-        erp.next_add_job(UNKNOWN, created=False)
+        erp.next_create(UNKNOWN, created=False)
     run(erp)
     run(erp)
     assert added(erp) == 1
@@ -233,7 +233,7 @@ def test_no_second_add_comes_before_two_looks_apart_and_then_only_one(
 
 def test_a_second_add_that_works_settles_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     look_and_resend(erp)
     assert project.status is Status.SYNCED
@@ -242,8 +242,8 @@ def test_a_second_add_that_works_settles_it(erp: FakeERP, accepted: Callable[...
 
 def test_a_duplicate_on_the_second_add_means_looking_again(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
-    erp.next_add_job(DUPLICATE, created=True)
+    erp.next_create(UNKNOWN, created=False)
+    erp.next_create(DUPLICATE, created=True)
     run(erp)
     look_and_resend(erp)
     assert project.status is Status.CHECKING
@@ -253,7 +253,7 @@ def test_a_duplicate_on_the_second_add_means_looking_again(erp: FakeERP, accepte
 
 def test_a_list_that_was_cut_short_never_allows_a_second_add(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     for number in range(3):
         erp.keep({"Job_Number": f"X{number}", "Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA"})
@@ -272,7 +272,7 @@ def test_a_crash_between_sending_and_the_answer_is_checked_and_never_sent_blindl
     assert project.export is not None
     project.export.sent_at = utcnow()
     db.session.commit()
-    erp.keep(project.export.values)
+    erp.keep(values(project.export))
     run(erp)
     assert added(erp) == 0
     assert project.status is Status.SYNCED
@@ -303,8 +303,8 @@ def test_what_reads_back_different_is_a_remark_on_a_synced_project(
 ) -> None:
     project = accepted()
     assert project.export is not None
-    erp.next_add_job(WriteResult(Outcome.CREATED), created=False)
-    erp.keep(project.export.values | {"City": "Fife"})
+    erp.next_create(WriteResult(Outcome.CREATED), created=False)
+    erp.keep(values(project.export) | {"City": "Fife"})
     erp.kept["26-014"]["Customer_Code"] = "OTHER"  # the first look, narrowed by customer, does not see it
     run(erp)
     assert project.status is Status.SYNCED
@@ -352,8 +352,8 @@ def test_a_person_may_end_a_checking_only_after_two_looks(
     erp: FakeERP, accepted: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     with pytest.raises(NotAllowed, match="still looking"):
         workflow.resolve(project, cast["approver"], exists=True)
@@ -372,7 +372,7 @@ def test_it_is_in_spectrum_makes_it_synced(
 ) -> None:
     project = accepted()
     for _ in range(2):
-        erp.next_add_job(UNKNOWN, created=False)
+        erp.next_create(UNKNOWN, created=False)
     run(erp)
     look_and_resend(erp)
     workflow.resolve(project, cast["approver"], exists=True)

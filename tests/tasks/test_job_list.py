@@ -12,13 +12,14 @@ from conftest import sandboxed
 from flask import Flask
 from sqlalchemy import event, func, select
 from support.fake_erp import FakeERP
+from support.jobs import keep_job
 
 import scheduler
 from erp import ERP, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, utcnow
-from services import workflow
+from services import connection_state, workflow
 from tasks import job_list
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -138,7 +139,7 @@ def test_a_cost_center_that_only_the_unread_part_has_keeps_the_list_from_being_w
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Cost_Center=f"C{number // 5}"))
     job_list.refresh(erp)
-    assert Setting.read(job_list.LAST)["complete"] is False
+    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
 
 
 @pytest.mark.parametrize("blank", [{}, {"Division": "", "Cost_Center": ""}])
@@ -161,7 +162,7 @@ def test_jobs_that_only_their_customer_tells_apart_are_never_known_to_be_all(erp
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number % 4}", Division="", Cost_Center=""))
     assert "30 jobs read" in job_list.refresh(erp)
-    assert Setting.read(job_list.LAST)["complete"] is False
+    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
 
 
 def test_a_job_that_comes_back_is_no_longer_gone(erp: FakeERP) -> None:
@@ -188,7 +189,7 @@ def test_what_was_decided_here_about_a_job_survives_the_refresh(erp: FakeERP) ->
 
 
 def test_a_job_that_only_an_export_has_shown_is_never_gone(erp: FakeERP) -> None:
-    Job.keep(job("26-014"))  # made by Countersign; the operator may not see it
+    keep_job(job("26-014"))  # made by Countersign; the operator may not see it
     db.session.commit()
     erp.keep(job("26-015"))
     assert job_list.refresh(erp) == "1 jobs read: 1 new, 0 changed, 0 gone."
@@ -216,7 +217,7 @@ def test_a_job_that_comes_back_while_the_list_is_being_read_is_not_gone(erp: Fak
     job_list.refresh(erp)
 
     def exported() -> None:
-        Job.keep(job("26-014"))
+        keep_job(job("26-014"))
         db.session.commit()
 
     assert job_list.refresh(During(exported)).endswith("0 gone.")
@@ -237,7 +238,7 @@ def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -
     with pytest.raises(ReadError) as failure:
         job_list.refresh(erp)
     assert failure.value.outcome is Outcome.NOT_SENT
-    last = Setting.read(job_list.LAST)
+    last = Setting.read(connection_state.JOB_LIST)
     assert last["error"] == failure.value.cause
     assert last["said"].startswith("1 jobs read")
     assert count_of_gone() == 0
@@ -307,8 +308,8 @@ def test_a_list_that_could_not_be_read_is_asked_for_again_soon_although_it_is_yo
     app.config |= {"SPECTRUM_URL": spectrum_url, "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN"}
     now = utcnow()
     failed = {"at": now.isoformat(), "error": "Out of reach", "tried": (now - timedelta(minutes=tried)).isoformat()}
-    Setting.write(job_list.LAST, failed)
+    Setting.write(connection_state.JOB_LIST, failed)
     db.session.commit()
     scheduler.refresh_when_old()
     db.session.expire_all()
-    assert bool(Setting.read(job_list.LAST).get("error")) is not again
+    assert bool(Setting.read(connection_state.JOB_LIST).get("error")) is not again
