@@ -67,6 +67,7 @@ def learn_if_new(connection: Connection) -> None:
 
 def learn(connection: Connection) -> Learned:
     """Ask the server in every way there is, and keep what it showed. Raises ReadError."""
+    db.session.rollback()  # no transaction is open while the accounting system is asked
     learned = connection.learn()
     before = Setting.read(connection_state.LEARNED) or {}
     same = before.get("server") == connection_state.server_digest()

@@ -47,6 +47,7 @@ def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     db.session.rollback()  # no transaction is open while the accounting system is asked
     reading = job_list_reader.read(erp, known)
     doubt = _doubt(reading, before)
+    db.session.rollback()
     if doubt:
         other = job_list_reader.read(erp, known, second_way=True)
         if len(other.jobs) > len(reading.jobs):
@@ -96,7 +97,7 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, changed, gone))
         state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
-        state |= {"jobs": reading.counts}
+        state |= {"jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
         Setting.write(connection_state.JOB_LIST, state)
