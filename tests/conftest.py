@@ -173,6 +173,7 @@ def app(environ: dict[str, str], tmp_path: Path, compiled_templates: FileSystemB
             db.session.add(person)
         erp_connection.note_proof("")  # a job was created and listed before
         db.session.commit()
+        erp_connection.learn(FakeERP())
         yield app
         db.session.remove()
         db.engine.dispose()

@@ -16,6 +16,7 @@ from support.jobs import compose, keep_job
 
 from config import SettingsError
 from extensions import db
+from maintenance import startup_checks
 from models import Event, Job, Person, Project, Setting, Status, TaskRequest
 from services import workflow
 from tasks import erp_connection, exports, job_list
@@ -306,22 +307,22 @@ def foreign(accepted: Project, app: Flask) -> Project:
 
 def test_a_database_with_jobs_of_another_company_is_refused_with_a_sentence(foreign: Project) -> None:
     with pytest.raises(SettingsError, match=r"SPECTRUM_COMPANY_CODE is XY.* company HB"):
-        erp_connection.refuse_other_company()
+        startup_checks.refuse_other_company()
 
 
 def test_a_database_with_jobs_of_this_company_is_served(accepted: Project) -> None:
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 def test_a_database_is_served_while_no_spectrum_is_set_up(accepted: Project, app: Flask) -> None:
     app.config["SPECTRUM_COMPANY_CODE"] = ""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 def test_a_project_that_let_its_job_go_binds_nobody(foreign: Project) -> None:
     workflow.mark_failed(foreign, "Spectrum did not accept the job.")
     db.session.commit()
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 @pytest.mark.parametrize("command", [["exports", "run"], ["jobs", "refresh"], ["spectrum", "check"]])

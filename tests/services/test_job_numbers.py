@@ -11,7 +11,7 @@ from support.jobs import keep_job
 
 from extensions import db
 from models import Job, Person, Project, Setting
-from services import accept_form, job_numbers, workflow
+from services import accept_form, connection_state, job_numbers, workflow
 
 TODAY = date(2026, 3, 9)
 ProjectMaker = Callable[..., Project]
@@ -109,7 +109,7 @@ def test_a_number_held_by_an_export_under_way_is_not_offered_again(
     workflow.accept(other, cast["approver"], form.lines, template, "HB")
     db.session.commit()
     verdict = job_numbers.check("26-015", make_project(number="P-2"))
-    assert not verdict.free
+    assert not verdict.usable
     assert "P-1 Elm Street Reroof, which is Exporting" in verdict.sentence
     assert verdict.next_free == "26-016"
     assert verdict.job is None
@@ -130,7 +130,25 @@ def test_a_number_taken_in_spectrum_names_the_job_its_status_the_next_number_and
 
 
 def test_a_number_that_differs_in_case_only_is_taken(make_project: ProjectMaker, template: Job) -> None:
-    assert not job_numbers.check("t-comm", make_project()).free
+    assert not job_numbers.check("t-comm", make_project()).usable
+
+
+@pytest.mark.parametrize(
+    ("job_list", "said"),
+    [
+        ({"at": "2026-03-09T00:00:00+00:00", "proven": True}, "26-900 is free."),
+        ({"at": "2026-03-09T00:00:00+00:00", "proven": False}, "isn't known to be complete"),
+        ({}, "hasn't been loaded yet"),
+    ],
+)
+def test_a_number_is_called_free_only_where_the_job_list_is_proven(
+    make_project: ProjectMaker, job_list: dict[str, object], said: str
+) -> None:
+    Setting.write(connection_state.JOB_LIST, job_list)
+    found = job_numbers.check("26-900", make_project())
+    assert found.usable
+    assert said in found.sentence
+    assert ("free" in found.sentence) == bool(job_list.get("proven"))
 
 
 def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
@@ -140,7 +158,7 @@ def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
     depot.removed_at = job_numbers.utcnow()
     db.session.commit()
     project = make_project(number="P-2")
-    assert job_numbers.check(depot.number, project).free
+    assert job_numbers.check(depot.number, project).usable
     assert job_numbers.suggest(project) == "26-015"
 
 

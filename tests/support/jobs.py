@@ -5,7 +5,8 @@ from typing import Any
 
 from erp import FieldValue, rules
 from erp.spectrum.system import values_of
-from models import Export, Job
+from models import Export, Job, Setting, utcnow
+from services import connection_state
 
 
 def keep_job(row: Mapping[str, str]) -> Job:
@@ -21,3 +22,8 @@ def compose(information: Mapping[str, Any], template: Mapping[str, str], typed: 
 def values(export: Export) -> dict[str, str]:
     """Return what Spectrum receives, by element."""
     return values_of(export.lines)
+
+
+def prove_job_list() -> None:
+    """Have the job list read and proven, so that a number which it lacks is free."""
+    Setting.write(connection_state.JOB_LIST, {"at": utcnow().isoformat(), "proven": True})

@@ -2,24 +2,34 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import update
 from support.fake_erp import FakeERP
-from support.jobs import compose, values
+from support.jobs import compose, keep_job, values
 
-from erp import Message, Outcome, WriteResult
+from erp import Message, Outcome, Phase, WriteResult
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
-from services import workflow
+from services import connection_state, workflow
 from tasks import erp_connection, exports
 
 pytestmark = pytest.mark.usefixtures("app")
 UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
 NOT_SENT = WriteResult(Outcome.NOT_SENT, "Spectrum could not be reached.")
 DUPLICATE = WriteResult(Outcome.REFUSED, "Taken.", (Message("Job_Number", "Duplicate job number", "I"),))
+
+
+@pytest.fixture
+def erp() -> FakeERP:
+    """A Spectrum with a job that an earlier list showed."""
+    known = {"Job_Number": "25-001", "Job_Description": "Known"}
+    keep_job(known).listed = True
+    db.session.commit()
+    return FakeERP(known)
 
 
 @pytest.fixture
@@ -146,12 +156,60 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
     assert project.job_key is None
 
 
-def test_a_wrong_setting_ends_in_failed_and_names_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
-    project = accepted()
-    erp.next_create(WriteResult(Outcome.HELD, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
+def test_a_wrong_setting_holds_every_export_under_one_banner_and_they_go_once_it_is_fixed(
+    erp: FakeERP, accepted: Callable[..., Project], browser: Callable[[str], Any]
+) -> None:
+    first, second = accepted(), accepted("26-015")
+    erp.next_create(WriteResult(Outcome.HELD, "Ask IT to check SPECTRUM_AUTHORIZATION_ID."), created=False)
     run(erp)
-    assert project.status is Status.FAILED
-    assert project.events[0].comment == "Check SPECTRUM_AUTHORIZATION_ID."
+    assert (first.status, second.status, added(erp)) == (Status.EXPORTING, Status.EXPORTING, 1)
+    assert first.export and first.export.sent_at is None and first.export.error == ""
+    page = browser("approver").get("/erp/jobs?filter=exporting").text
+    assert page.count("Ask IT to check SPECTRUM_AUTHORIZATION_ID.") == 1
+    assert "nobody has to retry" in page
+    run_later(erp)
+    assert (first.status, second.status) == (Status.SYNCED, Status.SYNCED)
+    assert "Ask IT" not in browser("approver").get("/erp/jobs?filter=exporting").text
+
+
+@pytest.mark.parametrize("case", ["nothing listed", "only unknown jobs", "one look proven"])
+def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
+    erp: FakeERP, accepted: Callable[..., Project], case: str
+) -> None:
+    project = accepted()
+    erp.next_create(UNKNOWN, created=False)
+    run(erp)
+    known = erp.kept.pop("25-001")
+    if case == "only unknown jobs":
+        erp.keep({"Job_Number": "99-001"})
+    for seconds in range(31, 400, 31):
+        run_later(erp, seconds)
+    if case == "one look proven":
+        erp.keep(known)
+        run_later(erp, 4000)
+    assert added(erp) == 1
+    assert project.status is Status.CHECKING
+    assert project.can_be_resolved
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_first_job_of_an_installation_is_synced_only_once_it_is_listed(
+    erp: FakeERP, accepted: Callable[..., Project], listed: bool
+) -> None:
+    Setting.write(connection_state.LEARNED, None)
+    project = accepted()
+    erp.next_create(WriteResult(Outcome.CREATED, reply="Spectrum answered with no row."), created=listed)
+    run(erp)
+    assert project.status is (Status.SYNCED if listed else Status.CHECKING)
+    assert bool(connection_state.learned().get("proof")) is listed
+    for seconds in range(31, 400, 31):
+        run_later(erp, seconds)
+    assert added(erp) == 1
+    assert project.export
+    erp.keep(project.export.lines)
+    run_later(erp, 4000)
+    assert project.status is Status.SYNCED
+    assert connection_state.learned()["proof"]
 
 
 def test_a_number_that_spectrum_has_already_fails_without_anything_being_sent(
@@ -282,16 +340,16 @@ def test_a_worker_whose_lease_ran_out_writes_nothing_more(
     erp: FakeERP, accepted: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = accepted()
-    slow = erp.add_job
+    slow = erp.create_job
 
-    def taken_over_meanwhile(values: dict[str, str]) -> WriteResult:
-        answer = slow(values)
+    def taken_over_meanwhile(request: Any) -> WriteResult:
+        answer = slow(request)
         with exports.writing():
             export = db.session.get_one(Export, project.export.id)  # type: ignore[union-attr]
             export.token = "somebody else"
         return answer
 
-    monkeypatch.setattr(erp, "add_job", taken_over_meanwhile)
+    monkeypatch.setattr(erp, "create_job", taken_over_meanwhile)
     run(erp)
     assert project.status is Status.EXPORTING
     assert project.export is not None
@@ -391,7 +449,7 @@ PHASES = [
 def with_phases(erp: FakeERP) -> None:
     erp.keep({"Job_Number": "T-COMM"})
     for phase in PHASES:
-        erp.add_phase(phase)
+        erp.keep_phase(**phase)
     erp.calls.clear()
 
 
@@ -423,9 +481,9 @@ def test_copying_that_stops_in_the_middle_is_a_remark_and_goes_on_with_what_is_m
     project = accepted(copy_phases=True)
     real, tried = erp.add_phase, []
 
-    def stops_after_two(values: dict[str, str]) -> WriteResult:
-        tried.append(values["Phase_Code"])
-        return real(values) if len(tried) <= 2 else UNKNOWN
+    def stops_after_two(job_number: str, phase: Phase) -> WriteResult:
+        tried.append(phase.name)
+        return real(job_number, phase) if len(tried) <= 2 else UNKNOWN
 
     monkeypatch.setattr(erp, "add_phase", stops_after_two)
     run(erp)
