@@ -146,7 +146,7 @@ def _read(erp: Connection, listed: ErpJob) -> tuple[ErpJob | None, JobDates | No
 
 def _listed_job(project: Project) -> ErpJob:
     """The job as it was listed last, to look it up with."""
-    return rules().job_from_raw(project.job.row if project.job else {"Job_Number": project.spectrum_job_id or ""})
+    return rules().job_from_raw(project.job.row) if project.job else ErpJob(project.spectrum_job_id or "")
 
 
 def _keep(job: ErpJob, dates: JobDates) -> None:
