@@ -14,6 +14,7 @@ from erp import FieldValue, rules
 from models import INFORMATION, Job, Project, TaskRequest, Transition, utcnow
 
 COLUMNS = tuple(each.key for each in rules().update_fields)
+LEFT, RESTORE = "left ", "restore "  # before a column in `Project.accepted`: see services/drift.py
 PROJECT_NAME = "project name"  # in `Project.accepted`: the whole name, of which the job's may be a short form
 FRESH = timedelta(minutes=5)  # as long as a job that was read for a decision is shown without reading it again
 READ_JOB = "read job"
@@ -74,7 +75,12 @@ def changes(project: Project) -> list[Change]:
     ours, accepted = rules().update_values(project.information), accepted_values(project)
     found = [Change(each, accepted.get(each, ""), ours[each]) for each in INFORMATION if each in COLUMNS]
     same_name = accepted.get(PROJECT_NAME) == project.name
-    return [each for each in found if each.accepted != each.value and not (each.column == "name" and same_name)]
+    return [
+        each
+        for each in found
+        if RESTORE + each.column in accepted
+        or (each.accepted != each.value and not (each.column == "name" and same_name))
+    ]
 
 
 def send_problem(project: Project) -> str:

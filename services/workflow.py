@@ -13,6 +13,7 @@ from erp import FieldValue, freeze, job_key, rules
 from extensions import db
 from models import (
     IN_PROGRESS,
+    INFORMATION,
     TRANSITIONS,
     WAITING,
     Delivery,
@@ -85,6 +86,38 @@ def send(project: Project, by: Person, note: str = "") -> None:
 def retrieve(project: Project, by: Person) -> None:
     """Take a waiting project back from accounting."""
     _apply(project, Transition.RETRIEVE, by)
+    _forget_restoring(project)
+
+
+def take_over(project: Project, by: Person, column: str) -> None:
+    """Take the job's value into the project."""
+    job = _drifted_job(project)
+    value = rules().project_from_job(job.row)[column]
+    edit(project, by, project.information | {column: value})
+    there = rules().job_values(job.row)[column]
+    ours = update_form.settled(column, rules().update_values(project.information)[column], there)
+    name = {update_form.PROJECT_NAME: project.name} if column == "name" else {}
+    project.accepted = update_form.accepted_values(project) | {column: ours} | name
+
+
+def send_back(project: Project, by: Person, column: str) -> None:
+    """Send the project's value to accounting as an update of the job that was changed."""
+    _drifted_job(project)
+    project.accepted = update_form.accepted_values(project) | {update_form.RESTORE + column: "yes"}
+    send(project, by)
+
+
+def leave(project: Project, by: Person, column: str) -> None:
+    """Let the project and its job differ in a value as they do now."""
+    there = rules().job_values(_drifted_job(project).row)[column]
+    project.accepted = update_form.accepted_values(project) | {update_form.LEFT + column: there}
+    _record(project, "left a difference", by, changes=[[INFORMATION[column][0], str(getattr(project, column)), there]])
+
+
+def _drifted_job(project: Project) -> Job:
+    if project.status is not Status.SYNCED or project.job is None:
+        raise NotAllowed(f"The project is {project.status} now.")
+    return project.job
 
 
 # --- the accounting approver ------------------------------------------------------------------------------------------
@@ -93,6 +126,7 @@ def retrieve(project: Project, by: Person) -> None:
 def reject(project: Project, by: Person, comment: str) -> None:
     """Give the project back, and queue the mail that says why."""
     event = _apply(project, Transition.REJECT, by, comment)
+    _forget_restoring(project)
     if project.status is Status.REJECTED:
         _release_job_number(project)
     for person in {person.id: person for person in (project.sent_by, project.created_by) if person}.values():
@@ -212,6 +246,7 @@ def mark_updated(project: Project) -> None:
     sent = rules().job_values(project.export.requested_job.raw) if project.export else {}
     name = {update_form.PROJECT_NAME: project.name} if "name" in sent else {}
     project.accepted = update_form.accepted_values(project) | sent | name
+    _forget_restoring(project)
     if project.sent_by:
         Delivery.queue("update", event, project.sent_by)
 
@@ -286,6 +321,13 @@ def _record(
     )
     db.session.add(event)
     return event
+
+
+def _forget_restoring(project: Project) -> None:
+    """What was to be sent back to the job was decided."""
+    if project.accepted:
+        kept = {key: value for key, value in project.accepted.items() if not key.startswith(update_form.RESTORE)}
+        project.accepted = kept
 
 
 def _reserve_job_number(project: Project, number: str, company_code: str) -> None:

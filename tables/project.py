@@ -64,6 +64,7 @@ class Project(ProjectState, Base):
     company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
     # what accounting accepted last of what an update can change, by column, and PROJECT_NAME; None: see `export`
     accepted: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    drifted: Mapped[bool] = mapped_column(default=False)  # its job was changed in Spectrum since
     # the job that it seems to be already, offered for linking
     suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
     # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from erp import Connection, ErpJob, JobDates, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
 from models import INFORMATION, Job, Project, utcnow
-from services import update_form, workflow
+from services import drift, update_form, workflow
 from tasks import erp_work
 from tasks.erp_work import ErpUnavailable, Request, Transaction
 
@@ -126,6 +126,7 @@ def _read_back(erp: Connection, transaction: Transaction, request: Request, list
             differing = rules().differences(request, job.raw, dates.raw)
             warnings = [erp_work.difference_warning(line, sent[line.key]) for line in differing]
             _keep(job, dates)
+            drift.mark_one(export.project)
         export.warnings = warnings
         export.finish()
 

@@ -1,6 +1,6 @@
 """The project's Admin tool: its information, and sending it to accounting and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -12,12 +12,18 @@ from erp import job_key
 from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import update_form, workflow, worklist
+from services import drift, update_form, workflow, worklist
 from services.project_fields import check_information
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
 NOTE_LENGTH = 2000
+# what can be done about a value that was changed in the job: the verb, and the sentence that says so
+SETTLING: dict[str, tuple[Callable[..., None], str]] = {
+    "take over": (workflow.take_over, "The value in Spectrum was taken over here."),
+    "send": (workflow.send_back, "The update was sent to accounting."),
+    "leave": (workflow.leave, "The difference was left as it is."),
+}
 
 
 @blueprint.get("")
@@ -76,6 +82,22 @@ def retrieve(project_id: int) -> Any:
     db.session.commit()
     flash(f"{project.title} was taken back from accounting. You can edit it again.")
     return redirect(url_for(".general", project_id=project.id), 303)
+
+
+@blueprint.post("/<int:project_id>/drift")
+@requires(PROJECT_ADMIN)
+def settle_drift(project_id: int) -> Any:
+    """Decide about one value that was changed in the job, as the page showed it."""
+    project, column = _current(project_id), request.form.get("column", "")
+    shown = next((each for each in drift.find(project) if each.column == column), None)
+    if shown is None or shown.there != request.form.get("there"):
+        raise NotAllowed("This value was changed meanwhile. Look at it again.")
+    verb, sentence = SETTLING.get(request.form.get("as", ""), SETTLING["leave"])
+    verb(project, current_user, column)
+    drift.mark_one(project)
+    db.session.commit()
+    flash(sentence)
+    return redirect(url_for(".general", project_id=project_id), 303)
 
 
 @blueprint.errorhandler(NotAllowed)
@@ -163,6 +185,8 @@ def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
     begun = {"project": project, "typed": typed, "errors": {}, "note": project.note, "active": project.active}
     if project.status is Status.SYNCED or project.status in UPDATE:
+        differing = update_form.changes(project)
         begun["note"] = "" if project.status is Status.SYNCED else project.note  # of the next update
-        begun["differing"] = {each.column: each.sentence for each in update_form.changes(project)}
+        begun["differing"] = {each.column: each.sentence for each in differing if each.accepted != each.value}
+        begun["drifted"] = drift.find(project)
     return render_template("admin/project.html", **(begun | context)), status

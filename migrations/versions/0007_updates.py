@@ -9,7 +9,10 @@ branch_labels = None
 depends_on = None
 
 COLUMNS = {
-    "project": [sa.Column("accepted", sa.JSON())],
+    "project": [
+        sa.Column("accepted", sa.JSON()),
+        sa.Column("drifted", sa.Boolean(), nullable=False, server_default=sa.false()),
+    ],
     "export": [
         sa.Column("is_update", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("seen", sa.JSON(), nullable=False, server_default="{}"),

@@ -121,6 +121,7 @@ TABLE: dict[str, Needs | str] = {
     "projects.update": KEEP_PROJECTS,
     "projects.send": KEEP_PROJECTS,
     "projects.retrieve": KEEP_PROJECTS,
+    "projects.settle_drift": KEEP_PROJECTS,
     "transfer.export": SEE_PROJECTS,
     "transfer.choose": KEEP_PROJECTS,
     "transfer.preview": KEEP_PROJECTS,
