@@ -20,7 +20,7 @@ import permissions
 from blueprints import auth, errors, health
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
-from blueprints.approvals import bulk, decisions, linking
+from blueprints.approvals import bulk, decisions, linking, receipt
 from blueprints.erp import approvers, history, job_templates, settings
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
@@ -37,7 +37,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 BLUEPRINTS = (
-    *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
+    *(auth, projects, transfer_pages, directory, decisions, receipt, approvers, linking),
     *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
 )
 
@@ -101,6 +101,7 @@ def _bind_templates(app: Flask) -> None:
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
         "access": permissions,
         "Level": models.Level,
+        "Status": models.Status,
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},

@@ -21,7 +21,7 @@ from extensions import db, writing
 from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
-from maintenance import backup, move_to_postgresql
+from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, directory, project_csv
@@ -252,7 +252,7 @@ def run_exports() -> None:
 
 
 def _spectrum() -> Connection:
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
@@ -315,7 +315,7 @@ def check_mail(address: str) -> None:
 @with_appcontext
 def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())

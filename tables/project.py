@@ -190,6 +190,7 @@ class Export(Leased, Base):
     phases_done: Mapped[int] = mapped_column(default=0)
     phases_total: Mapped[int] = mapped_column(default=0)
     checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
+    absences: Mapped[int] = mapped_column(default=0)  # checks in which its absence was proven
     resent: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str] = mapped_column("cause", default="")
     field_errors: Mapped[list[list[str]]] = mapped_column("messages", JSON, default=list)  # Spectrum's [element, text]

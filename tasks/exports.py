@@ -86,7 +86,7 @@ def _postpone_all(unavailable: ErpUnavailable) -> None:
 
 def _process(erp: Connection, transaction: Transaction) -> None:
     with transaction() as export:
-        request, sent, answered, resent = rules().thaw(export.request), export.sent_at, export.created_at, export.resent
+        request, sent, answered = export.lines, export.sent_at, export.created_at
         synced = export.project.status is Status.SYNCED
         export.step = CONFIRMING if answered else CHECKING
         if not sent:
@@ -96,7 +96,7 @@ def _process(erp: Connection, transaction: Transaction) -> None:
     elif answered:
         _await_listing(erp, transaction, request)
     elif sent:
-        _reconcile(erp, transaction, request, resent)
+        _reconcile(erp, transaction, request)
     else:
         _create(erp, transaction, request)
 
@@ -195,7 +195,7 @@ def _mark_conflict(transaction: Transaction, found: ErpJob) -> None:
 # --- an outcome that is not known -----------------------------------------------------------------------------------
 
 
-def _reconcile(erp: Connection, transaction: Transaction, request: Request, resent: bool) -> None:
+def _reconcile(erp: Connection, transaction: Transaction, request: Request) -> None:
     with transaction() as export:
         if export.project.status is Status.EXPORTING:  # a crash between sending and the answer
             workflow.mark_unknown(export.project, "Countersign was interrupted while Spectrum was creating the job.")
@@ -212,7 +212,7 @@ def _reconcile(erp: Connection, transaction: Transaction, request: Request, rese
     elif found:
         _mark_conflict(transaction, found)
     else:
-        _take_absence(erp, transaction, request, proven=absent, may_resend=absent and not resent)
+        _take_absence(erp, transaction, request, absent)
 
 
 def _mark_found(transaction: Transaction, found: ErpJob) -> None:
@@ -222,7 +222,7 @@ def _mark_found(transaction: Transaction, found: ErpJob) -> None:
         Job.upsert(found)
 
 
-def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool, may_resend: bool) -> None:
+def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool) -> None:
     """Send once more after two checks that proved the job absent; a list that proves nothing never leads to that."""
     number = rules().job_from_request(request).number
     error = f"Job {number} is not in Spectrum's job list."
@@ -230,7 +230,8 @@ def _take_absence(erp: Connection, transaction: Transaction, request: Request, p
         error += " The list showed no job that was known before, or was cut short, so this proves nothing."
     with transaction() as export:
         export.checks += 1
-        if not may_resend or export.checks < CHECKS_BEFORE_RESENDING:
+        export.absences += proven
+        if not proven or export.resent or export.absences < CHECKS_BEFORE_RESENDING:
             _schedule_check(export, error)
             return
         export.step, export.resent = CREATING, True
