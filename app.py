@@ -12,7 +12,7 @@ import click
 from flask import Flask, Response, current_app, flash, has_request_context, redirect, render_template, request, url_for
 from flask.cli import AppGroup
 from flask_login import current_user
-from flask_wtf.csrf import CSRFError, generate_csrf
+from flask_wtf.csrf import CSRFError
 from markupsafe import Markup
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from werkzeug.exceptions import Forbidden, HTTPException
@@ -131,7 +131,7 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.globals |= {
         "url_for": _address,
         "may": permissions.may,
-        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
         "Level": models.Level,
         "Transition": models.Transition,
@@ -169,14 +169,18 @@ def _error_page(error: HTTPException) -> Any:
     if error.response is not None or (error.code or 500) < 400:
         return error
     db.session.rollback()
+    if error.code in (400, 403, 404) and (refusal := resubmit.refuse_form_of_another()):
+        permissions.log_refusal("a form that somebody else opened")
+        return refusal
     text = error.description if isinstance(error, Forbidden | CSRFError) or error.code in (400, 409) else None
     if isinstance(error, CSRFError):
         text = "This page was open too long or came from elsewhere, so nothing was done. Go back, reload and try again."
     if error.code in (400, 403):
         permissions.log_refusal(text or "")
     if isinstance(error, CSRFError) and request.headers.get("HX-Request") == "true":
-        return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": generate_csrf()})
-    if isinstance(error, CSRFError) and current_user.is_authenticated and (page := resubmit.offer(resubmit.keep())):
+        return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": resubmit.form_token()})
+    late = request.form.get("kept") or resubmit.keep() if isinstance(error, CSRFError) else ""
+    if late and current_user.is_authenticated and (page := resubmit.offer(late)):
         return page, 400
     return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
 
