@@ -161,6 +161,8 @@ def _to_login() -> Any:
     large = (request.content_length or 0) > permissions.LARGEST_ANONYMOUS_FORM  # and not read at all
     if file := large or request.files:
         flash("You were signed out, so nothing was done. Sign in, then choose the file again.")
+    if request.method == "GET" and sessions.can_be_renewed():
+        return redirect(url_for("auth.ask_provider", next=request.full_path.rstrip("?"), silent="yes"))
     back = request.method == "GET" or file  # a file is chosen on a page of the same address
     return redirect(url_for("auth.login", next=request.full_path.rstrip("?") if back else None))
 
