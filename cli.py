@@ -16,14 +16,16 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import scheduler
 from dev.demo.seed import seed
-from erp import ERP, ReadError
+from erp import Connection, ReadError
 from extensions import db, writing
-from lib import json_log, schema_version
+from lib import database_errors, json_log, schema_version
+from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
-from maintenance import backup, keeping, move_to_postgresql
+from maintenance import backup, move_to_postgresql
+from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, directory, project_csv
-from tasks import digest, erp_connection, exports, job_list
+from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -39,7 +41,7 @@ class DatabaseCommand(click.Command):
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
         except DatabaseError as error:
-            raise schema_version.unusable(error) from None
+            raise database_errors.unusable(error) from None
 
 
 class CurrentSchemaCommand(DatabaseCommand):
@@ -68,7 +70,7 @@ LEVELS = click.Choice([level.value for level in Level])
 
 
 def register(app: Flask) -> None:
-    backup.migrate.init_app(app, db)
+    migrate.init_app(app, db)
     for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
     for group in (people, projects, jobs, export_commands, spectrum, digests, mails, demo):
@@ -226,7 +228,7 @@ def import_projects(file: Path) -> None:
 def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
-        with backup.atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
+        with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
             opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
@@ -237,10 +239,7 @@ def export_projects(file: Path) -> None:
 @jobs.command("refresh")
 def refresh_jobs() -> None:
     """Read Spectrum's job list now."""
-    try:
-        click.echo(job_list.refresh(_spectrum()))
-    except ReadError as reading:
-        raise click.ClickException(reading.cause) from None
+    click.echo(_answered(lambda: job_list.refresh(_spectrum())))
 
 
 @export_commands.command("run")
@@ -252,32 +251,52 @@ def run_exports() -> None:
     exports.run_due(erp, click.echo)
 
 
-def _spectrum() -> ERP:
+def _spectrum() -> Connection:
     erp_connection.refuse_other_company()
-    erp = job_list.spectrum()
+    erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
     return erp
 
 
+def _answered(ask: Callable[[], str]) -> str:
+    """The answer, or the end of the command with the reason why there is none."""
+    try:
+        return ask()
+    except ReadError as failure:
+        raise click.ClickException(failure.error) from None
+
+
 @spectrum.command("check")
-def check_spectrum() -> None:
-    """Test the connection, a line per service."""
-    problems = []
-    for service, problem in erp_connection.test(_spectrum()):
-        click.echo(erp_connection.line(service, problem))
-        problems.append(problem)
-    passed, sentence = erp_connection.verdict(problems)
-    if not passed:
-        raise click.ClickException(sentence)
-    click.echo(sentence)
+@click.option("--report", type=FILE, help="also write the findings to FILE, without names, codes or secrets")
+def check_spectrum(report: Path | None) -> None:
+    """Test the connection, and learn how this server is spoken to: a line for each finding."""
+    tested = erp_connection.test(_spectrum())
+    for line in tested.lines:
+        click.echo(line)
+    if report:
+        try:
+            report.write_text(erp_connection.report(tested), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
+    if not tested.passed:
+        raise click.ClickException(tested.sentence)
+    click.echo(tested.sentence)
+
+
+@spectrum.command("rotate-secret")
+def rotate_secret() -> None:
+    """Ask a hosted Spectrum for a new client secret, and keep it encrypted in the database."""
+    if not current_app.config["SPECTRUM_CLIENT_ID"]:
+        raise click.ClickException("There is no client secret to replace: SPECTRUM_CLIENT_ID is not set.")
+    click.echo(_answered(lambda: client_secret.rotate(_spectrum())))
 
 
 @digests.command("send")
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
     """Send the digests that are due now, or at that local moment, a line per recipient."""
-    if closed := digest.blocked_reason():
+    if closed := mail_delivery.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
 
@@ -286,7 +305,7 @@ def send_digests(at: datetime | None) -> None:
 @click.argument("address")
 def check_mail(address: str) -> None:
     """Send a test mail to ADDRESS."""
-    succeeded, answer = digest.send_test(address)
+    succeeded, answer = mail_delivery.send_test(address)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)
@@ -312,7 +331,7 @@ def run_scheduler() -> None:
 @with_appcontext
 def save_backup(file: Path) -> None:
     """Write a consistent copy of the database to FILE, also while the app runs."""
-    keeping.save(file)
+    backup.save(file)
     click.echo(f"{file} holds the whole database.")
 
 
@@ -322,7 +341,7 @@ def save_backup(file: Path) -> None:
 @with_appcontext
 def keep_backups(directory: Path, keep: int) -> None:
     """Write a backup into DIRECTORY, and take the oldest away."""
-    click.echo(f"{keeping.keep(directory, keep)} holds the whole database.")
+    click.echo(f"{backup.keep(directory, keep)} holds the whole database.")
 
 
 @click.command("restore", cls=DatabaseCommand)

@@ -92,6 +92,8 @@ def _check_together(settings: dict[str, Any]) -> None:
     oidc = [name for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET") if not settings[name]]
     if 0 < len(oidc) < 3 or (oidc and settings["OIDC_ONLY"]):
         raise SettingsError(f"{' and '.join(oidc)} must be set too, because another OIDC setting is.")
+    if settings["SPECTRUM_AUTH"] == "token" and not settings["SPECTRUM_CLIENT_ID"]:
+        raise SettingsError("SPECTRUM_AUTH is token, so SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must be set too.")
     if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
         raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
 
@@ -278,6 +280,13 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(DAYS.index(name) for name in names)
 
 
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("must be a day, such as 2026-12-07") from None
+
+
 def _certificates(text: str) -> str:
     if text:
         try:
@@ -302,6 +311,10 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
+    "SPECTRUM_SECRET_EXPIRES": ("", _day),
+    "SPECTRUM_SECRET_ROTATION": ("no", _flag),
+    "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
+    "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),
     "SPECTRUM_CA_FILE": ("", _certificates),
     "SPECTRUM_CONNECT_TIMEOUT": ("5", _seconds),
     "SPECTRUM_READ_TIMEOUT": ("60", _seconds),

@@ -68,7 +68,7 @@ class Leased:
     def transaction(cls, row_id: int, token: str, lease: timedelta) -> Iterator[Self]:
         """Open a transaction on the row and renew its lease. Raises LeaseLost if another worker has claimed it."""
         with writing():
-            _privilege_errors = cls.lock_parent(row_id)  # held, so that the row finds it and does not read it again
+            _parent = cls.lock_parent(row_id)  # keep a reference: the identity map is weak
             row = db.session.get(cls, row_id, with_for_update=True, populate_existing=True)
             if row is None or row.token != token:
                 raise LeaseLost

@@ -7,7 +7,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
-from lib.schema_version import unusable
+from lib.database_errors import unusable
 
 db = current_app.extensions["migrate"].db
 

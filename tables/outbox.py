@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
-from tables.history import Event
 from tables.person import Person
+from tables.project import Event
 from tables.status import NotAllowed
 
 
@@ -25,10 +25,19 @@ class DigestDay(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 
+class MailKind(enum.StrEnum):
+    DIGEST = "digest"
+    REJECTION = "rejection"
+    EXPORT = "export"
+    INVITATION = "invitation"
+    RESET = "reset"
+    ALERT = "alarm"  # as it is kept
+
+
 class MailOutcome(enum.StrEnum):
     SENT = "Sent"
     UNKNOWN = "Unknown"
-    REFUSED = "Not delivered"
+    FAILED = "Not delivered"
     SKIPPED = "Not needed"
 
 
@@ -77,12 +86,14 @@ class Delivery(Leased, Base):
     @classmethod
     def queue_digest(cls, day: date, person: Person) -> None:
         """That day's summary for a person, in the transaction that inserts the day."""
-        db.session.add(cls(key=f"digest:{day}:{person.id}", kind="digest", day=day, person=person, due_at=utcnow()))
+        key = f"{MailKind.DIGEST}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.DIGEST, day=day, person=person, due_at=utcnow()))
 
     @classmethod
     def queue_alarm(cls, day: date, person: Person) -> None:
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
-        db.session.add(cls(key=f"alarm:{day}:{person.id}", kind="alarm", person=person, due_at=utcnow()))
+        key = f"{MailKind.ALERT}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
 
     @property
     def state(self) -> str:
@@ -91,7 +102,7 @@ class Delivery(Leased, Base):
 
     @property
     def can_resend(self) -> bool:
-        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
+        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.FAILED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
         self.release()

@@ -152,14 +152,14 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
     flask = [sys.executable, "-m", "flask", "--app", "app", *command.split()]
     done = subprocess.run(flask, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: The database of DATABASE_URL can not be used: ")
+    assert done.stderr.startswith("Error: The database of DATABASE_URL cannot be used: ")
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("url", "command", "advice"),
     [
-        ("sqlite:///{path}/new.db", "users list", "A new one is made ready with: flask db upgrade."),
+        ("sqlite:///{path}/new.db", "users list", "Prepare a new one with: flask db upgrade."),
         (
             "sqlite:///file:{path}/test.db?mode=ro&uri=true",
             "demo seed",
@@ -189,9 +189,9 @@ SERVER = "gunicorn --config gunicorn.conf.py app:create_app()"
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("sqlite:////nowhere/at/all.db", "Look whether its folder is there"),
+        ("sqlite:////nowhere/at/all.db", "Check that its folder exists"),
         ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "Let the user that runs Countersign write to it"),
-        ("sqlite:///{path}/letter.txt", "look whether the address is right"),
+        ("sqlite:///{path}/letter.txt", "Check the address"),
     ],
 )
 def test_the_server_refuses_a_database_that_it_can_not_write(
@@ -201,7 +201,7 @@ def test_the_server_refuses_a_database_that_it_can_not_write(
     (tmp_path / "letter.txt").write_text("Dear accounting, " * 99)
     done = start(SERVER, url.format(path=tmp_path))
     assert done.returncode == 1
-    assert "Error: The database of DATABASE_URL can not be used: " in done.stderr
+    assert "Error: The database of DATABASE_URL cannot be used: " in done.stderr
     assert advice in done.stderr
     assert "Traceback" not in done.stderr
 

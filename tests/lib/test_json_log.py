@@ -1,7 +1,7 @@
 """The log: a line of JSON per request and per step, nothing secret, and no flood while something is out of order.
 
 Taken out to see a test here fail: the minute between two equal lines, its end, and that all is well before “works
-again” is said (logs.Refrain); what leaves the traceback out of the database's own troubles, there and in app.py.
+again” is said (RateLimitedLog); what leaves the traceback out of the database's own troubles and in blueprints/errors.py.
 """
 
 import json
@@ -126,7 +126,7 @@ def test_a_page_that_finds_no_database_leaves_a_line_with_the_cause_and_no_trace
     client = nowhere.test_client()
     token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[1]  # type: ignore[index]
     answer = client.post("/login", data={"csrf_token": token, "email": "a@example.com", "password": "b"})
-    assert (answer.status_code, "The database can not be reached." in answer.text) == (503, True)
+    assert (answer.status_code, "The database cannot be reached." in answer.text) == (503, True)
     [line] = [line for line in lines(caplog) if line["level"] == "ERROR"]
     assert "Connection refused" in line["said"]
     assert "trace" not in line

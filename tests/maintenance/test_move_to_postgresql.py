@@ -81,4 +81,4 @@ def test_no_database_is_moved_into_a_file(app: Flask, tmp_path: Path) -> None:
 def test_a_database_that_is_not_there_is_said_to_be_the_one_at_the_address(app: Flask) -> None:
     result = move(app, "postgresql://nobody@127.0.0.1:1/none")
     assert result.exit_code == 1
-    assert result.output.startswith("Error: The database at ADDRESS can not be reached: ")
+    assert result.output.startswith("Error: The database at ADDRESS cannot be reached: ")
