@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, has_request_context, request, url_for
-from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -17,7 +16,7 @@ import config
 import erp
 import models
 import permissions
-from blueprints import auth, errors, health
+from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
 from blueprints.approvals import bulk, decisions, linking, receipt
@@ -98,7 +97,7 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.globals |= {
         "url_for": _url,
         "may": permissions.may,
-        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
         "Level": models.Level,
         "Status": models.Status,

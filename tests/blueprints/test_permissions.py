@@ -49,6 +49,8 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.ask_provider": ANYBODY,
+    "auth.answer_of_provider": ANYBODY,
     "auth.password_form": ANYBODY,
     "auth.set_password": ANYBODY,
     "auth.sign_out": SIGNED_IN,
