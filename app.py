@@ -27,7 +27,7 @@ from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
-from services import accounts, readiness, workflow
+from services import accounts, after_restore, readiness, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -100,6 +100,7 @@ def _bind_templates(app: Flask) -> None:
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
         "access": permissions,
+        "restore_warning": after_restore.warning,
         "Level": models.Level,
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,

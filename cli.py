@@ -24,7 +24,7 @@ from lib.formatting import local, plural
 from maintenance import backup, move_to_postgresql
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
-from services import accounts, directory, project_csv
+from services import accounts, after_restore, directory, project_csv, workflow
 from tasks import digest, erp_connection, exports, job_list
 
 
@@ -237,12 +237,16 @@ def export_projects(file: Path) -> None:
 
 
 @jobs.command("refresh")
-def refresh_jobs() -> None:
+@click.option("--enough", is_flag=True, help="after a restore: go on although Spectrum did not list all of its jobs")
+def refresh_jobs(enough: bool) -> None:
     """Read Spectrum's job list now."""
     try:
         click.echo(job_list.refresh(_spectrum()))
     except ReadError as reading:
         raise click.ClickException(reading.cause) from None
+    if enough:
+        with writing():
+            after_restore.compare_jobs()
 
 
 @export_commands.command("run")
@@ -251,6 +255,8 @@ def run_exports() -> None:
     erp = _spectrum()
     if paused := Setting.read(Setting.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
+    if Setting.restore_pending():
+        raise click.ClickException(workflow.NOT_COMPARED)
     exports.run_due(erp, click.echo)
 
 
@@ -329,10 +335,10 @@ def keep_backups(directory: Path, keep: int) -> None:
 
 @click.command("restore", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
-@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it: nothing waits")
+@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it, without a pause")
 @with_appcontext
 def restore_backup(file: Path, as_it_was: bool) -> None:
-    """Put the backup FILE in the place of the database. Everything then waits until somebody presses Resume."""
+    """Replace the database by the backup FILE. Nothing is exported or mailed until somebody presses Resume."""
     if as_it_was:
         backup.undo_upgrade(file)
         click.echo("The database is as it was.")
@@ -340,7 +346,9 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
     kept = backup.restore(file)
     if kept:
         click.echo(f"What was there before is in {kept}.")
-    click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
+    click.echo(
+        "Restored. Exports and mails are paused. Refresh the job list, check the waiting projects, then press Resume."
+    )
 
 
 @click.command("move", cls=CurrentSchemaCommand)

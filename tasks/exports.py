@@ -40,7 +40,7 @@ def run_due(
 
     `report` receives a line per project. Once `stopping` says so, no other export is begun.
     """
-    while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
+    while not stopping() and _may_send() and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
             _process(erp, partial(Export.transaction, export_id, token, _lease()))
@@ -51,6 +51,10 @@ def run_due(
         except LeaseLost:
             continue
         report(_line(export_id))
+
+
+def _may_send() -> bool:
+    return not (Setting.read(Setting.PAUSED) or Setting.restore_pending())
 
 
 def _line(export_id: int) -> str:

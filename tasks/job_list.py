@@ -16,8 +16,8 @@ from erp import ERP, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from erp.spectrum.mapping import job_key
 from extensions import db, writing
-from models import Job, Project, Setting, Status, utcnow
-from services import job_matching
+from models import Job, Setting, utcnow
+from services import after_restore
 from tasks.erp_connection import MonitoredERP
 
 LAST = "job list"  # the setting that says when the list was last read, and how that went
@@ -178,22 +178,8 @@ def _save(began: datetime, rows: Rows, open_before: set[str], complete: bool) ->
         times = {"began": began.isoformat(), "at": utcnow().isoformat()}
         Setting.write(LAST, times | {"said": said, "complete": complete})
         if complete:
-            _suggest_links_after_restore()
+            after_restore.compare_jobs()
     return said
-
-
-def _suggest_links_after_restore() -> None:
-    """Once after a restore: a waiting project that looks like a job made since the backup is offered for linking."""
-    restored = Setting.read(Setting.RESTORED)
-    if not restored:
-        return
-    held = select(Project.job_key).where(Project.job_key.is_not(None))
-    since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
-    unknown = db.session.scalars(select(Job).where(since, Job.key.not_in(held))).all()
-    waiting = db.session.scalars(select(Project).where(Project.status == Status.READY))
-    for project, job in job_matching.resembling(unknown, waiting).items():
-        project.suggested_job_key = job.key
-    Setting.write(Setting.RESTORED, None)
 
 
 def _lock_table() -> None:
