@@ -47,6 +47,11 @@ class Setting(Base):
         db.session.merge(cls(name=name, value=value, at=utcnow()))
 
     @classmethod
+    def exports_held(cls) -> bool:
+        """Tell whether nothing may be sent to the accounting system now."""
+        return bool(cls.read(cls.PAUSED)) or cls.restore_pending()
+
+    @classmethod
     def restore_pending(cls) -> bool:
         """Tell whether a backup was restored and the job list not yet compared with it."""
         restored = cls.read(cls.RESTORED)

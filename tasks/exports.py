@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
+from typing import cast
 
 from flask import current_app
 from sqlalchemy import update
@@ -16,6 +17,7 @@ from sqlalchemy import update
 from erp import ERP, Outcome, ReadError, WriteResult
 from erp.spectrum.mapping import differences, job_key
 from extensions import db, writing
+from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
 from services import workflow
 from tasks import phases
@@ -40,10 +42,11 @@ def run_due(
 
     `report` receives a line per project. Once `stopping` says so, no other export is begun.
     """
-    while not stopping() and _may_send() and (claimed := Export.claim(_lease())):
+    while not stopping() and not Setting.exports_held() and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _process(erp, partial(Export.transaction, export_id, token, _lease()))
+            hold = partial(Export.transaction, export_id, token, _lease())
+            _process(cast("ERP", Renewing(erp, hold)), hold)
         except ErpUnavailable as reason:
             _postpone_all(str(reason))
             report(_line(export_id))
@@ -51,10 +54,6 @@ def run_due(
         except LeaseLost:
             continue
         report(_line(export_id))
-
-
-def _may_send() -> bool:
-    return not (Setting.read(Setting.PAUSED) or Setting.restore_pending())
 
 
 def _line(export_id: int) -> str:
@@ -106,6 +105,10 @@ def _create(erp: ERP, hold: Hold, values: Values) -> None:
         _another_job(hold, found)
         return
     with hold() as export:
+        if Setting.exports_held():  # paused since this round began
+            export.step = ""
+            export.release(retry_at=utcnow())
+            return
         export.step, export.sent_at = CREATING, utcnow()
     _take_answer(erp, hold, values, erp.add_job(values))
 
@@ -184,7 +187,7 @@ def _found_ours(hold: Hold, found: Values) -> None:
 def _not_found(erp: ERP, hold: Hold, values: Values, may_resend: bool) -> None:
     with hold() as export:
         export.checks += 1
-        if export.checks < LOOKS_BEFORE_RESENDING or not may_resend:
+        if export.checks < LOOKS_BEFORE_RESENDING or not may_resend or Setting.exports_held():
             _schedule_check(export, f"Job {values['Job_Number']} is not in Spectrum's job list.")
             return
         export.step, export.resent = CREATING, True

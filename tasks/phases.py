@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from erp import ERP, Outcome, ReadError
-from models import Export
+from models import Export, Setting
 
 Hold = Callable[[], AbstractContextManager[Export]]
 Phase = Mapping[str, str]
 
 COPYING = "Copying phases"
+PAUSED = "Exports were paused before all phases were copied."
 COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_Code")
 
 
@@ -58,7 +59,9 @@ def _copy_one(erp: ERP, hold: Hold, job_number: str, phase: Phase) -> bool:
     if answer.outcome is Outcome.CREATED:
         with hold() as export:
             export.phases_done += 1
-        return True
+            paused = Setting.exports_held() and export.phases_remaining
+            export.warnings = [*export.warnings, *[PAUSED] * paused]
+        return not paused
     name = f"Phase {phase['Phase_Code']} {phase['Cost_Type']}"
     _remark(hold, f"{name} was not copied. {answer.cause}")
     return answer.outcome is Outcome.REFUSED
