@@ -27,6 +27,7 @@ from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
+from lib.text import CleanRequest
 from services import accounts, after_restore, readiness, workflow
 
 HEADERS = {
@@ -48,6 +49,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Raises config.SettingsError where a setting cannot be used.
     """
     app = Flask(__name__, instance_path=instance_path)
+    app.request_class = CleanRequest
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front

@@ -21,6 +21,7 @@ from extensions import db, writing
 from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
+from lib.text import clean
 from maintenance import backup, move_to_postgresql
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
@@ -37,6 +38,9 @@ class DatabaseCommand(click.Command):
         try:
             if not self.any_version:
                 with_appcontext(schema_version.refuse_other_version)()
+            context.params = {
+                name: clean(value) if isinstance(value, str) else value for name, value in context.params.items()
+            }
             return super().invoke(context)
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise

@@ -6,6 +6,7 @@ from sqlalchemy.exc import OperationalError
 from config import database_url
 from extensions import Base, db
 from lib.database_errors import driver_message
+from lib.text import clean_all
 from maintenance.backup import brought_to_date
 from maintenance.dump import BackupError, engine_of
 from models import Person
@@ -45,7 +46,7 @@ def _copy(table: Table, target: Connection) -> int:
     """Copy a table's rows with their ids, and set where new ids continue; return how many."""
     rows = 0
     for batch in db.session.execute(select(table)).mappings().partitions(BATCH_SIZE):
-        target.execute(insert(table), [dict(row) for row in batch])
+        target.execute(insert(table), [clean_all(row) for row in batch])  # PostgreSQL takes no NUL
         rows += len(batch)
     if "id" in table.columns and rows:
         numbers = "SELECT setval(pg_get_serial_sequence(:name, 'id'), (SELECT max(id) FROM \"{}\"))"

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from erp.spectrum.mapping import job_key
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
+from lib.text import normalize
 
 
 class Job(Base):
@@ -66,7 +67,7 @@ class Job(Base):
             "key": job_key(number),
             "number": number,
             "name": name,
-            "search_text": f"{number} {name} {customer}".casefold(),
+            "search_text": normalize(f"{number} {name} {customer}").casefold(),
             "status_code": row.get("Status_Code") or "A",
             "customer_code": customer,
             "division": row.get("Division", ""),

@@ -1,6 +1,7 @@
 """What Spectrum would refuse, said before it is asked, in sentences shown at the field."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 
@@ -31,7 +32,8 @@ _UNSENDABLE = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 
 def job_key(number: str) -> str:
     """Return a job number as numbers are compared: two with the same key are the same job."""
-    return number.strip().casefold()
+    composed = unicodedata.normalize("NFC", number.strip())
+    return unicodedata.normalize("NFC", composed.casefold())
 
 
 def job_number_problem(text: str) -> str | None:
