@@ -6,6 +6,7 @@ from sqlalchemy.exc import OperationalError
 from config import database_url
 from extensions import Base, db
 from lib.database_errors import driver_message
+from lib.schema_version import refuse_other_encoding
 from lib.text import clean_all
 from maintenance.backup import brought_to_date
 from maintenance.dump import BackupError, engine_of
@@ -22,7 +23,7 @@ def move(address: str) -> int:
     url = make_url(database_url(address))
     if url.get_backend_name() != "postgresql":
         raise BackupError("Give the address of a PostgreSQL database, such as postgresql://server/countersign.")
-    _refuse_unreachable(url)
+    _refuse_unusable(url)
     with brought_to_date(url):
         if db.session.scalar(select(Person.id).limit(1)):
             raise BackupError("That database is in use already. Make a new, empty one, and move there.")
@@ -34,10 +35,10 @@ def move(address: str) -> int:
         return sum(_copy(table, target) for table in tables)
 
 
-def _refuse_unreachable(url: URL) -> None:
+def _refuse_unusable(url: URL) -> None:
     try:
-        with engine_of(url) as there, there.connect():
-            pass
+        with engine_of(url) as there:
+            refuse_other_encoding(there, "ADDRESS")
     except OperationalError as error:
         raise BackupError(f"The database at ADDRESS cannot be reached: {driver_message(error)}.") from None
 
