@@ -26,7 +26,8 @@ from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
-from services import sessions, workflow
+from lib.text import CleanRequest
+from services import after_restore, sessions, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -47,6 +48,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Raises config.SettingsError where a setting cannot be used.
     """
     app = Flask(__name__, instance_path=instance_path)
+    app.request_class = CleanRequest
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
@@ -99,6 +101,7 @@ def _bind_templates(app: Flask) -> None:
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
+        "restore_warning": after_restore.warning,
         "Level": models.Level,
         "Status": models.Status,
         "Transition": models.Transition,
