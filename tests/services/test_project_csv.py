@@ -138,9 +138,9 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
         "Line 5: Project Name holds a line break or an invisible character; type it again. Found: “Two�lines”.",
         "Line 7: The completion date is before the start date. Found: “2026-03-09”.",
         "Line 7: active must be yes or no. Found: “maybe”.",
-        "Line 8: number stands further up already. Found: “26-014” in line 2.",
+        "Line 8: number is already used further up. Found: “26-014” in line 2.",
         "Line 9: Another project has this number already. Found: “26-x”.",
-        "Line 10: There are 2 values; the header has 12 columns.",
+        "Line 10: This line has 2 values; 12 are expected.",
     ]
     assert len(projects()) == 1
 
@@ -158,7 +158,7 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
         (b"number,name,spectrum_job_id\n1,a,ALL\n", "Line 2: ALL means every job"),
         (
             b"number,name,spectrum_job_id\n1,a,J1\n2,b,j1\n",
-            "Line 3: spectrum_job_id stands further up already. Found: “j1” in line 2.",
+            "Line 3: spectrum_job_id is already used further up. Found: “j1” in line 2.",
         ),
         (b"number,name\n1,a\x00b\n", "Line 2: "),
         (b"\n", "Line 1: The header must have the column number and name."),
