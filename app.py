@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, has_request_context, request, url_for
-from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -17,7 +16,7 @@ import config
 import erp
 import models
 import permissions
-from blueprints import auth, errors, health
+from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
 from blueprints.approvals import bulk, decisions, linking, receipt
@@ -27,7 +26,8 @@ from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
-from services import sessions, update_form, workflow
+from lib.text import CleanRequest
+from services import after_restore, sessions, update_form, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -48,6 +48,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Raises config.SettingsError where a setting cannot be used.
     """
     app = Flask(__name__, instance_path=instance_path)
+    app.request_class = CleanRequest
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
@@ -98,8 +99,9 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.globals |= {
         "url_for": _url,
         "may": permissions.may,
-        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
+        "restore_warning": after_restore.warning,
         "Level": models.Level,
         "Status": models.Status,
         "Transition": models.Transition,

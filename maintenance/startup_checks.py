@@ -29,8 +29,9 @@ def refuse_unwritable() -> None:
 
 
 def refuse_other_database() -> None:
-    """Refuse a database of another version or company; an empty one may be prepared while the server runs."""
+    """Refuse a database of another encoding, version or company; an empty one may be prepared while the server runs."""
     try:
+        schema_version.refuse_other_encoding(db.engine)
         if schema_version.state() == schema_version.EMPTY:
             log.error(schema_version.explain(schema_version.EMPTY))
             return

@@ -26,12 +26,12 @@ EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){ATOM}(?:\.{ATOM})*@{NAME}(?:\.{NAME})*",
 ON_SERVER = "With flask users, on the server."
 
 
-def add(by: Person | None, wanted: Mapping[str, Any]) -> Person:
-    """Add a person in whom `validate` found nothing wrong; `by` is None on the server."""
+def add(by: Person | None, wanted: Mapping[str, Any], comment: str = ON_SERVER) -> Person:
+    """Add a person in whom `validate` found nothing wrong; without `by`, the comment says how."""
     person = Person(**wanted)
     db.session.add(person)
     changes = [[label, "", _display(wanted[column])] for column, label in DIRECTORY.items() if column in wanted]
-    record(person, "added", by, "" if by else ON_SERVER, changes=changes)
+    record(person, "added", by, "" if by else comment, changes=changes)
     return person
 
 

@@ -180,6 +180,8 @@ def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str
         errors["active"] = "active must be yes or no."
     if len(typed["spectrum_job_id"]) > JOB_NUMBER_LENGTH:  # any other text may be the number of an old job
         errors["spectrum_job_id"] = f"A Spectrum Job ID has at most {JOB_NUMBER_LENGTH} characters."
+    elif job_key(typed["spectrum_job_id"]) == "all":
+        errors["spectrum_job_id"] = "ALL means every job in Spectrum; enter another Spectrum Job ID."
     problems = [(sentence, _quote(typed[column])) for column, sentence in errors.items()]
     active = SWITCH.get(typed["active"].casefold())
     return values | {"active": active, "spectrum_job_id": typed["spectrum_job_id"]}, problems

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from erp import ErpJob, job_key
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
+from lib.text import normalize
 
 STATUS_CODES = {"active": "A", "inactive": "I", "complete": "C"}
 
@@ -71,7 +72,7 @@ class Job(Base):
             "key": listed.key,
             "number": listed.number,
             "name": listed.name,
-            "search_text": f"{listed.number} {listed.name} {listed.customer}".casefold(),
+            "search_text": normalize(f"{listed.number} {listed.name} {listed.customer}").casefold(),
             "status_code": STATUS_CODES.get(listed.status, listed.status),
             "customer_code": listed.customer,
             "division": listed.division,

@@ -8,13 +8,14 @@ open while the system is asked, and each one first makes sure that the export is
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from flask import current_app
 from sqlalchemy import update
 
 from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
+from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
 from services import connection_state, workflow
 from tasks import erp_connection, erp_work, phases, updates
@@ -33,10 +34,11 @@ def run_due(
 
     `report` receives a line per project. Once `stopping` says so, no other export is begun.
     """
-    while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
+    while not stopping() and not Setting.exports_held() and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _process(erp, partial(Export.transaction, export_id, token, _lease()))
+            transaction = partial(Export.transaction, export_id, token, _lease())
+            _process(cast("Connection", Renewing(erp, transaction)), transaction)
         except ErpUnavailable as unavailable:
             _postpone_all(unavailable)
             report(_line(export_id) + (f" {unavailable}" if unavailable.held else ""))
@@ -105,6 +107,10 @@ def _create(erp: Connection, transaction: Transaction, request: Request) -> None
         _mark_conflict(transaction, existing)
         return
     with transaction() as export:
+        if Setting.exports_held():  # paused since this round began
+            export.step = ""
+            export.release(retry_at=utcnow())
+            return
         export.step, export.sent_at = CREATING, utcnow()
     _take_result(erp, transaction, request, erp.create_job(request))
 
@@ -218,7 +224,8 @@ def _take_absence(erp: Connection, transaction: Transaction, request: Request, p
     with transaction() as export:
         export.checks += 1
         export.absences += proven
-        if not proven or export.resent or export.absences < CHECKS_BEFORE_RESENDING:
+        enough = proven and not export.resent and export.absences >= CHECKS_BEFORE_RESENDING
+        if not enough or Setting.exports_held():
             _schedule_check(export, error)
             return
         export.step, export.resent = CREATING, True

@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, text, update
 import models
 from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Project, Setting, Status, utcnow
-from services import connection_state, drift, job_matching
+from models import Job, Setting, utcnow
+from services import after_restore, connection_state, drift
 from tasks import erp_connection, job_list_reader
 from tasks.job_list_reader import JobList
 
@@ -102,7 +102,7 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
         Setting.write(connection_state.JOB_LIST, state)
         if proven:
-            _suggest_links_after_restore()
+            after_restore.compare_jobs()
     return said
 
 
@@ -146,20 +146,6 @@ def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
     of_jobs = [vars(Customer(code, name)) for code, name in named.items()]
     models.Customer.take_over(rows or of_jobs, complete=bool(rows) and customers.complete)
-
-
-def _suggest_links_after_restore() -> None:
-    """Once after a restore: offer a waiting project that looks like a job made since the backup for linking."""
-    restored = Setting.read(Setting.RESTORED)
-    if not restored:
-        return
-    held = select(Project.job_key).where(Project.job_key.is_not(None))
-    since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
-    unknown = db.session.scalars(select(Job).where(since, Job.key.not_in(held))).all()
-    waiting = db.session.scalars(select(Project).where(Project.status == Status.READY))
-    for project, job in job_matching.find_similar(unknown, waiting).items():
-        project.suggested_job_key = job.key
-    Setting.write(Setting.RESTORED, None)
 
 
 def _lock_table() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from erp import Connection, ErpJob, JobDates, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
-from models import INFORMATION, Job, Project, utcnow
+from models import INFORMATION, Job, Project, Setting, utcnow
 from services import drift, update_form, workflow
 from tasks import erp_work
 from tasks.erp_work import ErpUnavailable, Request, Transaction
@@ -88,6 +88,10 @@ def _problem(request: Request, seen: Mapping[str, str], tries: int, job: ErpJob,
 def _send(erp: Connection, transaction: Transaction, request: Request, job: ErpJob, dates: JobDates) -> None:
     with transaction() as export:
         sent_before = export.sent_at
+        if Setting.exports_held():  # paused since this round began
+            export.step = ""
+            export.release(retry_at=utcnow())
+            return
         export.step, export.sent_at, export.checks = SENDING, utcnow(), export.checks + 1
     result = erp.update_job(request, job, dates)
     if result.outcome is Outcome.NOT_SENT or result.outcome is Outcome.HELD:

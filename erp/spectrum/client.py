@@ -35,7 +35,7 @@ STATUS_FILTER = {"open": ""} | {word: code for code, word in STATUSES.items()}
 COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_Code")  # of a phase
 TAXABLE = {"y": "Y", "taxable": "Y", "n": "N", "non-taxable": "N"}
 OTHER_GUID = {"fresh": "empty", "empty": "fresh"}
-PAUSES = (0.5, 2.0)  # seconds before a read is tried for the second and the third time
+PAUSES = (0.3, 1.0)  # seconds before a read is tried for the second and the third time
 ALL_THE_SAME = " It may have arrived all the same; Countersign looks in Spectrum by itself."
 
 
@@ -110,11 +110,19 @@ class Spectrum:
         customer: str = "",
         division: str = "",
         cost_center: str = "",
+        project_manager: str = "",
         second_way: bool = False,
     ) -> ReadResult[ErpJob]:
         guid = OTHER_GUID[self._guid] if second_way else self._guid
-        found = self.read("GetJobMain", _filters(status, customer, division, cost_center), "Job_Number", guid)
+        filters = _filters(status, customer, division, cost_center) | {"pProject_Manager": _literally(project_manager)}
+        found = self.read("GetJobMain", filters, "Job_Number", guid)
         return ReadResult([to_job(row) for row in found.rows], found.complete, found.damaged)
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read the managers of the jobs that GetJob shows; GetJobMain does not tell them."""
+        found = self.read("GetJob", _filters(status, "", "", cost_center), "Job_Number")
+        managers = {row.get("Project_Manager", "") for row in found.rows} - {""}
+        return ReadResult(sorted(managers), found.complete, found.damaged)
 
     def list_job_dates(
         self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""

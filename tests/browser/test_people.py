@@ -113,10 +113,10 @@ def test_what_was_typed_is_sent_again_after_a_sign_in_that_ended_meanwhile(live:
     page.get_by_label("Phone").fill("253-555-0177")
     page.context.clear_cookies()
     page.get_by_role("button", name="Update").click()
-    expect(page.get_by_role("alert")).to_contain_text("you can send again what you typed")
+    expect(page.get_by_role("alert")).to_contain_text("Sign in again to submit what you typed")
     fill_sign_in(page, seed.address("Kari Iversen"), seed.PASSWORD)
     expect(page.get_by_text("253-555-0177")).to_be_visible()
-    page.get_by_role("button", name="Send Again").click()
+    page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("heading", name="General Project Information")).to_be_visible()
     page.reload()
     expect(page.get_by_label("Phone")).to_have_value("253-555-0177")
@@ -145,3 +145,25 @@ def test_after_the_sign_out_back_shows_nothing_of_what_was_there(live: Live, new
         page.go_back()
         expect(page.get_by_label("Password")).to_be_visible()
         expect(page.get_by_role("table")).to_have_count(0)
+
+
+def test_a_form_submitted_after_a_colleague_signed_in_in_another_tab_is_refused_and_its_text_stays(
+    live: Live, new_page: NewPage
+) -> None:
+    first = live.sign_in(new_page(), "marcus.reed")
+    first.goto(f"{live.url}/erp/jobs")
+    first.get_by_role("button", name=re.compile("^Reject")).first.click()
+    first.get_by_label("Enter a Comment").fill("The ZIP is wrong.")
+    second = first.context.new_page()
+    second.goto(f"{live.url}/me")
+    second.get_by_role("button", name="Sign out").click()
+    live.sign_in(second, "dana.whitfield")
+    for _ in range(2):
+        first.get_by_role("button", name="Reject", exact=True).last.click()
+        refusal = first.get_by_text("Marcus Reed opened this form, and Dana Whitfield is signed in now.")
+        expect(refusal.first).to_be_visible()
+        comment = first.get_by_label("Enter a Comment")
+        if not comment.count():  # without JavaScript the text stands in the refusal
+            expect(first.get_by_text("The ZIP is wrong.")).to_be_visible()
+            break
+        expect(comment).to_have_value("The ZIP is wrong.")

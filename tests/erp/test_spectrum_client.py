@@ -173,6 +173,7 @@ WRITES: list[tuple[Outcome, bytes, str]] = [
     (UNKNOWN, b"HTTP/1.1 200 OK\r\nContent-Le", "broke"),
     (UNKNOWN, b"not HTTP at all\r\n\r\n", "broke"),
     (UNKNOWN, http(reply(""))[:-1], "broke"),
+    (UNKNOWN, http(reply("") + "?" * 9)[:-9], "broke"),
     (UNKNOWN, b"HTTP/1.1 200 OK\r\n\r\n" + reply("").encode()[:-12], ""),
     (UNKNOWN, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n<e:En\r\n", "broke"),
     *(
@@ -204,9 +205,9 @@ WRITES: list[tuple[Outcome, bytes, str]] = [
             reply("") + "<more/>",
             reply("&undefined;"),
             '<!DOCTYPE x [<!ENTITY a "b">]>' + reply(""),
-            "x" * (32 * 2**20 + 1),
         ]
     ),
+    (UNKNOWN, http("x" * (32 * 2**20 + 1)), "too large to be one of its answers"),
 ]
 
 
@@ -343,6 +344,26 @@ READ_ERROR = {"Error_Code": "E", "Error_Description": "Not yours", "Error_Column
 
 
 class TestReads:
+    def test_a_third_call_waits_until_one_of_two_is_answered(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            spectrum = client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            threads = [threading.Thread(target=spectrum.list_jobs) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            waiting = [listener.accept()[0] for _ in range(2)]
+            listener.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                listener.accept()
+            listener.settimeout(5)
+            for answered in range(4):
+                with waiting.pop(0) as connection:
+                    connection.recv(65536)
+                    connection.sendall(LISTED)
+                if answered < 2:
+                    waiting.append(listener.accept()[0])
+            for thread in threads:
+                thread.join()
+
     @pytest.mark.parametrize(
         "first",
         [PASSING, http("", 502), http("", 503), http("", 504), http("junk"), b"", CUT],
@@ -380,7 +401,7 @@ class TestReads:
         assert ([job.number for job in found.rows], found.complete) == (["26-900"], False)
 
     def test_no_try_begins_after_the_deadline(self) -> None:
-        with answering(PASSING) as (url, received), pytest.raises(ReadError):
+        with answering(PASSING) as (url, received), pytest.raises(ReadError, match="Error executing"):
             client(url, deadline=1.5, pauses=(2.0,)).list_jobs()
         assert len(received) == 1
 

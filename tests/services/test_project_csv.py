@@ -138,9 +138,9 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
         "Line 5: Project Name holds a line break or an invisible character; type it again. Found: “Two�lines”.",
         "Line 7: The completion date is before the start date. Found: “2026-03-09”.",
         "Line 7: active must be yes or no. Found: “maybe”.",
-        "Line 8: number stands further up already. Found: “26-014” in line 2.",
+        "Line 8: number is already used further up. Found: “26-014” in line 2.",
         "Line 9: Another project has this number already. Found: “26-x”.",
-        "Line 10: There are 2 values; the header has 12 columns.",
+        "Line 10: This line has 2 values; 12 are expected.",
     ]
     assert len(projects()) == 1
 
@@ -158,7 +158,7 @@ def test_an_import_is_all_or_nothing_and_names_every_bad_line(
         (b"number,name,spectrum_job_id\n1,a,ALL\n", "Line 2: ALL means every job"),
         (
             b"number,name,spectrum_job_id\n1,a,J1\n2,b,j1\n",
-            "Line 3: spectrum_job_id stands further up already. Found: “j1” in line 2.",
+            "Line 3: spectrum_job_id is already used further up. Found: “j1” in line 2.",
         ),
         (b"number,name\n1,a\x00b\n", "Line 2: "),
         (b"\n", "Line 1: The header must have the column number and name."),
@@ -184,7 +184,7 @@ def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
     cast: dict[str, Person],
     template: Job,
 ) -> None:
-    accepted = make_project(number="26-014", description="Two\r\nlines", name="Café, “Depot”")
+    accepted = make_project(number="26-014", description="Two\nlines", name="Café, “Depot”")
     make_project(number="26-015")
     workflow.send(accepted, cast["manager"])
     sent = compose(accepted.information, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
@@ -194,7 +194,7 @@ def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
     text = (tmp_path / "projects.csv").read_bytes().decode()
     first, second = csv.DictReader(io.StringIO(text, newline=""))
     assert ",".join(first).startswith(HEADER)
-    assert (first["name"], first["description"]) == ("Café, “Depot”", "Two\r\nlines")
+    assert (first["name"], first["description"]) == ("Café, “Depot”", "Two\nlines")
     assert (first["status"], first["accepted_by"], first["spectrum_job_id"]) == ("Exporting", "Approver", "26-014")
     assert first["accepted_at"][-6:] in ("-08:00", "-07:00")
     assert (second["status"], second["accepted_by"], second["accepted_at"]) == ("Not Sent", "", "")
