@@ -10,7 +10,7 @@ from support.updates import UpdateStory
 
 from extensions import db
 from models import Delivery, Job, Person, Project, Status, TaskRequest, utcnow
-from services import update_form, workflow
+from services import receipt, update_form, workflow
 from services.outstanding import anything_outstanding
 from tasks import mail_messages
 
@@ -189,3 +189,13 @@ def test_many_updates_are_accepted_or_rejected_at_once(story: UpdateStory, brows
     versions[f"version-{project.id}"] = project.version
     approver.post("/erp/together/reject", versions | {"comment": "Not now"})
     assert project.status is Status.SYNCED
+
+
+def test_the_receipt_has_the_export_with_what_updates_changed(story: UpdateStory, browser: Asks) -> None:
+    story.send(phone="253-555-0199")
+    story.accept()
+    story.run()
+    lines = {line.label: line for line in receipt.compare(story.project)}
+    assert (lines["Phone"].sent, lines["Phone"].now) == ("2535550199", "2535550199")
+    assert lines["City"].sent == "Tacoma"
+    assert not Markup(browser("approver").get(f"/approvals/{story.project.id}/receipt").text).faults
