@@ -13,10 +13,11 @@ from sqlalchemy.orm import selectinload
 from erp import rules
 from extensions import db
 from lib.formatting import local
-from models import INFORMATION, Event, Project, Status, Transition
+from models import INFORMATION, UPDATE, Event, Project, Status, Transition
 from services.update_form import LEFT, RESTORE, accepted_values, readable
 
 ACCEPTED = [str(each) for each in (Transition.CREATED, Transition.FOUND, Transition.LINK, Transition.UPDATED)]
+AS_JOB = {Status.SYNCED, *UPDATE}
 MANY = 500  # projects that one statement reads
 
 
@@ -39,7 +40,7 @@ class Drift:
 
 def find(project: Project) -> list[Drift]:
     """What was changed in a Synced project's job, unless somebody said that it may stay so."""
-    if project.status is not Status.SYNCED or project.job is None or project.job.removed_at:
+    if project.status not in AS_JOB or project.job is None or project.job.removed_at:
         return []
     there, accepted = rules().job_values(project.job.row), accepted_values(project)
     ours = rules().update_values(project.information)
@@ -61,7 +62,7 @@ def _accepted_at(project: Project) -> datetime | None:
 
 def mark(job_keys: Sequence[str]) -> None:
     """Keep with the projects of these jobs whether they drifted, for the lists."""
-    synced = select(Project).where(Project.status == Status.SYNCED)
+    synced = select(Project).where(Project.status.in_(AS_JOB))
     synced = synced.options(selectinload(Project.job), selectinload(Project.export))
     for start in range(0, len(job_keys), MANY):
         some = Project.job_key.in_(job_keys[start : start + MANY])

@@ -218,6 +218,7 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)
     project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
+    project.drifted = False
     if project.sent_by:
         Delivery.queue("export", event, project.sent_by)
 

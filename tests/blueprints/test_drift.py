@@ -86,3 +86,13 @@ def test_what_was_changed_meanwhile_is_not_settled(story: UpdateStory, browser: 
     refresh(story)
     assert settle(story, browser("manager"), "take over") == 409
     assert story.project.phone == "253-555-0129"
+
+
+def test_what_changed_while_an_update_waited_is_found_once_it_is_retrieved(story: UpdateStory, browser: Asks) -> None:
+    story.send(city="Fife")
+    story.change_job(phone="2535550199")
+    refresh(story)
+    browser("manager").post(f"/admin/projects/{story.project.id}/retrieve", {"version": story.project.version})
+    assert story.project.status is Status.SYNCED
+    assert story.project.drifted
+    assert [each.column for each in drift.find(story.project)] == ["phone"]
