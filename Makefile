@@ -33,7 +33,7 @@ torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a t
 	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
 
 nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
-	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py
+	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py tests/services/test_update_property.py
 
 bench: install ## the tables of docs/performance.md (SIZES=100,10000: a quick one; OPTIONS=--help)
 	@$(BIN)/python -m dev.bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)

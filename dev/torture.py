@@ -38,8 +38,9 @@ from sqlalchemy import and_, func, select
 from support.fault_injection import Sandbox, Server, accept
 
 from app import create_app
-from extensions import db
-from models import Delivery, Export, MailOutcome, Person, Project, Status, utcnow
+from extensions import db, writing
+from models import Delivery, Export, MailOutcome, Person, Project, Status, Transition, utcnow
+from services import update_form, workflow
 from tasks import erp_work
 
 KILLS, PROJECTS = int(os.environ.get("KILLS", "150")), int(os.environ.get("PROJECTS", "200"))
@@ -47,7 +48,8 @@ RESULT = {True: "held", False: "BROKEN"}
 PATIENCE = timedelta(minutes=1)  # beyond a lease, or the moment at which something is due
 chance = random.Random(int(os.environ.get("SEED", "1")))
 
-# beside every other kill, the next AddJob and the next mail meet one of these
+NEW_PHONE = "253-555-0199"  # what an update changes
+# beside every other kill, the next AddJob or UpdateJob and the next mail meet one of these
 SPECTRUM: dict[str, dict[str, Any]] = {
     "Spectrum silent": {"fault": "timeout"},
     "Spectrum silent after it made the job": {"fault": "created-then-timeout"},
@@ -124,9 +126,10 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
     for number in range(kills):
         for new in range(number * projects // kills, (number + 1) * projects // kills):
             accept(f"K26-{new:04}")
+        update_some()
         if number % 2:
             faults.append((chance.choice(list(SPECTRUM)), chance.choice(list(MAIL))))
-            sandbox.fail("AddJob", **SPECTRUM[faults[-1][0]])
+            sandbox.fail(chance.choice(("AddJob", "UpdateJob")), **SPECTRUM[faults[-1][0]])
             httpx.post(f"{mailbox}/sandbox/faults", json=MAIL[faults[-1][1]]).raise_for_status()
         time.sleep(chance.uniform(0.1, 1.5))  # the moment is what is random here
         tries[kill(chance.choice(machines))] += 1
@@ -136,6 +139,21 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
     for address, names in zip((sandbox.address, mailbox), zip(*faults, strict=True), strict=True):
         tries.update(names[: len(names) - faults_left(address)])
     return tries
+
+
+def update_some() -> None:
+    """Send and accept an update of Synced projects that had none."""
+    manager, approver = (Person.by_email(f"{name}@example.com") for name in ("manager", "approver"))
+    assert manager and approver
+    with writing():
+        synced = select(Project).where(Project.status == Status.SYNCED, Project.phone != NEW_PHONE).limit(3)
+        for project in db.session.scalars(synced).all():
+            if project.allows(Transition.SEND):
+                workflow.edit(project, manager, project.information | {"phone": NEW_PHONE})
+                workflow.send(project, manager)
+                form, seen = update_form.initial(project), update_form.accepted_values(project)
+                form.ticked = frozenset({"phone"})
+                workflow.accept_update(project, approver, form.request, seen)
 
 
 def faults_left(address: str) -> int:
@@ -182,8 +200,13 @@ def verdict(sandbox: Sandbox, mailbox: str) -> tuple[str, bool]:
     mails = dict(db.session.execute(select(Delivery.message_id, Delivery.outcome)).all())
     twice = sum(count - 1 for count in (sandbox.made() | jobs).values()) + sum(count - 1 for count in arrived.values())
     lost = [number for number, status in standing.items() if status is Status.SYNCED and not jobs[number]]
+    updated = select(Project.job_key).where(Project.status == Status.SYNCED, Project.phone == NEW_PHONE)
+    phones = {job["Job_Number"].casefold(): job["Phone"] for job in sandbox.jobs()}
+    lost += [key for key in db.session.scalars(updated) if key and phones.get(key) != NEW_PHONE.replace("-", "")]
     lost += [number for number, outcome in mails.items() if outcome is MailOutcome.SENT and not arrived[number]]
-    silent = [None for state in (*standing.values(), *mails.values()) if state in (Status.EXPORTING, None)]
+    silent = [
+        None for state in (*standing.values(), *mails.values()) if state in (Status.EXPORTING, Status.UPDATING, None)
+    ]
     found = [
         f"{len(standing)} projects ({in_words(standing.values())}), {len(jobs)} jobs",
         f"{len(mails)} mails ({in_words(mails.values())}), {len(arrived)} arrived",
