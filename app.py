@@ -31,6 +31,7 @@ from blueprints.erp import worklist as erp_tool
 from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
+from lib.htmx import is_htmx
 from services import readiness, workflow
 
 HEADERS = {
@@ -119,10 +120,10 @@ def _bind_extensions(app: Flask) -> None:
 def _bind_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {
-        "ago": partial(formatting.ago, app.config["TIMEZONE"]),  # and not asked for fifty times a page
-        "exact": formatting.exact,
+        "time_tag": partial(formatting.time_tag, app.config["TIMEZONE"]),  # and not asked for fifty times a page
+        "format_datetime": formatting.format_datetime,
         "plural": formatting.plural,
-        "weekday": formatting.weekday,
+        "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
@@ -134,6 +135,7 @@ def _bind_templates(app: Flask) -> None:
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
         "access": permissions,
         "Level": models.Level,
+        "Status": models.Status,
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
@@ -154,7 +156,7 @@ _within = lru_cache(maxsize=8192)(url_for)
 
 def _to_login() -> Any:
     """To the sign-in and back to where one was going; what was typed comes along, or stays in the page."""
-    if request.headers.get("HX-Request") == "true":
+    if is_htmx():
         return Response(status=401)
     if kept := resubmit.keep():
         return render_template("auth/login.html", email="", kept=kept), 401
@@ -173,7 +175,7 @@ def _error_page(error: HTTPException) -> Any:
         text = "This page was open too long or came from elsewhere, so nothing was done. Go back, reload and try again."
     if error.code in (400, 403):
         permissions.log_refusal(text or "")
-    if isinstance(error, CSRFError) and request.headers.get("HX-Request") == "true":
+    if isinstance(error, CSRFError) and is_htmx():
         return Response(status=400, headers={"HX-Reswap": "none", "Fresh-Token": generate_csrf()})
     if isinstance(error, CSRFError) and current_user.is_authenticated and (page := resubmit.offer(resubmit.keep())):
         return page, 400

@@ -7,7 +7,7 @@ from flask_login import current_user, login_user, logout_user
 
 from blueprints import resubmit
 from extensions import db
-from lib.formatting import exact, plural
+from lib.formatting import format_datetime, plural
 from models import LINKS, PASSWORD_LENGTH, LoginAttempt, Person, utcnow
 from permissions import log_refusal, public, signed_in
 
@@ -149,7 +149,9 @@ def _too_many(purpose: str, email: str) -> str | None:
         return None
     log_refusal(f"too many tries ({purpose})")
     minutes = int((until - utcnow()).total_seconds() // 60) + 1
-    return f"There were too many tries. Wait {plural(minutes, 'minute')}, until {exact(until)}, and try again."
+    return (
+        f"There were too many tries. Wait {plural(minutes, 'minute')}, until {format_datetime(until)}, and try again."
+    )
 
 
 def _of_link(token: str) -> Person | None:

@@ -16,7 +16,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
-from lib.formatting import local, weekday
+from lib.formatting import format_date, local
 from models import (
     Delivery,
     DigestDay,
@@ -84,7 +84,7 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     """In the foreground: send the summary that is due at `now` on the company's clock, a line per recipient."""
     day = due_day(now)
     if day is None:
-        report(f"No daily summary is due on {weekday(now.date())} at {now:%H:%M}.")
+        report(f"No daily summary is due on {format_date(now.date())} at {now:%H:%M}.")
         return
     new, before = open_day(day), utcnow()
     waiting = (Delivery.day == day, Delivery.outcome.is_(None))
@@ -96,7 +96,7 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     for delivery_id in going:
         report(_line(db.session.get_one(Delivery, delivery_id, populate_existing=True)))
     if not going:
-        report(f"The daily summary of {weekday(day)}: {_why_nothing(new)}; nothing was sent.")
+        report(f"The daily summary of {format_date(day)}: {_why_nothing(new)}; nothing was sent.")
 
 
 def _line(delivery: Delivery) -> str:

@@ -164,7 +164,7 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 def _with_link(delivery: Delivery, subject: str) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
     link = url_for("auth.set_password", token=delivery.person.link_token(delivery.kind))
-    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(LINKS[delivery.kind]))
+    return _of_delivery(delivery, subject, link=link, good_for=formatting.format_duration(LINKS[delivery.kind]))
 
 
 def _of_delivery(delivery: Delivery, subject: str, headers: dict[str, str] | None = None, **content: Any) -> Mail:
@@ -199,7 +199,7 @@ def _message(
 
 def _said(kind: str, macros: str, content: dict[str, Any]) -> str:
     say = current_app.jinja_env.get_template(f"mail/{macros}").module
-    return render_template(f"mail/{kind}.mail", say=say, since=formatting.since, **content)
+    return render_template(f"mail/{kind}.mail", say=say, elapsed=formatting.elapsed, **content)
 
 
 def _on_the_wire(address: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import select, true
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db
-from lib.formatting import since
+from lib.formatting import format_ago
 from models import Level, Person
 from permissions import TOOLS, Rule, log_refusal, requires
 
@@ -98,7 +98,7 @@ def invite(person_id: int) -> Any:
     db.session.commit()
     sentence = f"The invitation is on its way to {found.email}."
     if before:
-        sentence = f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
+        sentence = f"The last invitation to {found.email} was sent {format_ago(before)}, so no other was mailed."
         sentence += " The next can go five minutes after it."
     flash(sentence)
     return redirect(url_for(".person", person_id=person_id), 303)

@@ -12,10 +12,10 @@ from flask import Blueprint, abort, current_app, flash, make_response, redirect,
 from flask_login import current_user
 from sqlalchemy import or_, select
 
-from blueprints.approvals.responses import announcing
 from erp.spectrum.mapping import LABELS
 from extensions import db
 from lib import formatting
+from lib.htmx import hx_trigger
 from models import Counter, Event, Job, Setting, TaskRequest, utcnow
 from permissions import ERP_ADMIN, requires
 from services import accept_form, job_numbers
@@ -48,7 +48,7 @@ def connection() -> Any:
     asked = [errand for errand in (shown["tested"], shown["refreshed"]) if errand]
     if asked and all(errand.due_at is None for errand in asked):
         latest = max(asked, key=lambda errand: errand.id)
-        response.headers["HX-Trigger"] = announcing(latest.answer.partition("\n")[0])
+        response.headers["HX-Trigger"] = hx_trigger(latest.answer.partition("\n")[0])
     return response
 
 
@@ -224,4 +224,4 @@ def _backup_overdue() -> str:
         return ""
     if last is None:
         return f"There is no backup of Countersign. {MISSED}"
-    return f"The last backup of Countersign was made {formatting.since(last.at)} ago. {MISSED}"
+    return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {MISSED}"

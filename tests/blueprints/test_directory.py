@@ -102,7 +102,7 @@ def test_an_invitation_is_mailed_again_but_not_twice_within_five_minutes(browser
     administrator, address = browser("administrator"), f"/admin/directory/{cast['clerk'].id}"
     told = (
         "The invitation is on its way to clerk@example.com.",
-        "The last invitation to clerk@example.com is from 3 minutes ago, so no other was mailed.",
+        "The last invitation to clerk@example.com was sent 3 minutes ago, so no other was mailed.",
     )
     for minutes, sentence in zip((0, 3), told, strict=True):
         with time_machine.travel(timedelta(minutes=minutes), tick=False):
