@@ -13,6 +13,7 @@ from erp.spectrum.mapping import job_key
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
+from lib.text import normalize_text
 from tables.history import Event
 from tables.job import Job
 from tables.people import Person
@@ -141,11 +142,11 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
     """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
     parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
-    return " ".join(part for part in parts if part).casefold()
+    return normalize_text(" ".join(part for part in parts if part)).casefold()
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:
-    return {column: "" if value is None else str(value) for column, value in information.items()}
+    return {column: "" if value is None else normalize_text(str(value)) for column, value in information.items()}
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
