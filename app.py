@@ -87,10 +87,12 @@ def _bind_extensions(app: Flask) -> None:
 def _bind_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {
-        "ago": partial(formatting.ago, app.config["TIMEZONE"]),  # bound once, not looked up fifty times a page
-        "exact": formatting.exact,
+        "time_tag": partial(
+            formatting.time_tag, app.config["TIMEZONE"]
+        ),  # bound once, not looked up fifty times a page
+        "format_datetime": formatting.format_datetime,
         "plural": formatting.plural,
-        "weekday": formatting.weekday,
+        "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),

@@ -219,11 +219,13 @@ def import_projects(file: Path) -> None:
         raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
     with writing():
         found = project_csv.read(data)
-        if not found.problems and not project_csv.carry_out(found, None, _to_stderr):
+        if not found.errors.found and not project_csv.insert_projects(found.projects, None, _to_stderr):
             found = project_csv.read(data)
-    if found.problems:
-        faults = [f"{line}: {sentence}" for line, sentence in found.faults]
-        raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
+    if found.errors.found:
+        errors = [f"{line}: {sentence}" for line, sentence in found.errors.by_line]
+        raise click.ClickException("\n".join(["Nothing was imported.", *errors]))
+    for line, sentence in found.warnings.summary:
+        click.echo(f"Warning: {line}: {sentence}", err=True)
     click.echo(f"{plural(len(found.projects), 'project')} imported.")
 
 
@@ -233,7 +235,7 @@ def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
         with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
-            opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
+            opened.writelines(project_csv.iter_csv(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
     exported = db.session.scalar(select(func.count()).select_from(Project)) or 0

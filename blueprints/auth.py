@@ -8,7 +8,7 @@ from flask_login import current_user, logout_user
 
 from blueprints import resubmit
 from extensions import db
-from lib.formatting import exact, plural
+from lib.formatting import format_datetime, plural
 from lib.openid import OpenIDError, Provider
 from models import Person, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
@@ -220,7 +220,7 @@ def _too_many(purpose: str, email: str) -> str | None:
         return None
     log_refusal(f"too many tries ({purpose})")
     minutes = int((until - utcnow()).total_seconds() // 60) + 1
-    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {exact(until)}, then try again."
+    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {format_datetime(until)}, then try again."
 
 
 def _of_link(token: str) -> Person | None:

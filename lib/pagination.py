@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func,
 from sqlalchemy.sql.base import ExecutableOption
 
 from extensions import db
+from lib.text import clean
 
 PER_PAGE = 50
 MANY = 1000  # of what a search found, nobody counts more
@@ -34,7 +35,7 @@ class ListParams:
     def of(cls, args: Mapping[str, str], sorts: Container[str] = (), ages: Container[str] = ()) -> "ListParams":
         sort, age = args.get("sort", ""), args.get("age", "")
         return cls(
-            q=args.get("q", "").replace("\0", "").strip()[:100],
+            q=clean(args.get("q", ""))[:100],
             sort=sort if sort.removeprefix("-") in sorts else "",
             page=_number(args, "page") or 1,
             age=age if age in ages else "",

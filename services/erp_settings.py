@@ -149,4 +149,4 @@ def _backup_alarm() -> str:
         return ""
     if last is None:
         return f"There is no backup of Countersign. {CHECK_BACKUPS}"
-    return f"The last backup of Countersign was made {formatting.since(last.at)} ago. {CHECK_BACKUPS}"
+    return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from extensions import db
-from lib.formatting import age, local, plural
+from lib.formatting import format_duration, local, plural
 from models import Event, Project, Status, Transition, utcnow
 from services import project_queries, worklist
 
@@ -45,7 +45,7 @@ def figures() -> Statistics:
     spans = _decided_since(weeks[0])
     counts = [float(len(spans[week])) for week in weeks]
     medians = [median(spans[week]) if spans[week] else 0.0 for week in weeks]
-    said = [age(timedelta(seconds=each)) if each else "nothing decided" for each in medians]
+    said = [format_duration(timedelta(seconds=each)) if each else "–" for each in medians]
     return Statistics(
         waiting=_waiting(),
         decided=_bars(weeks, [plural(int(count), "project") for count in counts], counts),
@@ -66,7 +66,7 @@ def _waiting() -> list[Bar]:
 
 def _bars(weeks: list[date], said: list[str], values: list[float]) -> list[Bar]:
     days = [{"action": "decided", "from": f"{week}", "to": f"{week + timedelta(days=6)}"} for week in weeks]
-    labels = [f"Week of {week.day} {week:%b}" for week in weeks]
+    labels = [f"Week of {week:%b} {week.day}" for week in weeks]
     return [Bar(*each) for each in zip(labels, said, _heights(values), days, strict=True)]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
-from lib.formatting import local, weekday
+from lib.formatting import format_date, local
 from models import Delivery, DigestDay, Person, utcnow
 from services.outstanding import anything_outstanding
 from tasks.mail_delivery import deliver
@@ -49,7 +49,7 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     """In the foreground: send the summary that is due at `now` on the company's clock, a line per recipient."""
     day = due_day(now)
     if day is None:
-        report(f"No daily summary is due on {weekday(now.date())} at {now:%H:%M}.")
+        report(f"No daily summary is due on {format_date(now.date())} at {now:%H:%M}.")
         return
     is_new = open_day(day)
     tried = _make_due(day)
@@ -57,7 +57,7 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     for delivery_id in tried:
         report(_describe(db.session.get_one(Delivery, delivery_id, populate_existing=True)))
     if not tried:
-        report(f"The daily summary of {weekday(day)}: {_why_nothing(is_new)}; nothing was sent.")
+        report(f"The daily summary of {format_date(day)}: {_why_nothing(is_new)}; nothing was sent.")
 
 
 def _make_due(day: date) -> list[int]:

@@ -122,7 +122,9 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 def _with_link(delivery: Delivery, subject: str) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
     link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
-    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(accounts.LINKS[delivery.kind]))
+    return _of_delivery(
+        delivery, subject, link=link, good_for=formatting.format_duration(accounts.LINKS[delivery.kind])
+    )
 
 
 def _of_delivery(delivery: Delivery, subject: str, headers: dict[str, str] | None = None, **content: Any) -> Mail:
@@ -157,7 +159,7 @@ def _message(
 
 def _render(template: str, macros: str, content: dict[str, Any]) -> str:
     say = current_app.jinja_env.get_template(f"mail/{macros}").module
-    return render_template(f"mail/{template}.mail", say=say, since=formatting.since, **content)
+    return render_template(f"mail/{template}.mail", say=say, elapsed=formatting.elapsed, **content)
 
 
 def _smtp_address(address: str) -> str:

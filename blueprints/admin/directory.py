@@ -12,7 +12,7 @@ from sqlalchemy import select, true
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db
-from lib.formatting import since
+from lib.formatting import format_ago
 from models import Event, Level, Person
 from permissions import TOOLS, Rule, log_refusal, requires
 from services import accounts, directory
@@ -99,7 +99,7 @@ def invite(person_id: int) -> Any:
     db.session.commit()
     sentence = f"We are emailing the invitation to {found.email}."
     if before:
-        sentence = f"We emailed {found.email} an invitation {since(before)} ago."
+        sentence = f"We emailed {found.email} an invitation {format_ago(before)}."
         sentence += " You can send another five minutes after it."
     flash(sentence)
     return redirect(url_for(".person", person_id=person_id), 303)

@@ -12,6 +12,7 @@ from blueprints.approvals.responses import get_project, how_it_is
 from blueprints.batch import Result, attempt, ticked, told
 from extensions import db
 from lib.formatting import plural
+from lib.text import clean
 from models import Export, Job, NotAllowed, Project, Status
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
@@ -64,7 +65,7 @@ def reject_form() -> Any:
 @blueprint.post("/reject")
 @requires(APPROVER)
 def reject() -> Any:
-    projects, comment = _ticked(), request.form.get("comment", "").strip()
+    projects, comment = _ticked(), clean(request.form.get("comment", ""))
     if not comment:
         error = "Enter a comment. It tells the senders what to correct."
         return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422

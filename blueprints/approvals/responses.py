@@ -6,14 +6,16 @@ Shared by every blueprint whose addresses name a project. `project_id` is the na
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, abort, flash, json, make_response, redirect, render_template, request, url_for
+from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import joinedload
 
 from extensions import db
-from lib.formatting import age
-from models import Export, Job, NotAllowed, Project, utcnow
+from lib.formatting import format_ago
+from lib.htmx import asks_for_row, hx_trigger
+from lib.text import clean
+from models import Export, Job, NotAllowed, Project
 
 TO_DECIDE = (
     select(Project)
@@ -40,7 +42,7 @@ def page(project: Project, status: int = 200, **panel: Any) -> Any:
     """The project with a panel open: `panel` names it, the rest is what the panel shows."""
     if panel.get("panel") == "accept":
         panel["templates"] = Job.templates(Export.template_last_used(current_user))
-    if _in_list():
+    if asks_for_row():
         return row(project, **panel), status
     return render_template("approvals/project.html", project=project, **panel), status
 
@@ -54,7 +56,7 @@ def done(project: Project, sentence: str) -> Any:
 
     Raises IntegrityError where the database refuses it.
     """
-    if not _in_list():
+    if not asks_for_row():
         there = url_for("approvals.project", project_id=project.id)  # ahead of the commit, after which it is read anew
         db.session.commit()
         flash(sentence)
@@ -62,7 +64,7 @@ def done(project: Project, sentence: str) -> Any:
     db.session.flush()
     response = make_response(row(project))
     db.session.commit()
-    response.headers["HX-Trigger"] = announcing(sentence)
+    response.headers["HX-Trigger"] = hx_trigger(sentence)
     return response
 
 
@@ -97,7 +99,7 @@ class CommentPrompt:
 
 def comment() -> str:
     """What was entered as the comment."""
-    return request.form.get("comment", "").strip()
+    return clean(request.form.get("comment", ""))
 
 
 def how_it_is(project: Project, called: str = "") -> str:
@@ -108,24 +110,15 @@ def how_it_is(project: Project, called: str = "") -> str:
     last, called = project.events[0], called or project.title
     if last.person_id is None:
         return f"{called} is {project.status} now. {last.comment}".rstrip()
-    ago = age(utcnow() - last.at)
+    ago = format_ago(last.at)
     if last.deed != last.action:
-        return f"{called} is {project.status} now: {last.who} {last.deed} {ago} ago."
-    return f"{called} was {last.action} by {last.who} {ago} ago and is {project.status} now."
+        return f"{called} is {project.status} now: {last.who} {last.deed} {ago}."
+    return f"{called} was {last.action} by {last.who} {ago} and is {project.status} now."
 
 
 def announced(page: str, project: Project) -> Response:
     """What shows the project at work; where it no longer has the status `was`, what came of it is said aloud."""
     response = make_response(page)
     if request.args.get("was", project.status) != project.status:
-        response.headers["HX-Trigger"] = announcing(how_it_is(project))
+        response.headers["HX-Trigger"] = hx_trigger(how_it_is(project))
     return response
-
-
-def announcing(sentence: str) -> str:
-    """The HX-Trigger header that has the page say the sentence, and lists refresh their counts."""
-    return json.dumps({"announce": {"sentence": sentence}, "changed": {}})
-
-
-def _in_list() -> bool:
-    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Target", "").startswith("tr#")

@@ -26,7 +26,7 @@ def told(make_project: Callable[..., Project], cast: dict[str, Person]) -> Proje
 
 
 def lines(browser: Browser, query: str = "") -> list[dict[str, str]]:
-    return list(csv.DictReader(browser.get(f"/erp/history.csv?{query}").text.splitlines()))
+    return list(csv.DictReader(browser.get(f"/erp/history.csv?{query}").text.removeprefix("\ufeff").splitlines()))
 
 
 def actions(browser: Browser, query: str = "") -> list[str]:
@@ -74,6 +74,11 @@ def test_a_line_of_the_file_is_complete_and_harmless_in_a_spreadsheet(
         "to_status": "Rejected",
         "comment": "'=The address is missing.",
     }
+
+
+def test_the_file_is_sent_while_it_is_read(told: Project, browser: Callable[[str], Browser]) -> None:
+    """So that its length is not known; `iter_csv` has a test that it reads no more than it sends."""
+    assert "Content-Length" not in browser("onlooker").get("/erp/history.csv").headers
 
 
 def test_many_events_come_in_pages(

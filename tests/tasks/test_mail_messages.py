@@ -73,7 +73,7 @@ def test_a_rejection_tells_sender_and_creator_the_comment_who_and_when_with_a_li
     assert mail.header("Reply-To") == "approver@example.com"
     text = mail.part("plain").replace("\r\n", "\n")
     assert "> The address is not complete.\n> Which street?" in text
-    assert "Approver rejected it on Mon 9 Mar 2026, 12:00 PM PDT" in text
+    assert "Approver rejected it on Mar 9, 2026, 12:00 PM" in text
     assert f"http://127.0.0.1:8000/admin/projects/{project.id}" in text
 
 
