@@ -20,7 +20,6 @@ from extensions import Base, db, only_reads
 from lib.columns import UTCDateTime, string_enum, utcnow
 from tables.history import Event
 from tables.outbox import Delivery
-from tables.setting import Counter
 
 HASHER = PasswordHasher()
 # looks like any other hash and matches nothing, so that a try for nobody takes as long as one for somebody
@@ -148,13 +147,15 @@ class Person(UserMixin, Base):
     def _remembered(cls, person_id: int) -> "Person | None":
         """The person to look at: read anew only where anything was written since, and in no session."""
 
+        from services.cache import cached  # the sign-in moves up to services/accounts
+
         def read() -> "Person | None":
             person = cls._held(person_id)
             if person:
                 db.session.expunge(person)
             return person
 
-        return Counter.cached(f"person {person_id}", read, patience=0)
+        return cached(f"person {person_id}", read, max_stale=0)
 
     @classmethod
     def sign_in(cls, email: str, password: str) -> "Person | None":

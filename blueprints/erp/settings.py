@@ -16,9 +16,10 @@ from erp.spectrum.mapping import LABELS
 from extensions import db
 from lib import formatting
 from lib.htmx import hx_trigger
-from models import Counter, Event, Job, Setting, TaskRequest, utcnow
+from models import Event, Job, Setting, TaskRequest, utcnow
 from permissions import ERP_ADMIN, requires
 from services import accept_form, job_numbers
+from services.cache import cached
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
@@ -213,7 +214,7 @@ def _events() -> Sequence[Event]:
 @blueprint.app_template_global()
 def backup_overdue() -> str:
     """What ERP Admins are told on every ERP page where the last backup is too old; else empty."""
-    return Counter.cached("backup", _backup_overdue)
+    return cached("backup", _backup_overdue)
 
 
 def _backup_overdue() -> str:
