@@ -331,7 +331,7 @@ def run_scheduler() -> None:
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
-    json_log.set_up()
+    json_log.configure()
     scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
     click.echo("The timetable runs.")
     stopped.wait()

@@ -50,7 +50,7 @@ def post_worker_init(worker):
     from lib import json_log
 
     gc.enable()
-    json_log.set_up()
+    json_log.configure()
     if _settings["RUN_SCHEDULER"]:
         scheduler.start(worker.wsgi)
 

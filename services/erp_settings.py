@@ -14,6 +14,7 @@ from erp import rules
 from extensions import db
 from lib import formatting
 from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
+from services.cache import cached
 from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
@@ -124,7 +125,7 @@ def export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """What ERP Admins are told on every ERP page, as sentences."""
-    return [alarm for alarm in (Counter.cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
+    return [alarm for alarm in (cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
 
 
 def _secret_alarms() -> Iterator[str]:

@@ -24,7 +24,7 @@ NOTE_LENGTH = 2000
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("admin/projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
+    return render_template("admin/projects.html", page=worklist.all_projects(worklist.read_params(request.args)))
 
 
 @blueprint.get("/new")

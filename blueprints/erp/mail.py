@@ -126,7 +126,7 @@ def _stuck() -> list[Delivery]:
 def _others() -> pagination.Page:
     newest_first = pagination.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
     others = pagination.PagedQuery(select(Delivery).where(not_(_is_stuck())), newest_first)
-    return others.page(pagination.ListParams.of(request.args), others.count({}), pagination.objects(*BESIDE), {})
+    return others.page(pagination.ListParams.from_args(request.args), others.count({}), pagination.objects(*BESIDE), {})
 
 
 def _delivery(delivery_id: int) -> Delivery:

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy import event as sa_event
 
 from dev.demo.bulk import seed_many
-from dev.demo.bulk_insert import past_the_log
+from dev.demo.bulk_insert import bypass_wal
 from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
@@ -50,7 +50,7 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
     Returns what was done; `progress` is told how far it is. Raises ValueError for any other database.
     """
     if many:
-        past_the_log()
+        bypass_wal()
     with writing():
         filled = Setting.read(Setting.DEMO, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):

@@ -199,7 +199,7 @@ def test_whoever_came_second_is_shown_the_comment_that_was_typed(browser: SignIn
     typed = {"version": "999", "comment": "The owner <b>changed</b> twice."}
     page = browser("approver").post(f"/approvals/{waiting.id}/reject", typed)
     assert page.status_code == 409
-    assert "You had written: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
+    assert "Your comment: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
 
 
 def test_a_double_click_on_export_makes_one_export(browser: SignIn, waiting: Project) -> None:

@@ -349,7 +349,7 @@ def test_a_disabled_person_stays_in_the_directory_and_can_come_back(browser: Sig
 ONE = "Only Controller can accept projects."
 UNSUBSCRIBED = "No accounting approver is subscribed to the digest"
 NOBODY_WAITED_FOR = "Nobody can accept projects."
-NOBODY = "Nobody can accept what waits: 1 project."
+NOBODY = "Nobody can accept the 1 project waiting."
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_page_shows_what_the_address_asks_for_and_a_sentence_where_that_is_n
     page = browser("onlooker").get("/erp/history?action=rejected").text
     assert page.count('scope="row"') == 1
     assert "The address is missing." in page
-    assert "Nothing like this has happened." in browser("onlooker").get("/erp/history?from=2030-01-01").text
+    assert "No history matches these filters." in browser("onlooker").get("/erp/history?from=2030-01-01").text
 
 
 def test_a_line_of_the_file_is_complete_and_harmless_in_a_spreadsheet(

@@ -16,8 +16,7 @@ from werkzeug.test import TestResponse
 
 from extensions import db
 from models import Delivery, Event, Job, Level, NotAllowed, Person, Project, utcnow
-from services import accounts, directory, workflow
-from tables import setting
+from services import accounts, cache, directory, workflow
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
 
@@ -60,7 +59,7 @@ TABLE: dict[str, Needs | str] = {
     "erp.home": SIGNED_IN,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
-    "erp.figures": SEE_ERP,
+    "erp.statistics_page": SEE_ERP,
     "history.index": SEE_ERP,
     "history.as_csv": SEE_ERP,
     "erp.refresh": Needs("erp", STANDARD),
@@ -96,11 +95,11 @@ TABLE: dict[str, Needs | str] = {
     "approvals.absent_form": DECIDE,
     "approvals.absent": DECIDE,
     "approvals.copy_phases": DECIDE,
-    "together.accept_form": DECIDE,
-    "together.accept": DECIDE,
-    "together.number": DECIDE,
-    "together.reject_form": DECIDE,
-    "together.reject": DECIDE,
+    "bulk.accept_form": DECIDE,
+    "bulk.accept": DECIDE,
+    "bulk.number": DECIDE,
+    "bulk.reject_form": DECIDE,
+    "bulk.reject": DECIDE,
     "linking.choose_project": DECIDE,
     "linking.add_ticked": DECIDE,
     "linking.link_ticked": DECIDE,
@@ -119,10 +118,10 @@ TABLE: dict[str, Needs | str] = {
     "projects.update": KEEP_PROJECTS,
     "projects.send": KEEP_PROJECTS,
     "projects.retrieve": KEEP_PROJECTS,
-    "transfer.export": SEE_PROJECTS,
-    "transfer.choose": KEEP_PROJECTS,
-    "transfer.preview": KEEP_PROJECTS,
-    "transfer.confirm": KEEP_PROJECTS,
+    "project_csv.export": SEE_PROJECTS,
+    "project_csv.choose": KEEP_PROJECTS,
+    "project_csv.preview": KEEP_PROJECTS,
+    "project_csv.confirm": KEEP_PROJECTS,
     "directory.index": SEE_PEOPLE,
     "directory.person": SEE_PEOPLE,
     "directory.new": KEEP_PEOPLE,
@@ -447,7 +446,7 @@ def test_what_somebody_may_changes_with_the_next_click_however_lately_they_were_
     browser: Callable[[str], Browser], cast: dict[str, Person], monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
     if slow:  # what takes long to read may be some seconds old, but never who somebody is
-        monkeypatch.setattr(setting, "SLOW", -1)
+        monkeypatch.setattr(cache, "SLOW", -1)
     approver = browser("approver")
     assert approver.get("/erp/jobs").status_code == 200
     directory.change(cast["approver"], None, {"erp": Level.NONE})

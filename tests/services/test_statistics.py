@@ -33,12 +33,12 @@ def at_work(make_project: Callable[..., Project], cast: dict[str, Person]) -> No
 
 def test_the_figures_count_ages_weeks_and_the_median(at_work: None) -> None:
     with time_machine.travel(NOW, tick=False):
-        figures = statistics.figures()
-    assert [bar.said for bar in figures.waiting] == ["1 project", "0 projects", "0 projects", "1 project"]
-    assert [bar.said for bar in figures.decided][-3:] == ["0 projects", "1 project", "0 projects"]
-    assert figures.taken[-2].label == "Week of Mar 2"
-    assert figures.taken[-2].said == "2 days"
-    assert figures.taken[-1].said == "–"
+        figures = statistics.compute()
+    assert [bar.text for bar in figures.waiting] == ["1 project", "0 projects", "0 projects", "1 project"]
+    assert [bar.text for bar in figures.decided][-3:] == ["0 projects", "1 project", "0 projects"]
+    assert figures.durations[-2].label == "Week of Mar 2"
+    assert figures.durations[-2].text == "2 days"
+    assert figures.durations[-1].text == "–"
 
 
 def test_each_bar_leads_to_the_list_of_what_it_counts(at_work: None, browser: Callable[[str], Browser]) -> None:
@@ -72,7 +72,7 @@ def test_the_figures_take_two_statements_however_many_projects_there_are(at_work
 
     event.listen(db.engine, "before_cursor_execute", note)
     with time_machine.travel(NOW, tick=False):
-        statistics.figures()
+        statistics.compute()
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
 
 
