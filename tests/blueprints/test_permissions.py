@@ -178,7 +178,7 @@ def test_every_route_stands_in_the_permission_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
     unlisted = sorted(routes - TABLE.keys())
     assert not unlisted, (
-        f"Say in TABLE of tests/blueprints/test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
+        f"Say in TABLE of test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
         "and in PARTS what stands in for any new part of an address."
     )
     assert not TABLE.keys() - routes, (
