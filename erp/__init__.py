@@ -165,9 +165,13 @@ class Connection(Protocol):
         customer: str = "",
         division: str = "",
         cost_center: str = "",
+        project_manager: str = "",
         second_way: bool = False,
     ) -> ReadResult[ErpJob]:
         """Read jobs."""
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read who manages jobs: values to narrow a list of jobs by."""
 
     def list_job_dates(
         self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""

@@ -161,6 +161,8 @@ def _job_number_problem(number: str) -> str:
         return "ALL means every job in Spectrum; enter another Spectrum Job ID."
     if len(number) > JOB_NUMBER_LENGTH or INVISIBLE.search(number):
         return f"Spectrum Job ID must be at most {JOB_NUMBER_LENGTH} visible characters."
+    if job_key(number) == "all":
+        return "ALL means every job in Spectrum. Enter another Spectrum Job ID."
     return ""
 
 

@@ -125,6 +125,9 @@ class MonitoredERP:
     def list_jobs(self, status: str = "open", **filters: Any) -> ReadResult[ErpJob]:
         return _note_read(lambda: self._erp.list_jobs(status, **filters))
 
+    def list_project_managers(self, status: str = "open", **filters: Any) -> ReadResult[str]:
+        return self._erp.list_project_managers(status, **filters)
+
     def list_phases(self, job_number: str) -> ReadResult[Phase]:
         return _note_read(lambda: self._erp.list_phases(job_number))
 

@@ -1,8 +1,8 @@
 """Reading the whole job list past the row limit of a read: by status, then by what the jobs are filed under.
 
-A list that was cut short is asked for again value by value: cost centers, customers, divisions. One
-such way misses jobs without a value, and those with a value that no row has shown. So the list counts as complete only
-where two ways that rely on different filters agree.
+A list that was cut short is asked for again value by value: cost centers, customers, divisions, at last project
+managers. One such way misses jobs without a value, and those with a value that no row has shown. So the list counts as
+complete only where two ways that rely on different filters agree.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from erp import Connection, ErpJob, ReadResult, job_key
+from erp import Connection, ErpJob, ReadError, ReadResult, job_key
 
 STATUSES = ("active", "inactive", "complete")
-FILTERS = ("cost_center", "customer", "division")
+FILTERS = ("cost_center", "customer", "division")  # what a listed job says of itself; who manages it is asked apart
+MANAGER = "project_manager"
 NARROWER = ("division", "cost_center", "customer")  # how a part is narrowed: by what has few values first
 MOST_CALLS = 3000  # for one status: an hour; past it the list is left incomplete
 
@@ -37,7 +38,7 @@ class JobList:
 
 def read(erp: Connection, known: Mapping[str, set[str]], second_way: bool = False) -> JobList:
     """Read the jobs of every status. `known` holds values to narrow by, from earlier readings. Raises ReadError."""
-    values = {name: set(known.get(name, ())) for name in FILTERS}
+    values = {name: set(known.get(name, ())) for name in FILTERS} | {MANAGER: set()}
     found = JobList()
     for status in ("open", "complete"):
         reader = _StatusReader(erp, status, values, second_way)
@@ -67,6 +68,7 @@ class _StatusReader:
     def __init__(self, erp: Connection, status: str, values: Values, second_way: bool) -> None:
         self.jobs: Jobs = {}
         self.damaged: list[str] = []
+        self._asked_managers = False
         self._erp, self._status, self._values = erp, status, values
         self._way: dict[str, Any] = {"second_way": True} if second_way else {}
         self._answers: dict[frozenset[tuple[str, str]], ReadResult[ErpJob]] = {}
@@ -97,7 +99,21 @@ class _StatusReader:
                 ways.append(way)
             if self._agree(ways):
                 return True
-        return False
+        self._read_managers()
+        by_manager = self._read_way(MANAGER, {}) if self._values[MANAGER] else None
+        whole = by_manager and by_manager.found >= self.jobs.keys()
+        return self._agree([*ways, by_manager] if by_manager and whole else ways)
+
+    def _read_managers(self) -> None:
+        """Learn who manages jobs: of all that one answer shows, and of each cost center."""
+        if self._asked_managers:
+            return
+        self._asked_managers = True
+        for filters in ({}, *({"cost_center": value} for value in sorted(self._values["cost_center"]))):
+            try:
+                self._values[MANAGER] |= set(self._erp.list_project_managers(self._status, **filters).rows)
+            except ReadError:  # the list does without
+                return
 
     def ask(self, filters: Mapping[str, str]) -> ReadResult[ErpJob]:
         question = frozenset(filters.items())
@@ -136,8 +152,10 @@ class _StatusReader:
         return next((way for way in narrower if way and way.found >= self._shown(filters)), None)
 
     def _shown(self, filters: Mapping[str, str]) -> set[str]:
-        """The jobs behind these values that any answer has shown."""
-        wanted = {name: job_key(value) for name, value in filters.items()}
+        """The jobs behind these values that any answer has shown; by manager, the narrower answers show them."""
+        wanted = {name: job_key(value) for name, value in filters.items() if name != MANAGER}
+        if MANAGER in filters:
+            return {job.key for job in self.ask(filters).rows}
         return {
             key
             for key, job in self.jobs.items()

@@ -110,11 +110,19 @@ class Spectrum:
         customer: str = "",
         division: str = "",
         cost_center: str = "",
+        project_manager: str = "",
         second_way: bool = False,
     ) -> ReadResult[ErpJob]:
         guid = OTHER_GUID[self._guid] if second_way else self._guid
-        found = self.read("GetJobMain", _filters(status, customer, division, cost_center), "Job_Number", guid)
+        filters = _filters(status, customer, division, cost_center) | {"pProject_Manager": _literally(project_manager)}
+        found = self.read("GetJobMain", filters, "Job_Number", guid)
         return ReadResult([to_job(row) for row in found.rows], found.complete, found.damaged)
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read the managers of the jobs that GetJob shows; GetJobMain does not tell them."""
+        found = self.read("GetJob", _filters(status, "", "", cost_center), "Job_Number")
+        managers = {row.get("Project_Manager", "") for row in found.rows} - {""}
+        return ReadResult(sorted(managers), found.complete, found.damaged)
 
     def list_job_dates(
         self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""

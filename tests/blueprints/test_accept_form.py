@@ -171,7 +171,7 @@ def test_a_template_without_a_remembered_taxable_leaves_the_question_to_the_appr
     keep("A-1")
     form = filled(waiting, "A-1", taxable="")
     assert not form.check()
-    assert form.errors["taxable"] == "Say whether the job is taxable: Yes or No."
+    assert form.errors["taxable"] == "Choose Yes or No."
 
 
 def test_the_radio_button_of_the_remembered_taxable_is_checked_when_the_template_is_shown(

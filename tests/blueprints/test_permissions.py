@@ -82,6 +82,7 @@ TABLE: dict[str, Needs | str] = {
     "mails.unsubscribe": ANYBODY,
     "mails.keep_unsubscribed": ANYBODY,
     "approvals.project": SEE_ONE,
+    "receipt.show": SEE_ONE,
     "approvals.standing": SEE_ONE,
     "approvals.row": SEE_ERP,
     "approvals.accept_form": DECIDE,

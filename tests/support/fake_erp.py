@@ -104,14 +104,20 @@ class FakeERP:
         customer: str = "",
         division: str = "",
         cost_center: str = "",
+        project_manager: str = "",
         second_way: bool = False,
     ) -> ReadResult[ErpJob]:
         """Read jobs as GetJobMain returns them."""
         if self.second_way_only and not second_way:
             self.calls.append(("GetJobMain", {"status": status}))
             return ReadResult([])
-        rows, complete = self._jobs("GetJobMain", status, customer, division, cost_center)
+        rows, complete = self._jobs("GetJobMain", status, customer, division, cost_center, project_manager)
         return ReadResult([to_job(row) for row in rows], complete)
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read the managers as GetJob returns them."""
+        rows, complete = self._jobs("GetJob", status, "", "", cost_center)
+        return ReadResult(sorted({row["Project_Manager"] for row in rows} - {""}), complete)
 
     def list_job_dates(
         self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""
@@ -166,9 +172,10 @@ class FakeERP:
         return _created(), True
 
     def _jobs(
-        self, service: str, status: str, customer: str, division: str, cost_center: str
+        self, service: str, status: str, customer: str, division: str, cost_center: str, project_manager: str = ""
     ) -> tuple[list[dict[str, str]], bool]:
         asked = {"Customer_Code": customer, "Division": division, "Cost_Center": cost_center}
+        asked |= {"Project_Manager": project_manager} if project_manager else {}
         words = ("active", "inactive") if status == "open" else (status,)
         rows = [
             row

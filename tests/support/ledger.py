@@ -192,6 +192,7 @@ class Ledger:
         customer: str = "",
         division: str = "",
         cost_center: str = "",
+        project_manager: str = "",  # noqa: ARG002
         second_way: bool = False,  # noqa: ARG002
     ) -> ReadResult[ErpJob]:
         asked = {"debtor": customer, "branch": division, "center": cost_center}
@@ -202,6 +203,9 @@ class Ledger:
             and all(job_key(raw.get(own, "")) == job_key(value) for own, value in asked.items() if value)
         ]
         return ReadResult(jobs[: self.cap], len(jobs) <= self.cap)
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:  # noqa: ARG002
+        return ReadResult([])
 
     def list_job_dates(self, status: str = "open", **filters: Any) -> ReadResult[JobDates]:
         return ReadResult([JobDates(job.number, job.raw) for job in self.list_jobs(status, **filters).rows])

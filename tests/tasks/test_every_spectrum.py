@@ -31,7 +31,7 @@ def become(app: Flask, address: str) -> Callable[..., None]:
     """Point the app at the sandbox, which is now such a Spectrum as was never seen before."""
 
     def become(**personality: object) -> None:
-        httpx.post(f"{address}/sandbox/reset", json={}).raise_for_status()
+        httpx.post(f"{address}/sandbox/reset", json={"jobs": 40, "seed": False}).raise_for_status()
         httpx.post(f"{address}/sandbox/personality", json=personality).raise_for_status()
         app.config.update(SPECTRUM_URL=address, SPECTRUM_AUTHORIZATION_ID="DEMO-COUNTERSIGN")
         if personality.get("sign_in") == "token":

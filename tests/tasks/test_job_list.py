@@ -400,10 +400,13 @@ def test_after_a_restore_an_unproven_list_ends_no_waiting(erp: FakeERP) -> None:
     assert Setting.read(Setting.RESTORED)
 
 
-def test_eight_thousand_jobs_without_divisions_are_listed_whole(erp: FakeERP) -> None:
+@pytest.mark.parametrize("large_customers", [False, True])
+def test_eight_thousand_jobs_without_divisions_are_listed_whole(erp: FakeERP, large_customers: bool) -> None:
     for number in range(8000):
-        place = {"Customer_Code": f"CU{number % 160:03}", "Division": "", "Cost_Center": f"CC{number % 23}"}
-        erp.keep(job(f"{number:06}", **place, Status_Code="AICCCCCCCC"[number // 23 % 10]))
+        customer = number % 7 if large_customers else number % 160  # the former have more jobs than one read returns
+        place = {"Customer_Code": f"CU{customer:03}", "Division": "", "Cost_Center": f"CC{number % 23}"}
+        status = "AICCCCCCCC"[number // 23 % 10]
+        erp.keep(job(f"{number:06}", **place, Status_Code=status, Project_Manager=f"PM{number % 31}"))
     found = job_list_reader.read(erp, {})
     assert (len(found.jobs), found.complete) == (8000, True)
     assert len(erp.calls) < 600
