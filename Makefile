@@ -35,7 +35,7 @@ torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a t
 nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
 	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py
 
-bench: install ## the README's performance table, in Markdown (SIZES=100,10000: a quick one; OPTIONS=--help)
+bench: install ## the tables of docs/performance.md (SIZES=100,10000: a quick one; OPTIONS=--help)
 	@$(BIN)/python -m dev.bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)
 
 check: $(VENV)/installed-dev ## format, lint, types and security, as CI runs them

@@ -9,26 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, has_request_context, request, url_for
-from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
+import erp
 import models
 import permissions
-from blueprints import auth, errors, health
+from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
-from blueprints.approvals import bulk, decisions, linking
-from blueprints.erp import approvers, history, settings
+from blueprints.approvals import bulk, decisions, linking, receipt
+from blueprints.erp import approvers, history, job_templates, settings
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
-from erp.spectrum import mapping
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import accounts, after_restore, readiness, workflow
+from services import after_restore, sessions, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -38,8 +37,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 BLUEPRINTS = (
-    *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
-    *(erp_tool, bulk, history, settings, mail_pages, health),
+    *(auth, projects, transfer_pages, directory, decisions, receipt, approvers, linking),
+    *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
 )
 
 
@@ -81,7 +80,7 @@ def _bind_extensions(app: Flask) -> None:
     mail.init_app(app)
     csrf.init_app(app)
     login_manager.init_app(app)
-    login_manager.user_loader(accounts.from_session)
+    login_manager.user_loader(sessions.person_of)
     login_manager.unauthorized_handler(errors.redirect_to_login)
 
 
@@ -100,16 +99,15 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.globals |= {
         "url_for": _url,
         "may": permissions.may,
-        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(generate_csrf()),
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
         "restore_warning": after_restore.warning,
         "Level": models.Level,
+        "Status": models.Status,
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
-        "labels": mapping.LABELS,
-        "readiness": readiness,
-        "price_methods": mapping.PRICE_METHODS,
+        "rules": erp.rules(),
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},
     }
 

@@ -16,17 +16,17 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import scheduler
 from dev.demo.seed import seed
-from erp import ERP, ReadError
+from erp import Connection, ReadError
 from extensions import db, writing
 from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
 from lib.text import clean
-from maintenance import backup, move_to_postgresql
+from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
 from services import accounts, after_restore, directory, project_csv, workflow
-from tasks import digest, erp_connection, exports, job_list
+from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -244,10 +244,7 @@ def export_projects(file: Path) -> None:
 @click.option("--enough", is_flag=True, help="after a restore: go on although Spectrum did not list all of its jobs")
 def refresh_jobs(enough: bool) -> None:
     """Read Spectrum's job list now."""
-    try:
-        click.echo(job_list.refresh(_spectrum()))
-    except ReadError as reading:
-        raise click.ClickException(reading.cause) from None
+    click.echo(_answered(lambda: job_list.refresh(_spectrum())))
     if enough:
         with writing():
             after_restore.compare_jobs()
@@ -264,32 +261,52 @@ def run_exports() -> None:
     exports.run_due(erp, click.echo)
 
 
-def _spectrum() -> ERP:
-    erp_connection.refuse_other_company()
-    erp = job_list.spectrum()
+def _spectrum() -> Connection:
+    startup_checks.refuse_other_company()
+    erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
     return erp
 
 
+def _answered(ask: Callable[[], str]) -> str:
+    """The answer, or the end of the command with the reason why there is none."""
+    try:
+        return ask()
+    except ReadError as failure:
+        raise click.ClickException(failure.error) from None
+
+
 @spectrum.command("check")
-def check_spectrum() -> None:
-    """Test the connection, a line per service."""
-    problems = []
-    for service, problem in erp_connection.test(_spectrum()):
-        click.echo(erp_connection.line(service, problem))
-        problems.append(problem)
-    passed, sentence = erp_connection.verdict(problems)
-    if not passed:
-        raise click.ClickException(sentence)
-    click.echo(sentence)
+@click.option("--report", type=FILE, help="also write the findings to FILE, without names, codes or secrets")
+def check_spectrum(report: Path | None) -> None:
+    """Test the connection, and learn how this server is spoken to: a line for each finding."""
+    tested = erp_connection.test(_spectrum())
+    for line in tested.lines:
+        click.echo(line)
+    if report:
+        try:
+            report.write_text(erp_connection.report(tested), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
+    if not tested.passed:
+        raise click.ClickException(tested.sentence)
+    click.echo(tested.sentence)
+
+
+@spectrum.command("rotate-secret")
+def rotate_secret() -> None:
+    """Ask a hosted Spectrum for a new client secret, and keep it encrypted in the database."""
+    if not current_app.config["SPECTRUM_CLIENT_ID"]:
+        raise click.ClickException("There is no client secret to replace: SPECTRUM_CLIENT_ID is not set.")
+    click.echo(_answered(lambda: client_secret.rotate(_spectrum())))
 
 
 @digests.command("send")
 @click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
     """Send the digests that are due now, or at that local moment, a line per recipient."""
-    if closed := digest.blocked_reason():
+    if closed := mail_delivery.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
 
@@ -298,7 +315,7 @@ def send_digests(at: datetime | None) -> None:
 @click.argument("address")
 def check_mail(address: str) -> None:
     """Send a test mail to ADDRESS."""
-    succeeded, answer = digest.send_test(address)
+    succeeded, answer = mail_delivery.send_test(address)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)
@@ -308,7 +325,7 @@ def check_mail(address: str) -> None:
 @with_appcontext
 def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())

@@ -18,6 +18,7 @@ from models import Level, Person, Project
 
 TOOLS = {"erp": "ERP Integrations", "projects": "Projects", "directory": "Company Directory"}
 PRIVILEGE = "Can Push to Accounting"
+LARGEST_ANONYMOUS_FORM = 128 * 1024  # bytes; a larger one would cost its sender nothing to make, and us time to read
 LARGEST_ID = 2**31 - 1  # what a database's integer holds
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -103,10 +104,13 @@ def guard() -> Any:
     rule: Rule | None = getattr(current_app.view_functions[request.endpoint], "access_rule", None)
     if rule is None:
         raise Forbidden("This page is closed: it does not say who may open it.")
-    if rule.public:
+    if rule.public and request.method in SAFE_METHODS:
         return None
     if not current_user.is_authenticated:
-        return login_manager.unauthorized()
+        request.max_content_length = LARGEST_ANONYMOUS_FORM
+        return None if rule.public else login_manager.unauthorized()
+    if rule.public:
+        return None
     return None if rule.or_sender and _is_sender() else _check(rule)
 
 

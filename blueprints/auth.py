@@ -1,21 +1,25 @@
 """Sign-in, sign-out, one's own page, and the links that set a password."""
 
+import secrets
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
-from flask_login import current_user, login_user, logout_user
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask_login import current_user, logout_user
 
 from blueprints import resubmit
 from extensions import db
 from lib.formatting import exact, plural
-from models import Person, utcnow
+from lib.openid import OpenIDError, Provider
+from models import Person, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
-from services import accounts, directory
+from services import accounts, company_accounts, directory, sessions
 
 blueprint = Blueprint("auth", __name__)
-WRONG = "Email or password is not right. Try again."
-TOO_SHORT = f"A password has {accounts.PASSWORD_LENGTH} characters or more."
-DEAD_LINK = "This link is no longer good: it was used already, or it is too old. Ask for another one."
+NOT_SET_UP = "Signing in with a company account is not set up here."
+NOT_BEGUN_HERE = "You are not signed in: this sign-in did not begin in this browser, or it was used already. Try again."
+WRONG = "Wrong email or password. Try again."
+TOO_SHORT = f"Enter at least {accounts.PASSWORD_LENGTH} characters."
+DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask for a new one."
 
 
 @blueprint.get("/login")
@@ -30,6 +34,9 @@ def login() -> Any:
 @public
 def sign_in() -> Any:
     email, kept = request.form.get("email", "").strip(), request.form.get("kept", "")
+    if kept and "password" not in request.form:  # signed in with the company's account, in another tab
+        offered = current_user.is_authenticated and resubmit.offer(kept)
+        return offered or (render_template("auth/login.html", email="", kept=kept), 401)
     if refusal := _too_many("sign-in", email):
         return render_template("auth/login.html", email=email, kept=kept, error=refusal), 429
     db.session.commit()
@@ -37,11 +44,76 @@ def sign_in() -> Any:
     if person is None:
         log_refusal("no such email and password")
         return render_template("auth/login.html", email=email, kept=kept, error=WRONG), 422
-    accounts.clear_attempts("sign-in", email)
+    accounts.clear_attempts("sign-in", email, request.remote_addr or "")
     db.session.commit()
-    session.clear()
-    login_user(person)
+    sessions.begin(person, stay="stay" in request.form)
     return resubmit.offer(kept) or redirect(_destination(), 303)
+
+
+@blueprint.get("/login/oidc")
+@public
+def ask_provider() -> Any:
+    """Send the browser to the company's provider."""
+    provider = company_accounts.provider()
+    if provider is None:
+        return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
+    secret = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
+    silent = "silent" in request.args
+    try:
+        address = provider.authorization_url(_callback(), **secret, silent=silent)
+    except OpenIDError as error:
+        return _not_signed_in(error, 502)
+    flows = dict(list(session.get("oidc", {}).items())[-2:])  # of other tabs
+    session["oidc"] = flows | {secret["state"]: [secret["nonce"], secret["verifier"], _destination()[:1000], silent]}
+    return redirect(address)
+
+
+@blueprint.get("/login/oidc/callback")
+@public
+def answer_of_provider() -> Any:
+    """Sign in the person whom the provider names."""
+    provider = company_accounts.provider()
+    if provider is None:
+        return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
+    flow = session.get("oidc", {}).get(request.args.get("state", ""))
+    if flow is None:
+        return _not_signed_in(OpenIDError(NOT_BEGUN_HERE, "state"), 400)
+    nonce, verifier, there, silent = flow
+    try:
+        if silent and request.args.get("error"):
+            session.clear()
+            return redirect(url_for(".login", next=there))
+        if refusal := _error_of_provider(provider):
+            raise refusal
+        claims = provider.claims(request.args["code"], _callback(), nonce, verifier)
+        person = company_accounts.sign_in(claims)
+    except OpenIDError as error:
+        session.pop("oidc", None)
+        return _not_signed_in(error, 403)
+    sessions.begin(person, company=True)
+    return redirect(there)
+
+
+def _error_of_provider(provider: Provider) -> OpenIDError | None:
+    """Return why the provider signed nobody in, as its answer's address says."""
+    error, issuer = request.args.get("error", ""), request.args.get("iss", provider.issuer)
+    if error == "access_denied":
+        return OpenIDError(f"You are not signed in: {provider.name} did not let you in. Try again.", error)
+    if error or not request.args.get("code"):
+        sentence = f"You are not signed in: {provider.name} answered with an error. Try again."
+        return OpenIDError(sentence, error[:100] or "no code")
+    if issuer.rstrip("/") != provider.issuer.rstrip("/"):
+        return OpenIDError(f"You are not signed in: this answer is not from {provider.name}. Try again.", "iss")
+    return None
+
+
+def _callback() -> str:
+    return f"{current_app.config['BASE_URL']}{url_for('.answer_of_provider')}"
+
+
+def _not_signed_in(error: OpenIDError, status: int) -> Any:
+    log_refusal(f"company account: {error.detail}")
+    return render_template("auth/login.html", email="", error=str(error)), status
 
 
 @blueprint.post("/logout")
@@ -72,10 +144,8 @@ def ask_for_link() -> Any:
         return render_template("auth/forgot_password.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
         return render_template("auth/forgot_password.html", email=email, error=refusal), 429
-    person = Person.by_email(email)
-    if person and person.active:
-        accounts.send_link(person, "reset", None)
-    db.session.commit()  # the try was noted down either way, so that both take as long
+    TaskRequest.ask_for_each("password link", email)  # whether there is such a person is looked up later, unseen
+    db.session.commit()
     return render_template("auth/forgot_password.html", email=email, asked=True)
 
 
@@ -124,12 +194,12 @@ def change_password() -> Any:
         errors["password"] = TOO_SHORT
     if errors:
         return render_template("auth/account.html", errors=errors), 422
-    accounts.clear_attempts("sign-in", person.email)
+    stay = "stay" in session
     accounts.set_password(person, request.form["password"])
     directory.record(person, "set the password", person)
     db.session.commit()
-    login_user(person)
-    flash("Your password is changed. Everywhere else you are signed out.")
+    sessions.begin(person, stay)
+    flash("Your password was changed. You were signed out everywhere else.")
     return redirect(url_for(".me"), 303)
 
 
@@ -139,7 +209,7 @@ def subscribe() -> Any:
     person, wanted = current_user._get_current_object(), "subscribed" in request.form
     directory.change(person, person, {"subscribed": wanted})
     db.session.commit()
-    flash("The digest comes to you." if wanted else "The digest no longer comes to you.")
+    flash("You are subscribed to the digest." if wanted else "You are unsubscribed from the digest.")
     return redirect(url_for(".me"), 303)
 
 
@@ -150,13 +220,13 @@ def _too_many(purpose: str, email: str) -> str | None:
         return None
     log_refusal(f"too many tries ({purpose})")
     minutes = int((until - utcnow()).total_seconds() // 60) + 1
-    return f"There were too many tries. Wait {plural(minutes, 'minute')}, until {exact(until)}, and try again."
+    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {exact(until)}, then try again."
 
 
 def _of_link(token: str) -> Person | None:
     person = next((found for purpose in accounts.LINKS if (found := accounts.from_link_token(token, purpose))), None)
     if person and current_user.is_authenticated and current_user.id != person.id:
-        abort(403, "This link was mailed to somebody else. If it is for you, sign out first and open it again.")
+        abort(403, "This link was emailed to someone else. If it is for you, sign out first and open it again.")
     return person
 
 

@@ -1,13 +1,14 @@
-"""Accounts: signing in, sessions, passwords, the links that set one, and the limit on tries."""
+"""Accounts: who signs in, passwords, the links that set one, and the limit on tries."""
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from extensions import db, only_reads
 from models import Counter, Delivery, LoginAttempt, Person, utcnow
@@ -21,8 +22,11 @@ PASSWORD_LENGTH = 12
 # How long the link of a mail is good, by what the mail is for; the link is used up by setting the password
 LINKS = {"invitation": timedelta(days=7), "reset": timedelta(hours=1)}
 LINK_PAUSE = timedelta(minutes=5)
+# How many tries one account has from one address within the window. Where too many come for the account from
+# everywhere, or from the address for any account, it has a few only; but nobody is locked out by somebody else's tries.
 WINDOW = timedelta(minutes=15)
-LIMITS = {"account": 10, "address": 50}
+TRIES, TRIES_UNDER_ATTACK = 10, 3
+UNDER_ATTACK = 50
 
 
 # --- sessions and passwords -----------------------------------------------------------------------------------------
@@ -74,9 +78,10 @@ def sign_in(email: str, password: str) -> Person | None:
 
 
 def set_password(person: Person, password: str) -> None:
-    """Keep the password's hash; every session and every link of this person ends."""
+    """Keep the password's hash. Sessions and links of this person end, and so does a wait after wrong tries."""
     person.password_hash = HASHER.hash(password)
     person.end_sessions()
+    db.session.execute(delete(LoginAttempt).where(LoginAttempt.account == _digest(person.email)))
 
 
 # --- links in mails -------------------------------------------------------------------------------------------------
@@ -136,20 +141,25 @@ def register_attempt(purpose: str, email: str, address: str) -> datetime | None:
     now = utcnow()
     db.session.execute(delete(LoginAttempt).where(~LoginAttempt.at.between(now - WINDOW, now + WINDOW)))
     row = LoginAttempt(at=now, purpose=purpose, account=_digest(email), address=address)
-    for column, limit in LIMITS.items():
-        same = LoginAttempt.purpose == purpose, getattr(LoginAttempt, column) == getattr(row, column)
-        newest_first = select(LoginAttempt.at).where(*same).order_by(LoginAttempt.at.desc())
-        latest = db.session.scalars(newest_first.limit(limit)).all()
-        if len(latest) == limit:
-            return latest[-1] + WINDOW
+    same_account, same_address = LoginAttempt.account == row.account, LoginAttempt.address == address
+    limit = TRIES_UNDER_ATTACK if any(_is_busy(purpose, same) for same in (same_account, same_address)) else TRIES
+    mine = select(LoginAttempt.at).where(LoginAttempt.purpose == purpose, same_account, same_address)
+    latest = db.session.scalars(mine.order_by(LoginAttempt.at.desc()).limit(limit)).all()
+    if len(latest) == limit:
+        return latest[-1] + WINDOW
     db.session.add(row)
     return None
 
 
-def clear_attempts(purpose: str, email: str) -> None:
-    """Forget the account's tries: one has succeeded."""
-    same = LoginAttempt.purpose == purpose, LoginAttempt.account == _digest(email)
-    db.session.execute(delete(LoginAttempt).where(*same))
+def _is_busy(purpose: str, same: Any) -> bool:
+    tries = select(func.count()).select_from(LoginAttempt).where(LoginAttempt.purpose == purpose, same)
+    return (db.session.scalar(tries) or 0) >= UNDER_ATTACK
+
+
+def clear_attempts(purpose: str, email: str, address: str) -> None:
+    """Forget the tries for the account from there: one has succeeded."""
+    same = LoginAttempt.account == _digest(email), LoginAttempt.address == address
+    db.session.execute(delete(LoginAttempt).where(LoginAttempt.purpose == purpose, *same))
 
 
 def _digest(email: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from erp.spectrum.mapping import job_key, to_project
+from erp import job_key, rules
 from extensions import db
 from models import Counter, Job, Project, Setting, Status, utcnow
 from services import job_matching, workflow
@@ -57,9 +57,9 @@ def _held_keys() -> Any:
 
 def _match(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
     """Match by number or name, and what is left by address: an export under another number may be renamed, too."""
-    matches = job_matching.resembling(jobs, projects)
+    matches = job_matching.find_similar(jobs, projects)
     found = matches.values()
-    by_address = {_address(to_project(job.row)): job for job in jobs if job not in found}
+    by_address = {_address(rules().project_from_job(job.row)): job for job in jobs if job not in found}
     by_address.pop("", None)
     left = {project: by_address.get(_address(project.information)) for project in projects if project not in matches}
     return matches | {project: job for project, job in left.items() if job}

@@ -20,16 +20,18 @@ DIRECTORY = {
     "subscribed": "Subscribe to ERP digest emails",
     "active": "Active",
 }
-EMAIL = re.compile(r"(?=[!-~]+$)[^@<>,;:\"()]+@[^@<>,;:\"()]+")  # in ASCII, which every mail server takes
+# An address as every mail server takes it: ASCII, and no part of it between dots is empty
+ATOM, NAME = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){ATOM}(?:\.{ATOM})*@{NAME}(?:\.{NAME})*", re.ASCII)
 ON_SERVER = "With flask users, on the server."
 
 
-def add(by: Person | None, wanted: Mapping[str, Any]) -> Person:
-    """Add a person in whom `validate` found nothing wrong; `by` is None on the server."""
+def add(by: Person | None, wanted: Mapping[str, Any], comment: str = ON_SERVER) -> Person:
+    """Add a person in whom `validate` found nothing wrong; without `by`, the comment says how."""
     person = Person(**wanted)
     db.session.add(person)
     changes = [[label, "", _display(wanted[column])] for column, label in DIRECTORY.items() if column in wanted]
-    record(person, "added", by, "" if by else ON_SERVER, changes=changes)
+    record(person, "added", by, "" if by else comment, changes=changes)
     return person
 
 
@@ -42,7 +44,7 @@ def lock(person_id: int) -> Person | None:
 
 def validate(by: Person | None, wanted: Mapping[str, Any], person: Person | None = None) -> dict[str, str]:
     """Return why a person cannot be added or changed like this, by column; on the server `by` is None."""
-    errors = _format_errors(wanted)
+    errors = _format_errors(wanted, person.email if person else None)
     found = Person.by_email(wanted["email"]) if "email" in wanted else None
     if found and found is not person:
         errors["email"] = f"There is a person with the email {found.email} already: {found.name}."
@@ -52,7 +54,7 @@ def validate(by: Person | None, wanted: Mapping[str, Any], person: Person | None
         column = "active" if wanted.get("active") is False else "directory"
         errors[column] = f"{person.name} is the last active directory admin. Make somebody else one first."
     if by and person and by.id == person.id and wanted.get("active") is False:
-        errors["active"] = "You can not disable yourself. Another directory admin can."
+        errors["active"] = "You can't disable yourself. Another directory admin can."
     return errors
 
 
@@ -85,16 +87,17 @@ def _leaves_no_admin(person: Person, wanted: Mapping[str, Any]) -> bool:
     stays = wanted.get("directory", person.directory) is Level.ADMIN and wanted.get("active", person.active)
     if stays or not person.is_directory_admin:
         return False
-    another = select(Person.id).where(Person.directory_admins(), Person.id != person.id)
+    another = select(Person.id).where(Person.directory_admins(), Person.can_sign_in(), Person.id != person.id)
     return db.session.scalar(another.limit(1)) is None
 
 
-def _format_errors(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with the texts themselves, by column."""
+def _format_errors(wanted: Mapping[str, Any], present_email: str | None) -> dict[str, str]:
+    """Return what is wrong with the texts themselves, by column; an email that stays as it is may stay."""
     errors = {}
     if "name" in wanted and not (0 < len(wanted["name"]) <= 100 and wanted["name"].isprintable()):
         errors["name"] = "Enter a name of 1 to 100 characters."
-    if "email" in wanted and not (len(wanted["email"]) <= 254 and EMAIL.fullmatch(wanted["email"])):
+    email = wanted.get("email", present_email)
+    if email != present_email and not (len(email) <= 254 and EMAIL.fullmatch(email)):
         errors["email"] = "Enter an email address, such as dana@example.com."
     return errors
 

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import Select, and_, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from erp.spectrum.mapping import job_key, job_number_problem
+from erp import job_key
 from extensions import db
 from lib.formatting import plural
 from models import EDITABLE, INFORMATION, Event, Export, Person, Project, Status, search_text
@@ -31,6 +31,7 @@ WRITTEN = (
 )
 BATCH = 10_000  # lines that the database is given at once
 MUCH, QUOTED = 20, 3  # problems that are told one by one; values of one fault that are told with it
+JOB_NUMBER_LENGTH = 10
 SWITCH = {"": True, "yes": True, "no": False}
 
 
@@ -160,14 +161,14 @@ def _read_lines(header: list[str], lines: Iterable[tuple[int, list[str]]], found
     before: dict[tuple[str, str], int] = {}
     for number, cells in lines:
         if len(cells) != len(header):
-            counted = f"There are {plural(len(cells), 'value')}; the header has {plural(len(header), 'column')}."
+            counted = f"This line has {plural(len(cells), 'value')}; {len(header)} are expected."
             found.wrong(number, counted)
             continue
         typed = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
         values, problems = _read_line(typed)
         for column in ("number", "spectrum_job_id"):
             if typed[column] and (first := before.setdefault((column, job_key(typed[column])), number)) != number:
-                problems.append((f"{column} stands further up already.", f"{_quote(typed[column])} in line {first}"))
+                problems.append((f"{column} is already used further up.", f"{_quote(typed[column])} in line {first}"))
         for sentence, value in problems:
             found.wrong(number, sentence, value)
         found.projects.append(values | {"line": number})
@@ -177,8 +178,8 @@ def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str
     values, errors = check_information({column: typed[column] for column in INFORMATION})
     if typed["active"].casefold() not in SWITCH:
         errors["active"] = "active must be yes or no."
-    if typed["spectrum_job_id"] and (problem := job_number_problem(typed["spectrum_job_id"])):
-        errors["spectrum_job_id"] = problem
+    if len(typed["spectrum_job_id"]) > JOB_NUMBER_LENGTH:  # any other text may be the number of an old job
+        errors["spectrum_job_id"] = f"A Spectrum Job ID has at most {JOB_NUMBER_LENGTH} characters."
     problems = [(sentence, _quote(typed[column])) for column, sentence in errors.items()]
     active = SWITCH.get(typed["active"].casefold())
     return values | {"active": active, "spectrum_job_id": typed["spectrum_job_id"]}, problems

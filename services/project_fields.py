@@ -1,4 +1,7 @@
-"""Validation of a project's information, whether it is typed or imported."""
+"""A project's fields as they are typed or imported: their values, and what is wrong with them.
+
+What Spectrum would refuse is said by the port's rules; it is a warning and never an error, because accounting decides.
+"""
 
 import re
 from collections.abc import Mapping

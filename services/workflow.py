@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm.attributes import set_committed_value
 
-from erp.spectrum.mapping import FieldValue, job_key, to_project
+from erp import FieldValue, freeze, job_key, rules
 from extensions import db
 from models import (
     IN_PROGRESS,
@@ -34,6 +34,7 @@ NOT_COMPARED = (
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
+OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
 
 # --- the project manager ----------------------------------------------------------------------------------------------
@@ -104,14 +105,13 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
     _supersede_export(project)
     transition = Transition.RETRY if project.status is Status.FAILED else Transition.ACCEPT
     _apply(project, transition, by, template=template.number)
-    values = {line.element: line.value for line in lines}
-    _reserve_job_number(project, values["Job_Number"], company_code)
+    _reserve_job_number(project, rules().job_from_request(lines).number, company_code)
     export = Export(
         project=project,
         accepted_by=by,
         template_number=template.number,
         copy_phases=bool(template.copy_phases),
-        request=[[line.element, line.value, line.source] for line in lines],
+        request=freeze(lines),
         due_at=utcnow(),
     )
     db.session.add(export)
@@ -143,7 +143,7 @@ def cancel_export(project: Project, by: Person) -> None:
 
 def create_from_job(by: Person, job: Job, company_code: str) -> Project:
     """Add a project for a job, linked to it. Raises IntegrityError where its number or job is taken."""
-    project = create(by, to_project(job.row))
+    project = create(by, rules().project_from_job(job.row))
     link(project, by, job, company_code)
     return project
 
@@ -153,6 +153,8 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
 
     Raises IntegrityError, at the flush at the latest, where another project holds that job.
     """
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_LINKS)
     event = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)

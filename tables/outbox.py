@@ -25,10 +25,19 @@ class DigestDay(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 
+class MailKind(enum.StrEnum):
+    DIGEST = "digest"
+    REJECTION = "rejection"
+    EXPORT = "export"
+    INVITATION = "invitation"
+    RESET = "reset"
+    ALERT = "alarm"  # as it is kept
+
+
 class MailOutcome(enum.StrEnum):
     SENT = "Sent"
     UNKNOWN = "Unknown"
-    REFUSED = "Not delivered"
+    FAILED = "Not delivered"
     SKIPPED = "Not needed"
 
 
@@ -77,12 +86,14 @@ class Delivery(Leased, Base):
     @classmethod
     def queue_digest(cls, day: date, person: Person) -> None:
         """That day's summary for a person, in the transaction that inserts the day."""
-        db.session.add(cls(key=f"digest:{day}:{person.id}", kind="digest", day=day, person=person, due_at=utcnow()))
+        key = f"{MailKind.DIGEST}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.DIGEST, day=day, person=person, due_at=utcnow()))
 
     @classmethod
     def queue_alarm(cls, day: date, person: Person) -> None:
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
-        db.session.add(cls(key=f"alarm:{day}:{person.id}", kind="alarm", person=person, due_at=utcnow()))
+        key = f"{MailKind.ALERT}:{day}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
 
     @property
     def state(self) -> str:
@@ -91,7 +102,7 @@ class Delivery(Leased, Base):
 
     @property
     def can_resend(self) -> bool:
-        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.REFUSED)
+        return self.outcome in (MailOutcome.UNKNOWN, MailOutcome.FAILED)
 
     def end(self, outcome: MailOutcome, error: str = "") -> None:
         self.release()
@@ -123,6 +134,11 @@ class TaskRequest(Leased, Base):
     @classmethod
     def last(cls, kind: str) -> "TaskRequest | None":
         return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
+
+    @classmethod
+    def ask_for_each(cls, kind: str, subject: str) -> None:
+        """Have the timetable do it for this subject too, whatever else waits."""
+        db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
 
     @classmethod
     def ask(cls, kind: str, by: Person, subject: str = "") -> None:

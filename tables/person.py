@@ -1,12 +1,12 @@
 """The people of the Company Directory: what is kept of each, and of tries to sign in that failed."""
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
 from flask_login import UserMixin
-from sqlalchemy import String, and_, select
+from sqlalchemy import Index, String, and_, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from extensions import Base, db
@@ -54,6 +54,13 @@ class Person(UserMixin, Base):
     subscribed: Mapped[bool] = mapped_column(default=True)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    oidc_issuer: Mapped[str | None] = mapped_column(String(255))  # the company account, once it signed in
+    oidc_subject: Mapped[str | None] = mapped_column(String(255))
+    can_push_until: Mapped[date | None]  # the last local day of the privilege; None: no end
+    away_from: Mapped[date | None]
+    away_until: Mapped[date | None]
+
+    __table_args__ = (Index("uq_person_company_account", "oidc_issuer", "oidc_subject", unique=True),)
 
     @validates("email")
     def _fold_email(self, _key: str, email: str) -> str:
@@ -85,6 +92,15 @@ class Person(UserMixin, Base):
     def directory_admins(cls) -> Any:
         """The condition that a row of people may change the directory."""
         return and_(cls.active, cls.directory == Level.ADMIN)
+
+    @classmethod
+    def can_sign_in(cls) -> Any:
+        """The condition that a row of people is more than invited."""
+        return or_(cls.password_hash.is_not(None), cls.oidc_subject.is_not(None))
+
+    @property
+    def is_invited(self) -> bool:
+        return not self.password_hash and not self.oidc_subject
 
     def get_id(self) -> str:
         """The text in the session cookie: who, and in which version of their sessions."""

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, func, s
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from erp.spectrum.mapping import job_key
+from erp import ErpJob, FieldValue, job_key, rules
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
@@ -191,6 +191,7 @@ class Export(Leased, Base):
     phases_done: Mapped[int] = mapped_column(default=0)
     phases_total: Mapped[int] = mapped_column(default=0)
     checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
+    absences: Mapped[int] = mapped_column(default=0)  # checks in which its absence was proven
     resent: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str] = mapped_column("cause", default="")
     field_errors: Mapped[list[list[str]]] = mapped_column("messages", JSON, default=list)  # Spectrum's [element, text]
@@ -230,9 +231,13 @@ class Export(Leased, Base):
         return f"{self.project.status}: {self.step or super().state}"
 
     @property
-    def values(self) -> dict[str, str]:
-        """What AddJob receives, by element."""
-        return {element: value for element, value, _source in self.request}
+    def lines(self) -> list[FieldValue]:
+        """What the new job is created with, as it was frozen."""
+        return rules().thaw(self.request)
+
+    @property
+    def requested_job(self) -> ErpJob:
+        return rules().job_from_request(self.lines)
 
     @property
     def phases_remaining(self) -> bool:

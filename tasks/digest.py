@@ -1,15 +1,7 @@
-"""Who gets which mail when: the day of the daily summary, and each delivery from claim to outcome.
-
-A delivery goes in four steps: claimed, recipient named, "handing over" committed, text sent and "sent" committed. What
-stops before the text went out is tried again; what stops after it may have arrived, and is never sent again by itself.
-No transaction is open while the mail server is spoken to.
-"""
+"""The daily summary: which local day is due, who gets it, and each day once."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
-from functools import partial
-from typing import Any
+from datetime import date, datetime
 
 from flask import current_app
 from sqlalchemy import or_, select, update
@@ -17,31 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
 from lib.formatting import local, weekday
-from models import (
-    Delivery,
-    DigestDay,
-    LeaseLost,
-    Level,
-    MailOutcome,
-    Person,
-    Project,
-    Setting,
-    Status,
-    utcnow,
-)
-from tasks import mail_messages, smtp
-from tasks.mail_messages import Mail
-from tasks.smtp import MailError, MailFailure
-
-LEASE = timedelta(seconds=90)
-FIRST_PAUSE = timedelta(seconds=30)
-PATIENCE = timedelta(days=1)
-PROBE_INTERVAL = {False: timedelta(seconds=30), True: timedelta(minutes=1)}  # while no mail goes; by whether it is held
-
-Hold = Callable[[], AbstractContextManager[Delivery]]
-
-
-# --- the day --------------------------------------------------------------------------------------------------------
+from models import Delivery, DigestDay, Person, utcnow
+from services.outstanding import anything_outstanding
+from tasks.mail_delivery import deliver
 
 
 def due_day(now: datetime) -> date | None:
@@ -52,7 +22,7 @@ def due_day(now: datetime) -> date | None:
 
 
 def open_due_day() -> None:
-    """Each minute: the day and its deliveries, at the first tick past DIGEST_TIME."""
+    """Each minute: insert the day and its deliveries, at the first tick past DIGEST_TIME."""
     day = due_day(local(utcnow()))
     if day and not db.session.get(DigestDay, day):
         open_day(day)
@@ -71,11 +41,6 @@ def open_day(day: date) -> bool:
     return True
 
 
-def anything_outstanding() -> bool:
-    standing = Project.status.in_((Status.READY, Status.FAILED, Status.CHECKING))
-    return db.session.scalar(select(Project.id).where(standing).limit(1)) is not None
-
-
 def _recipients() -> list[Person]:
     return list(db.session.scalars(select(Person).where(Person.approvers(), Person.subscribed).order_by(Person.name)))
 
@@ -86,211 +51,32 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     if day is None:
         report(f"No daily summary is due on {weekday(now.date())} at {now:%H:%M}.")
         return
-    new, before = open_day(day), utcnow()
-    waiting = (Delivery.day == day, Delivery.outcome.is_(None))
-    free = or_(Delivery.lease_until.is_(None), Delivery.lease_until <= before)
-    with writing():  # somebody wants it tried now, whatever pause it is in
-        going = list(db.session.scalars(select(Delivery.id).where(*waiting).order_by(Delivery.id)))
-        db.session.execute(update(Delivery).where(*waiting, free).values(due_at=before))
+    is_new = open_day(day)
+    tried = _make_due(day)
     deliver(Delivery.day == day)
-    for delivery_id in going:
-        report(_line(db.session.get_one(Delivery, delivery_id, populate_existing=True)))
-    if not going:
-        report(f"The daily summary of {weekday(day)}: {_why_nothing(new)}; nothing was sent.")
+    for delivery_id in tried:
+        report(_describe(db.session.get_one(Delivery, delivery_id, populate_existing=True)))
+    if not tried:
+        report(f"The daily summary of {weekday(day)}: {_why_nothing(is_new)}; nothing was sent.")
 
 
-def _line(delivery: Delivery) -> str:
+def _make_due(day: date) -> list[int]:
+    """Have the day's deliveries tried now, whatever pause they are in; their ids."""
+    now = utcnow()
+    waiting = (Delivery.day == day, Delivery.outcome.is_(None))
+    free = or_(Delivery.lease_until.is_(None), Delivery.lease_until <= now)
+    with writing():
+        ids = list(db.session.scalars(select(Delivery.id).where(*waiting).order_by(Delivery.id)))
+        db.session.execute(update(Delivery).where(*waiting, free).values(due_at=now))
+    return ids
+
+
+def _describe(delivery: Delivery) -> str:
     detail = f": {delivery.error}" if delivery.error else ""
     return f"{delivery.person.name} <{delivery.address or delivery.person.email}>: {delivery.state}{detail}"
 
 
-def _why_nothing(new: bool) -> str:
-    if not new:
+def _why_nothing(is_new: bool) -> str:
+    if not is_new:
         return "it was dealt with before"
     return "nobody is to get it" if anything_outstanding() else "nothing waits"
-
-
-# --- the alarm ------------------------------------------------------------------------------------------------------
-
-
-def raise_alarm() -> None:
-    """Each minute: a mail to each ERP Admin, once a day, where something has been stuck for half an hour."""
-    if blocked_reason() or not mail_messages.what_is_stuck():
-        return
-    today = local(utcnow()).date()
-    known = select(Delivery.person_id).where(Delivery.key.startswith(f"alarm:{today}:"))
-    to = select(Person).where(Person.active, Person.erp == Level.ADMIN, Person.id.not_in(known))
-    with writing():
-        for person in db.session.scalars(to).all():
-            Delivery.queue_alarm(today, person)
-
-
-# --- each delivery --------------------------------------------------------------------------------------------------
-
-
-def deliver_due(stopping: Callable[[], bool] = lambda: False) -> None:
-    """Each tick: send what is due; while no mail goes, one mail every now and then tries whether it goes again."""
-    if _should_probe():
-        deliver(stopping=stopping)
-
-
-def _should_probe() -> bool:
-    trouble = Setting.read(Setting.MAIL)
-    if not trouble:
-        return True
-    long_ago = utcnow() - PROBE_INTERVAL[trouble["held"]]
-    with writing():  # one process takes the turn
-        due = or_(Setting.at <= long_ago, Setting.at > utcnow())  # the latter where the clock was set back
-        turn = update(Setting).where(Setting.name == Setting.MAIL, due)
-        won: Any = db.session.execute(turn.values(at=utcnow()))
-    return bool(won.rowcount)
-
-
-def deliver(*only: Any, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Carry each delivery that is due to its end; the first trouble that is not its own ends the round.
-
-    Once `stopping` says so, no other is begun.
-    """
-    while not stopping() and not blocked_reason() and (claimed := Delivery.claim(LEASE, *only)):
-        try:
-            if not _process(partial(Delivery.transaction, *claimed, LEASE)):
-                return
-        except LeaseLost:
-            continue
-
-
-def blocked_reason() -> str:
-    """Why no mail may go out at all, as a sentence; empty where it may."""
-    if not current_app.config["MAIL_SERVER"]:
-        return "Mail is not set up: MAIL_SERVER is missing."
-    db.session.rollback()  # read what stands there now
-    return (
-        "Exports and mails are paused. Press Resume in the ERP settings first." if Setting.read(Setting.PAUSED) else ""
-    )
-
-
-def _process(hold: Hold) -> bool:
-    """One delivery as far as it goes now; False where no other mail would go either."""
-    try:
-        message = _prepare(hold)
-        if message:
-            _hand_over(hold, message)
-    except MailError as error:
-        _record_failure(hold, error)
-        return error.trouble not in (MailFailure.NO_ANSWER, MailFailure.HELD)
-    return True
-
-
-def _prepare(hold: Hold) -> Mail | None:
-    """The mail to be sent; None where it is no longer wanted, or may have gone already."""
-    with hold() as delivery:
-        if delivery.handing_over_at:
-            error = "Countersign was interrupted while it handed the mail over. It may have arrived."
-            delivery.end(MailOutcome.UNKNOWN, error)
-        elif _expired(delivery):
-            delivery.end(MailOutcome.REFUSED, f"It could not go out on its day. {delivery.error}".strip())
-        elif reason := _skip_reason(delivery):
-            delivery.end(MailOutcome.SKIPPED, reason)
-        else:
-            delivery.address = delivery.person.email
-            return mail_messages.compose(delivery)
-    return None
-
-
-def _expired(delivery: Delivery, at: datetime | None = None) -> bool:
-    """A summary goes on the day it was made or not at all, unless somebody presses Send again."""
-    bound = delivery.kind == "digest" and not delivery.again_at
-    return bound and local(at or utcnow()).date() > local(delivery.created_at).date()
-
-
-def _skip_reason(delivery: Delivery) -> str:
-    """Why the mail is no longer for this person, asked at each try; empty where it is."""
-    person = delivery.person
-    if not person.active:
-        return f"{person.name} is disabled."
-    if delivery.kind == "alarm":
-        return "" if mail_messages.what_is_stuck() else "Nothing is stuck any more."
-    if delivery.kind != "digest":
-        return ""
-    if not person.is_approver:
-        return f"{person.name} no longer decides about projects."
-    if not person.subscribed:
-        return f"{person.name} unsubscribed."
-    return "" if anything_outstanding() else "Nothing waits any more."
-
-
-def _hand_over(hold: Hold, message: Mail) -> None:
-    with smtp.connection() as line:
-        smtp.offer(line, message)
-        with hold() as delivery:
-            delivery.handing_over_at = utcnow()
-        smtp.send_data(line, message)
-        with hold() as delivery:
-            delivery.sent_at = utcnow()
-            delivery.end(MailOutcome.SENT)
-            _close_incident()
-
-
-def _close_incident() -> None:
-    """A mail went, so whatever held the others is over."""
-    if Setting.read(Setting.MAIL):
-        Setting.write(Setting.MAIL, None)
-
-
-def _record_failure(hold: Hold, error: MailError) -> None:
-    with hold() as delivery:
-        delivery.error = error.cause
-        match error.trouble:
-            case MailFailure.UNKNOWN:
-                delivery.end(MailOutcome.UNKNOWN, f"{error.cause} It may have arrived.")
-            case MailFailure.REFUSED:
-                delivery.end(MailOutcome.REFUSED, error.cause)
-            case MailFailure.HELD:
-                _open_incident(error.cause, held=True)
-                _reschedule(delivery, utcnow())
-            case MailFailure.NO_ANSWER:
-                _open_incident(error.cause, held=False)
-                _try_later(delivery)
-            case MailFailure.LATER:
-                _try_later(delivery)
-
-
-def _open_incident(cause: str, held: bool) -> None:
-    before = Setting.read(Setting.MAIL) or {"held": False, "since": utcnow().isoformat()}
-    Setting.write(Setting.MAIL, before | {"cause": cause, "held": held or before["held"]})
-
-
-def _try_later(delivery: Delivery) -> None:
-    """Again after a pause that grows, as long as it makes sense: for a day, and a summary on its day only."""
-    again_at = utcnow() + min(FIRST_PAUSE * 2 ** min(delivery.tries, 10), Delivery.max_delay())
-    delivery.tries += 1
-    delivery.failing_since = delivery.failing_since or utcnow()
-    if _expired(delivery, again_at) or again_at > delivery.failing_since + PATIENCE:
-        delivery.end(MailOutcome.REFUSED, f"Given up after {delivery.tries} tries. {delivery.error}")
-    else:
-        _reschedule(delivery, again_at)
-
-
-def _reschedule(delivery: Delivery, again_at: datetime) -> None:
-    delivery.handing_over_at = None
-    delivery.release(retry_at=again_at)
-
-
-# --- the test mail --------------------------------------------------------------------------------------------------
-
-
-def send_test(address: str) -> tuple[bool, str]:
-    """Send a test mail now; whether it went, and a sentence about it."""
-    if closed := blocked_reason():
-        return False, closed
-    db.session.rollback()
-    try:
-        message = mail_messages.test(address)
-        with smtp.connection() as line:
-            smtp.offer(line, message)
-            smtp.send_data(line, message)
-    except MailError as error:
-        return False, error.cause
-    with writing():
-        _close_incident()
-    return True, f"{smtp.server()} took a test mail to {address}."

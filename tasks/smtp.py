@@ -21,19 +21,19 @@ NEEDS_SIGN_IN = (530, 534, 535, 538)
 
 
 class MailFailure(enum.Enum):
-    LATER = "not this mail, not now"
-    NO_ANSWER = "no mail at all, not now"
-    HELD = "no mail at all, until somebody mends it"
-    REFUSED = "never this mail to this person"
+    TEMPORARY = "not this mail, not now"
+    UNREACHABLE = "no mail at all, not now"
+    MISCONFIGURED = "no mail at all, until somebody mends it"
+    PERMANENT = "never this mail to this person"
     UNKNOWN = "perhaps it went"
 
 
 class MailError(Exception):
     """Why a mail did not go, as a sentence, and what kind of trouble that is."""
 
-    def __init__(self, trouble: MailFailure, cause: str) -> None:
+    def __init__(self, failure: MailFailure, cause: str) -> None:
         super().__init__(cause)
-        self.trouble, self.cause = trouble, cause
+        self.failure, self.cause = failure, cause
 
 
 def server() -> str:
@@ -50,13 +50,13 @@ def sender() -> str:
 def connection() -> Iterator[smtplib.SMTP]:
     """Signed in to the mail server, its certificate checked; how the goodbye goes does not matter. Raises MailError."""
     with _translating_errors():
-        line = _open()
+        opened = _open()
     try:
-        yield line
+        yield opened
     finally:
         with suppress(smtplib.SMTPException, OSError):
-            line.quit()
-        line.close()
+            opened.quit()
+        opened.close()
 
 
 def _open() -> smtplib.SMTP:
@@ -64,38 +64,38 @@ def _open() -> smtplib.SMTP:
     our_name = urlsplit(settings["BASE_URL"]).hostname
     where: dict[str, Any] = {"host": settings["MAIL_SERVER"], "port": settings["MAIL_PORT"]}
     where |= {"local_hostname": our_name, "timeout": TIMEOUT}
-    line = smtplib.SMTP_SSL(**where, context=context) if settings["MAIL_USE_SSL"] else smtplib.SMTP(**where)
+    connection = smtplib.SMTP_SSL(**where, context=context) if settings["MAIL_USE_SSL"] else smtplib.SMTP(**where)
     try:
-        line.ehlo_or_helo_if_needed()
+        connection.ehlo_or_helo_if_needed()
         if settings["MAIL_USE_TLS"]:
-            line.starttls(context=context)
-            line.ehlo_or_helo_if_needed()
+            connection.starttls(context=context)
+            connection.ehlo_or_helo_if_needed()
         if settings["MAIL_USERNAME"]:
-            line.login(settings["MAIL_USERNAME"], settings["MAIL_PASSWORD"])
+            connection.login(settings["MAIL_USERNAME"], settings["MAIL_PASSWORD"])
     except BaseException:
-        line.close()
+        connection.close()
         raise
-    return line
+    return connection
 
 
-def offer(line: smtplib.SMTP, message: Message) -> None:
+def send_envelope(connection: smtplib.SMTP, message: Message) -> None:
     """MAIL and RCPT: say who sends to whom. Nothing has gone out yet. Raises MailError."""
     with _translating_errors():
-        _expect(2, line.mail(sender()), MailFailure.HELD, "the sender")
-        _expect(2, line.rcpt(str(message.recipients[0])), MailFailure.REFUSED, "the recipient")
+        _expect(2, connection.mail(sender()), MailFailure.MISCONFIGURED, "the sender")
+        _expect(2, connection.rcpt(str(message.recipients[0])), MailFailure.PERMANENT, "the recipient")
 
 
-def send_data(line: smtplib.SMTP, message: Message) -> None:
+def send_data(connection: smtplib.SMTP, message: Message) -> None:
     """DATA and the text. Raises MailError; UNKNOWN where the text went out and no answer came."""
     text = re.sub(rb"(?m)^\.", b"..", message.as_bytes()).rstrip(b"\r\n") + b"\r\n.\r\n"
     with _translating_errors():
-        _expect(3, line.docmd("DATA"), MailFailure.REFUSED, "the mail")
+        _expect(3, connection.docmd("DATA"), MailFailure.PERMANENT, "the mail")
     try:
-        line.send(text)
-        answer = line.getreply()
+        connection.send(text)
+        answer = connection.getreply()
     except (smtplib.SMTPException, OSError) as error:
         raise MailError(MailFailure.UNKNOWN, f"{server()} did not answer after the mail was handed over.") from error
-    _expect(2, answer, MailFailure.REFUSED, "the mail", text_is_out=True)
+    _expect(2, answer, MailFailure.PERMANENT, "the mail", text_is_out=True)
 
 
 def _expect(hundred: int, answer: tuple[int, bytes], if_5xx: MailFailure, what: str, text_is_out: bool = False) -> None:
@@ -104,12 +104,12 @@ def _expect(hundred: int, answer: tuple[int, bytes], if_5xx: MailFailure, what: 
         return
     said = _refusal(what, code, text)
     if code == 421:  # it closes the connection, and has not taken the mail
-        raise MailError(MailFailure.NO_ANSWER, said)
+        raise MailError(MailFailure.UNREACHABLE, said)
     if not 400 <= code < 600:  # makes no sense
-        raise MailError(MailFailure.UNKNOWN if text_is_out else MailFailure.NO_ANSWER, said)
+        raise MailError(MailFailure.UNKNOWN if text_is_out else MailFailure.UNREACHABLE, said)
     if code < 500:
-        raise MailError(MailFailure.LATER, said)
-    raise MailError(MailFailure.HELD if code in NEEDS_SIGN_IN else if_5xx, said)
+        raise MailError(MailFailure.TEMPORARY, said)
+    raise MailError(MailFailure.MISCONFIGURED if code in NEEDS_SIGN_IN else if_5xx, said)
 
 
 def _refusal(what: str, code: int, text: bytes | str) -> str:
@@ -123,26 +123,28 @@ def _translating_errors() -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPResponseException as error:
-        trouble = MailFailure.HELD if error.smtp_code >= 500 else MailFailure.NO_ANSWER
+        failure = MailFailure.MISCONFIGURED if error.smtp_code >= 500 else MailFailure.UNREACHABLE
         what = "the sign-in" if isinstance(error, smtplib.SMTPAuthenticationError) else "the connection"
-        raise MailError(trouble, _refusal(what, error.smtp_code, error.smtp_error)) from error
+        raise MailError(failure, _refusal(what, error.smtp_code, error.smtp_error)) from error
     except smtplib.SMTPServerDisconnected as error:
-        raise MailError(MailFailure.NO_ANSWER, f"{server()} did not answer: {error}.") from error
+        raise MailError(MailFailure.UNREACHABLE, f"{server()} did not answer: {error}.") from error
     except (smtplib.SMTPException, UnicodeError) as error:
         raise MailError(
-            MailFailure.HELD, f"{server()} does not offer what the mail settings ask for: {error}"
+            MailFailure.MISCONFIGURED, f"{server()} does not offer what the mail settings ask for: {error}"
         ) from error
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise MailError(MailFailure.NO_ANSWER, f"{server()} broke off the connection.") from error
+        raise MailError(MailFailure.UNREACHABLE, f"{server()} broke off the connection.") from error
     except ssl.SSLCertVerificationError as error:
         said = f"No safe connection to {server()}, its certificate is wrong: {error.verify_message}."
-        raise MailError(MailFailure.HELD, said) from error
+        raise MailError(MailFailure.MISCONFIGURED, said) from error
     except ssl.SSLError as error:
         said = (
             f"No safe connection to {server()}, it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS."
         )
-        raise MailError(MailFailure.HELD, said) from error
+        raise MailError(MailFailure.MISCONFIGURED, said) from error
     except TimeoutError as error:
-        raise MailError(MailFailure.NO_ANSWER, f"{server()} did not answer in {TIMEOUT} seconds.") from error
+        raise MailError(MailFailure.UNREACHABLE, f"{server()} did not answer in {TIMEOUT} seconds.") from error
     except OSError as error:
-        raise MailError(MailFailure.NO_ANSWER, f"{server()} can not be reached: {error.strerror or error}.") from error
+        raise MailError(
+            MailFailure.UNREACHABLE, f"{server()} can not be reached: {error.strerror or error}."
+        ) from error

@@ -58,7 +58,7 @@ def add() -> Any:
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. A mail with a link to set a password is on its way to {person.email}.")
+    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 
@@ -94,13 +94,13 @@ def invite(person_id: int) -> Any:
     """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
     if found.password_hash or not found.active:
-        return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
+        return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
     before = accounts.send_link(found, "invitation", current_user)
     db.session.commit()
-    sentence = f"The invitation is on its way to {found.email}."
+    sentence = f"We are emailing the invitation to {found.email}."
     if before:
-        sentence = f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
-        sentence += " The next can go five minutes after it."
+        sentence = f"We emailed {found.email} an invitation {since(before)} ago."
+        sentence += " You can send another five minutes after it."
     flash(sentence)
     return redirect(url_for(".person", person_id=person_id), 303)
 

@@ -8,7 +8,7 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from erp.spectrum.mapping import job_key
+from erp import job_key
 from extensions import db
 from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires

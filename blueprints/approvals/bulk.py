@@ -50,8 +50,8 @@ def number(project_id: int) -> Any:
     """Whether the Spectrum Job ID that is being typed in a row is free, and in no other row."""
     numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
     typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
-    verdict = job_numbers.check(typed, found, numbers.values())
-    return render_template("approvals/_job_number.html", project=found, verdict=verdict, many=True)
+    number_check = job_numbers.check(typed, found, numbers.values())
+    return render_template("approvals/_job_number.html", project=found, number_check=number_check, many=True)
 
 
 @blueprint.get("/reject")

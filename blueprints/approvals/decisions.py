@@ -63,14 +63,14 @@ def standing(project_id: int) -> Any:
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    return page(found, panel="accept", form=acceptance.begin(found))
+    return page(found, panel="accept", form=acceptance.initial(found))
 
 
 @blueprint.post("/preview")
 @requires(APPROVER)
 def preview(project_id: int) -> Any:
     """What Spectrum will receive, while it is being typed; a POST, so that the form's token stays out of addresses."""
-    return render_template("approvals/_preview.html", form=acceptance.read(get_project(project_id), request.form))
+    return render_template("approvals/_preview.html", form=acceptance.from_form(get_project(project_id), request.form))
 
 
 @blueprint.get("/number")
@@ -79,14 +79,14 @@ def number(project_id: int) -> Any:
     """Whether the Spectrum Job ID that is being typed is free."""
     typed = " ".join(request.args.get("job_number", "").split())
     found = get_project(project_id)
-    return render_template("approvals/_job_number.html", project=found, verdict=job_numbers.check(typed, found))
+    return render_template("approvals/_job_number.html", project=found, number_check=job_numbers.check(typed, found))
 
 
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
     found = _acceptable(current_project(project_id))
-    form = acceptance.read(found, request.form)
+    form = acceptance.from_form(found, request.form)
     if "show" in request.form:  # another template was chosen: its values first
         return page(found, panel="accept", form=form)
     if not form.check() or form.template is None:
@@ -97,7 +97,7 @@ def accept(project_id: int) -> Any:
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
-        form = acceptance.read(found, request.form)
+        form = acceptance.from_form(found, request.form)
         form.check()
         return page(found, 422, panel="accept", form=form)
 

@@ -20,7 +20,7 @@ from blueprints.approvals.responses import (
     refused,
 )
 from blueprints.batch import Result, as_id, attempt, ticked, told
-from erp.spectrum.mapping import job_key
+from erp import job_key
 from extensions import db
 from models import Job, NotAllowed, Project, Transition
 from permissions import APPROVER, requires

@@ -10,18 +10,18 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import Delivery, Event, MailOutcome, NotAllowed, TaskRequest, utcnow
+from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
 from permissions import ERP_ADMIN, public, requires
 from services import accounts, directory
 
 blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
 KINDS = {
-    "digest": "Daily summary",
-    "rejection": "Rejection notice",
-    "export": "Export notice",
-    "invitation": "Invitation",
-    "reset": "Password link",
-    "alarm": "Alarm",
+    MailKind.DIGEST: "Daily summary",
+    MailKind.REJECTION: "Rejection notice",
+    MailKind.EXPORT: "Export notice",
+    MailKind.INVITATION: "Invitation",
+    MailKind.RESET: "Password link",
+    MailKind.ALERT: "Alarm",
 }
 BESIDE = (joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project))
 REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones
@@ -113,7 +113,7 @@ def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
 
 def _is_stuck() -> Any:
     """The condition that somebody should look at a delivery."""
-    given_up = and_(Delivery.outcome == MailOutcome.REFUSED, Delivery.created_at > utcnow() - REMEMBERED)
+    given_up = and_(Delivery.outcome == MailOutcome.FAILED, Delivery.created_at > utcnow() - REMEMBERED)
     in_trouble = and_(Delivery.outcome.is_(None), Delivery.error != "")
     return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)
 

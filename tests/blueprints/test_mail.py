@@ -15,7 +15,7 @@ import scheduler
 from extensions import db, writing
 from models import Delivery, Level, MailOutcome, Person, Project, Setting
 from services import accounts, workflow
-from tasks import digest
+from tasks import digest, mail_delivery
 
 MakeProject = Callable[..., Project]
 SignIn = Callable[[str], Browser]
@@ -63,7 +63,7 @@ def test_the_mail_page_is_an_erp_admins(browser: SignIn) -> None:
 
 
 def test_it_says_what_was_sent_to_whom_when(rejected: Project, browser: SignIn) -> None:
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     text = said(browser("controller").get("/erp/mails").text)
     assert "Rejection notice: 26-014 Depot Lofts Retail Shell Manager manager@example.com" in text
     assert "less than a minute ago Sent" in text
@@ -72,7 +72,7 @@ def test_it_says_what_was_sent_to_whom_when(rejected: Project, browser: SignIn) 
 
 def test_it_says_what_is_stuck_and_why(rejected: Project, browser: SignIn, post: Postbox) -> None:
     post.fail("RCPT", "550 5.1.1 No such user <b>here</b>")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     page = browser("controller").get("/erp/mails").text
     assert "Stuck" in said(page)
     assert "Not delivered" in said(page)
@@ -83,16 +83,16 @@ def test_a_mail_of_unknown_outcome_is_sent_again_when_an_admin_presses_send_agai
     rejected: Project, browser: SignIn, post: Postbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post.fail("TEXT", "drop", stored=True)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert delivery().outcome is MailOutcome.UNKNOWN
     admin = browser("controller")
     assert "Send again" in admin.get("/erp/mails").text
     path = f"/erp/mails/{delivery().id}/again"
     assert admin.post(path).status_code == 303
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert (len(post.arrived), delivery().state) == (2, "Sent")
     assert admin.post(path).status_code == 303
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == 2
     assert "Send again" not in admin.get("/erp/mails").text
 
@@ -101,14 +101,14 @@ def test_within_the_page_send_again_answers_with_the_row_or_with_how_it_really_i
     rejected: Project, browser: SignIn, post: Postbox
 ) -> None:
     post.fail("TEXT", "drop")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     admin, path = browser("controller"), f"/erp/mails/{delivery().id}/again"
     row = admin.post(path, **{"HX-Request": "true"})
     assert row.text.strip().startswith("<tr")
     assert (row.status_code, "Waiting" in row.text, "hx-trigger" in row.text) == (200, True, True)
     row = admin.post(path, **{"HX-Request": "true"})
     assert (row.status_code, "Waiting now" in row.text) == (409, True)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     row = admin.get(f"/erp/mails/{delivery().id}")
     assert ("Sent" in row.text, "hx-trigger" in row.text) == (True, False)
 
@@ -121,7 +121,7 @@ def test_without_a_mail_server_deliveries_wait_and_the_page_says_so(
     rejected: Project, app: Flask, browser: SignIn
 ) -> None:
     app.config["MAIL_SERVER"] = ""
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert delivery().state == "Waiting"
     assert "Mail is not set up, so every mail waits." in said(browser("controller").get("/erp/mails").text)
 
@@ -172,7 +172,7 @@ def test_a_held_queue_shows_a_banner_on_every_erp_page_until_a_mail_goes(rejecte
     for path in paths:
         page = html.document_fromstring(reader.get(path).text)
         assert any("refused the sign-in" in alert.text_content() for alert in page.xpath('//*[@role="alert"]'))
-    assert digest.send_test("it@example.com")[0]
+    assert mail_delivery.send_test("it@example.com")[0]
     for path in paths:
         assert "refused the sign-in" not in reader.get(path).text
 
@@ -208,7 +208,7 @@ def way_out(rejected: Project, cast: dict[str, Person], post: Postbox) -> str:
     workflow.send(rejected, cast["manager"])
     db.session.commit()
     digest.open_day(rejected.created_at.date())
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     mail = next(mail for mail in post.arrived if mail.recipients == ["approver@example.com"])
     return re.fullmatch(r"<http://127\.0\.0\.1:8000(/.*)>", mail.header("List-Unsubscribe"))[1]  # type: ignore[index]
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from extensions import db
-from models import Delivery, Event, Job, Level, NotAllowed, Person, Project
+from models import Delivery, Event, Job, Level, NotAllowed, Person, Project, utcnow
 from services import accounts, directory, workflow
 from tables import setting
 
@@ -49,6 +49,8 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.ask_provider": ANYBODY,
+    "auth.answer_of_provider": ANYBODY,
     "auth.password_form": ANYBODY,
     "auth.set_password": ANYBODY,
     "auth.sign_out": SIGNED_IN,
@@ -70,8 +72,9 @@ TABLE: dict[str, Needs | str] = {
     "settings.resume": RUN_ERP,
     "settings.refresh": RUN_ERP,
     "settings.numbers": RUN_ERP,
-    "settings.template": RUN_ERP,
-    "settings.save_template": RUN_ERP,
+    "settings.confirm_job_list": RUN_ERP,
+    "job_templates.template": RUN_ERP,
+    "job_templates.save_template": RUN_ERP,
     "mails.index": RUN_ERP,
     "mails.row": RUN_ERP,
     "mails.resend": RUN_ERP,
@@ -176,10 +179,12 @@ def test_every_route_stands_in_the_permission_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
     unlisted = sorted(routes - TABLE.keys())
     assert not unlisted, (
-        f"Say in TABLE of tests/test_access.py who may use {', '.join(unlisted)}, from the permission table, "
+        f"Say in TABLE of tests/blueprints/test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
         "and in PARTS what stands in for any new part of an address."
     )
-    assert not TABLE.keys() - routes, "These routes are gone; take them out of TABLE in tests/test_access.py."
+    assert not TABLE.keys() - routes, (
+        "These routes are gone; take them out of TABLE in tests/blueprints/test_permissions.py."
+    )
 
 
 @on_sqlite
@@ -226,7 +231,7 @@ class Visitor:
         session_id = self.person and self.person.get_id()
         with self.client.session_transaction() as session:
             session.clear()
-            session.update(self.kept | ({"_user_id": session_id} if session_id else {}))
+            session.update(self.kept | ({"_user_id": session_id, "used": utcnow().timestamp()} if session_id else {}))
 
     def outcome(self, method: str, address: str) -> str:
         self._sign_in()
@@ -394,6 +399,26 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
         workflow.accept(project, cast["approver"], [], template, "HB")
     assert project.status == "Ready to Export"
     assert browser("controller").get(f"/approvals/{project.id}/accept").status_code == 200
+
+
+def test_with_four_eyes_who_sent_a_project_can_not_link_it_either(
+    app: Flask,
+    browser: Callable[[str], Browser],
+    cast: dict[str, Person],
+    make_project: Callable[..., Project],
+    template: Job,
+) -> None:
+    app.config["FOUR_EYES"] = True
+    project = make_project()
+    workflow.send(project, cast["approver"])
+    db.session.commit()
+    form = {"version": project.version, "job": template.number, "job_number": template.number, "job_id": template.id}
+    answer = browser("approver").post(f"/approvals/{project.id}/link", form)
+    assert answer.status_code == 409
+    assert "You sent this project, so another accounting approver must link it." in answer.text
+    assert project.status == "Ready to Export"
+    workflow.link(project, cast["controller"], template, "HB")
+    assert project.status == "Synced"
 
 
 def test_without_four_eyes_who_sent_a_project_may_accept_it_too(

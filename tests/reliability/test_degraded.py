@@ -23,7 +23,7 @@ from dev.demo import seed
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
 from services import accounts, workflow
-from tasks import digest, exports, mail_messages
+from tasks import alerts, exports, mail_messages
 
 MakeProject = Callable[..., Project]
 SignIn = Callable[[str], Browser]
@@ -236,7 +236,7 @@ def test_an_export_that_is_stuck_for_half_an_hour_alarms_the_erp_admins_once_a_d
     db.session.commit()
     for minutes, expected in ((29, []), (31, ["Controller"]), (90, ["Controller"]), (24 * 60, ["Controller"] * 2)):
         with time_machine.travel(began + timedelta(minutes=minutes)):
-            digest.raise_alarm()
+            alerts.raise_alarm()
         assert alarms() == expected
 
 
@@ -244,7 +244,7 @@ def test_the_alarm_names_the_project_that_is_stuck_and_links_to_it(app: Flask) -
     accept("26-014")
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
-        digest.raise_alarm()
+        alerts.raise_alarm()
         mail = mail_messages.compose(db.session.scalars(select(Delivery).where(Delivery.kind == "alarm")).one())
     project = db.session.scalars(select(Project)).one()
     assert f"* {project.title}\n  Exporting\n  http://127.0.0.1:8000/approvals/{project.id}\n" in str(mail.body)
@@ -255,7 +255,7 @@ def test_the_demo_alarms_nobody(app: Flask) -> None:
     Setting.write(Setting.DEMO, [-1])  # the cast of the tests is there already
     db.session.commit()
     seed.seed()
-    digest.raise_alarm()
+    alerts.raise_alarm()
     assert alarms() == []
 
 
@@ -263,7 +263,7 @@ def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict
     accounts.send_link(cast["manager"], "invitation", cast["administrator"])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
-        digest.raise_alarm()
+        alerts.raise_alarm()
     assert alarms() == ["Controller"]
 
 
@@ -272,5 +272,5 @@ def test_nothing_alarms_while_exports_are_paused(app: Flask) -> None:
     Setting.write(Setting.PAUSED, {"by": "Controller", "at": utcnow().isoformat()})
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
-        digest.raise_alarm()
+        alerts.raise_alarm()
     assert alarms() == []

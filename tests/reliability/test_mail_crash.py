@@ -20,13 +20,13 @@ from support.mail_server import Postbox
 from extensions import db
 from models import Delivery, DigestDay, Level, MailOutcome, Person, Project, utcnow
 from services import workflow
-from tasks import digest
+from tasks import digest, mail_delivery
 
 SEND = [Path(sys.executable).parent / "flask", "--app", "app", "digest", "send", "--at", "2026-05-04T07:00"]
 TIMETABLE = [
     sys.executable,
     "-c",
-    "import threading, app, timetable; timetable.start(app.create_app()); threading.Event().wait()",
+    "import threading, app, scheduler; scheduler.start(app.create_app()); threading.Event().wait()",
 ]
 # what keeps every other transaction from writing to a delivery
 LOCK = {
@@ -107,7 +107,7 @@ def killed_at(command: str, post: Postbox, start: Start, **fault: object) -> Non
 def test_killed_before_the_hand_over_each_mail_arrives_once_after_the_restart(
     command: str, waiting: Project, post: Postbox, start: Start
 ) -> None:
-    """Taken out to see it fail: “handing over” is written only after RCPT (digest._hand_over)."""
+    """Taken out to see it fail: “handing over” is written only after RCPT (mail_delivery._hand_over)."""
     killed_at(command, post, start)
     send_again_from_here()
     assert Counter(post.recipients) == {"approver@example.com": 1, "controller@example.com": 1}
@@ -118,7 +118,7 @@ def test_killed_before_the_hand_over_each_mail_arrives_once_after_the_restart(
 def test_killed_during_the_hand_over_a_mail_is_unknown_and_not_sent_again_by_itself(
     command: str, stored: bool, waiting: Project, post: Postbox, start: Start
 ) -> None:
-    """Taken out to see it fail: “handing over” is written before the text goes out (digest._hand_over)."""
+    """Taken out to see it fail: “handing over” is written before the text goes out (mail_delivery._hand_over)."""
     killed_at(command, post, start, stored=stored)
     send_again_from_here()
     send_again_from_here()
@@ -129,7 +129,7 @@ def test_killed_during_the_hand_over_a_mail_is_unknown_and_not_sent_again_by_its
 def test_killed_after_the_server_took_it_and_before_that_was_noted_a_mail_is_unknown_and_arrived_once(
     waiting: Project, post: Postbox, start: Start
 ) -> None:
-    """Taken out to see it fail: what was being handed over is unknown (digest._prepare)."""
+    """Taken out to see it fail: what was being handed over is unknown (mail_delivery._prepare)."""
     with held_back(post):
         process = start(SEND)
         wait_until(lambda: post.arrived, 120)
@@ -177,7 +177,7 @@ def held_back(post: Postbox) -> Iterator[None]:
 def test_killed_between_two_mails_the_first_stays_sent_and_the_second_arrives_once(
     waiting: Project, post: Postbox, start: Start
 ) -> None:
-    """Taken out to see it fail: what became of each mail is written down at once (digest._hand_over)."""
+    """Taken out to see it fail: what became of each mail is written down at once (mail_delivery._hand_over)."""
     post.fail("RCPT", "silence", recipient="controller@example.com")
     process = start(SEND)
     wait_until(lambda: not post.faults.listed(), 120)
@@ -205,7 +205,7 @@ def test_three_timetables_killed_and_started_again_send_one_summary_to_each_for_
         start(TIMETABLE)
     wait_until(lambda: None not in outcomes().values(), 120)
     digest.open_due_day()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     arrived = Counter(post.recipients)
     assert set(arrived.values()) == {1}
     sent = [name for name, outcome in outcomes().items() if outcome is MailOutcome.SENT]
@@ -262,7 +262,7 @@ def test_killed_in_the_middle_of_a_mail_a_machine_leaves_it_to_another_one_which
 def test_told_to_stop_between_data_and_its_answer_a_worker_waits_for_the_answer_and_writes_it_down(
     sign: signal.Signals, one_mail: None, post: Postbox, machine: Callable[[], Server]
 ) -> None:
-    """Taken out to see it fail: the patience of timetable.stop."""
+    """Taken out to see it fail: the patience of scheduler.stop."""
     servers: list[Server] = []
     workers: list[set[int]] = []
 
@@ -276,7 +276,7 @@ def test_told_to_stop_between_data_and_its_answer_a_worker_waits_for_the_answer_
         servers.append(machine())
         wait_until(lambda: post.arrived, 60)
     wait_until(lambda: not servers[0].workers() & workers[0])
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert outcomes() == {"Approver": MailOutcome.SENT}
     assert post.recipients == ["approver@example.com"]
 
@@ -285,13 +285,13 @@ def test_told_to_stop_between_data_and_its_answer_a_worker_waits_for_the_answer_
 def test_told_to_stop_while_the_mail_server_is_silent_the_server_is_gone_in_30_seconds_and_nobody_gets_two(
     one_mail: None, post: Postbox, machine: Callable[[], Server]
 ) -> None:
-    """Taken out to see it fail: what was being handed over is unknown (digest._prepare)."""
+    """Taken out to see it fail: what was being handed over is unknown (mail_delivery._prepare)."""
     post.fail("TEXT", "silence", stored=True)
     server = machine()
     wait_until(lambda: not post.faults.listed())
     server.tell(signal.SIGTERM)
     server.wait()
     leases_run_out(Delivery)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert outcomes() == {"Approver": MailOutcome.UNKNOWN}
     assert post.recipients == ["approver@example.com"]

@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import func, inspect, select
+from support.jobs import compose
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project
 from services import workflow

@@ -14,7 +14,7 @@ from support.mail_server import Postbox
 from extensions import db, writing
 from models import Delivery, DigestDay, Export, Job, Level, MailOutcome, Person, Project, Setting, Status, utcnow
 from services import workflow
-from tasks import digest
+from tasks import digest, mail_delivery
 
 ZONE = ZoneInfo("America/Los_Angeles")
 MONDAY = datetime(2026, 3, 9, 7, 0, tzinfo=ZONE)
@@ -46,7 +46,7 @@ def waiting(make_project: MakeProject, cast: dict[str, Person], clock: time_mach
 def tick() -> None:
     """What the timetable does again and again."""
     digest.open_due_day()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
 
 
 def links(text: str) -> list[str]:
@@ -260,7 +260,7 @@ def test_what_could_not_go_out_goes_later_the_same_day_but_never_the_next(
     tick()
     assert post.recipients == ["approver@example.com"]
     clock.move_to(MONDAY.replace(day=10, hour=0, minute=5))
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert post.recipients == ["approver@example.com"]
-    late = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.REFUSED)).one()
+    late = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.FAILED)).one()
     assert (late.person.name, late.can_resend) == ("Controller", True)

@@ -23,7 +23,7 @@ from dev.sandbox.mails import Mail
 from extensions import db, writing
 from models import Delivery, MailOutcome, Person, Project, Setting, utcnow
 from services import workflow
-from tasks import digest, mail_messages, smtp
+from tasks import mail_delivery, mail_messages, smtp
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'
@@ -77,10 +77,10 @@ def test_a_mail_that_got_a_4xx_goes_within_a_minute_with_the_same_id_and_date(
 ) -> None:
     before = mail_of(rejected)
     post.fail("RCPT", "451 4.7.1 Greylisted")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert "451 4.7.1 Greylisted" in newest().error
     clock.move_to(NOON + timedelta(seconds=59))
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == 1
     assert post.arrived[0].header("Message-ID") == before.header("Message-ID")
     assert post.arrived[0].header("Date") == before.header("Date")
@@ -91,11 +91,11 @@ def test_a_4xx_to_any_command_is_tried_again_and_one_mail_arrives(
     command: str, rejected: Delivery, post: Postbox, clock: time_machine.Traveller
 ) -> None:
     post.fail(command, "451 4.3.0 Later")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert (post.arrived, newest().state) == ([], "Waiting")
     clock.shift(60)
-    digest.deliver_due()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
+    mail_delivery.deliver_due()
     assert (len(post.arrived), newest().state) == (1, "Sent")
 
 
@@ -105,10 +105,10 @@ def test_no_answer_before_the_text_began_is_tried_again_and_one_mail_arrives(
     command: str, reply: str, rejected: Delivery, post: Postbox, clock: time_machine.Traveller, impatient: None
 ) -> None:
     post.fail(command, reply)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert (post.arrived, newest().state) == ([], "Waiting")
     clock.shift(60)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert (len(post.arrived), newest().state) == (1, "Sent")
 
 
@@ -119,14 +119,14 @@ def test_the_pauses_between_tries_grow_and_after_a_day_it_is_given_up_and_shown(
     tried = []
     while not newest().outcome:
         tried.append(utcnow())
-        digest.deliver_due()
+        mail_delivery.deliver_due()
         clock.move_to(newest().due_at or utcnow())
     pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
     assert pauses[0] <= timedelta(minutes=1)
     assert pauses == sorted(pauses)
     assert pauses[-1] <= timedelta(hours=1)
     assert timedelta(hours=22) < tried[-1] - tried[0] <= timedelta(days=1)
-    assert newest().outcome is MailOutcome.REFUSED
+    assert newest().outcome is MailOutcome.FAILED
     assert "Given up" in newest().error
     assert "451 4.3.0 Later" in newest().error
 
@@ -139,10 +139,10 @@ def test_a_5xx_about_one_recipient_is_final_for_that_one_and_the_others_get_thei
     post.fail("RCPT", "550 5.1.1 No such user", recipient="manager@example.com", times=None)
     reject(project, cast)
     for _ in range(3):
-        digest.deliver_due()
+        mail_delivery.deliver_due()
         clock.shift(3600)
     assert post.recipients == ["administrator@example.com"]
-    refused = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.REFUSED)).one()
+    refused = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.FAILED)).one()
     assert (refused.person.name, refused.tries) == ("Manager", 0)
     assert "550 5.1.1 No such user" in refused.error
 
@@ -150,8 +150,8 @@ def test_a_5xx_about_one_recipient_is_final_for_that_one_and_the_others_get_thei
 def test_an_address_that_no_server_takes_is_final_without_asking_one(rejected: Delivery, post: Postbox) -> None:
     rejected.person.email = "käthe@example.com"
     db.session.commit()
-    digest.deliver_due()
-    assert newest().outcome is MailOutcome.REFUSED
+    mail_delivery.deliver_due()
+    assert newest().outcome is MailOutcome.FAILED
     assert "käthe@example.com is not an address" in newest().error
 
 
@@ -161,15 +161,15 @@ def test_when_nobody_answers_one_mail_asks_and_the_rest_wait(
     for number in range(5):
         reject(make_project(number=f"26-{number:03}"), cast)
     post.fail("CONNECT", "drop", times=2)
-    digest.deliver_due()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
+    mail_delivery.deliver_due()
     assert post.faults.listed()[0]["times"] == 1
     clock.shift(60)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     clock.shift(60)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     clock.shift(60)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == 5
 
 
@@ -182,15 +182,15 @@ def test_no_answer_after_the_text_is_unknown_and_never_sent_again_by_itself(
     reply: str, stored: bool, rejected: Delivery, post: Postbox, clock: time_machine.Traveller, impatient: None
 ) -> None:
     post.fail("TEXT", reply, stored=stored)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert newest().outcome is MailOutcome.UNKNOWN
     for _ in range(3):
         clock.shift(3600)
-        digest.deliver_due()
+        mail_delivery.deliver_due()
     assert len(post.arrived) == int(stored)
     newest().resend()
     db.session.commit()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == int(stored) + 1
     assert {mail.header("Message-ID") for mail in post.arrived} == {newest().message_id}
 
@@ -208,8 +208,8 @@ def test_a_mail_that_the_server_takes_is_sent_even_if_the_goodbye_goes_wrong(
 
     got: list[object] = []
     with Running(Controller(Rude(), hostname="127.0.0.1", port=free_port()), app):
-        digest.deliver_due()
-        digest.deliver_due()
+        mail_delivery.deliver_due()
+        mail_delivery.deliver_due()
     assert (len(got), newest().state) == (1, "Sent")
 
 
@@ -257,7 +257,7 @@ def test_starttls_and_ssl_send_where_the_certificate_is_right(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     app.config[setting] = True
     with Running(server, app):
-        digest.deliver_due()
+        mail_delivery.deliver_due()
     assert len(server.handler.got) == 1, newest().error
 
 
@@ -272,7 +272,7 @@ def test_a_wrong_certificate_holds_the_queue(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     app.config[setting] = True
     with Running(server, app):
-        digest.deliver_due()
+        mail_delivery.deliver_due()
     assert server.handler.got == []
     assert Setting.read(Setting.MAIL)["held"]
     assert "certificate" in Setting.read(Setting.MAIL)["cause"]
@@ -283,7 +283,7 @@ def test_a_server_without_starttls_holds_the_queue_where_starttls_is_asked_for(
     rejected: Delivery, app: Flask, post: Postbox
 ) -> None:
     app.config["MAIL_USE_TLS"] = True
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert post.arrived == []
     assert Setting.read(Setting.MAIL)["held"]
 
@@ -292,7 +292,7 @@ def test_a_server_that_speaks_no_tls_holds_the_queue_and_blames_no_certificate(
     rejected: Delivery, app: Flask, post: Postbox
 ) -> None:
     app.config["MAIL_USE_SSL"] = True
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     trouble = Setting.read(Setting.MAIL)
     assert trouble["held"]
     assert trouble["cause"].endswith("it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS.")
@@ -305,12 +305,12 @@ def test_a_failed_sign_in_holds_the_queue_and_a_right_one_sends(rejected: Delive
     server = Controller(Keeping(), "127.0.0.1", free_port(), authenticator=authenticate, auth_require_tls=False)
     app.config["MAIL_USERNAME"], app.config["MAIL_PASSWORD"] = "countersign", "wrong"
     with Running(server, app), time_machine.travel(NOON, tick=False) as clock:
-        digest.deliver_due()
+        mail_delivery.deliver_due()
         assert "refused the sign-in: 535" in Setting.read(Setting.MAIL)["cause"]
         assert newest().state == "Waiting"
         app.config["MAIL_PASSWORD"] = "right"
         clock.shift(60)
-        digest.deliver_due()
+        mail_delivery.deliver_due()
     assert len(server.handler.got) == 1, newest().error
     assert Setting.read(Setting.MAIL) is None
 
@@ -333,14 +333,14 @@ def test_a_refused_sender_burns_nobodys_mail_and_one_mail_a_minute_asks_until_it
     post.faults.switch_off(number)
     post.fail(command, reply, times=60)
     for _ in range(180):  # three minutes, a tick each second
-        digest.deliver_due()
+        mail_delivery.deliver_due()
         clock.shift(1)
     assert 60 - post.faults.listed()[0]["times"] == 3
     assert Setting.read(Setting.MAIL)["held"]
     assert {delivery.state for delivery in db.session.scalars(select(Delivery))} == {"Waiting"}
     clock.shift(timedelta(days=3))  # however long it takes
     post.faults.switch_off()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == 4
     assert Setting.read(Setting.MAIL) is None
 
@@ -349,26 +349,26 @@ def test_a_held_queue_stays_held_while_the_server_is_away(
     rejected: Delivery, post: Postbox, clock: time_machine.Traveller
 ) -> None:
     post.fail("MAIL", "550 5.7.1 Sender refused")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     post.fail("CONNECT", "drop")
     clock.shift(60)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert Setting.read(Setting.MAIL)["held"]
 
 
 def test_pausing_holds_mails_too(rejected: Delivery, post: Postbox) -> None:
     with writing():
         Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
-    digest.deliver_due()
-    assert (post.arrived, digest.send_test("a@example.com")[0]) == ([], False)
+    mail_delivery.deliver_due()
+    assert (post.arrived, mail_delivery.send_test("a@example.com")[0]) == ([], False)
     with writing():
         Setting.write(Setting.PAUSED, None)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert len(post.arrived) == 1
 
 
 def test_a_notice_is_not_sent_to_who_was_disabled_meanwhile(rejected: Delivery, post: Postbox) -> None:
     rejected.person.active = False
     db.session.commit()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert (post.arrived, newest().outcome) == ([], MailOutcome.SKIPPED)

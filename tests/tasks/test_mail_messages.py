@@ -17,7 +17,7 @@ from dev.sandbox.mails import Mail
 from extensions import db
 from models import Delivery, Person, Project
 from services import accounts, directory, workflow
-from tasks import digest, mail_messages
+from tasks import digest, mail_delivery, mail_messages
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'
@@ -66,7 +66,7 @@ def test_a_rejection_tells_sender_and_creator_the_comment_who_and_when_with_a_li
     project = make_project()
     project.created_by = cast["administrator"]
     reject(project, cast, "The address is not complete.\nWhich street?")
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert sorted(post.recipients) == ["administrator@example.com", "manager@example.com"]
     mail = post.arrived[0]
     assert mail.header("Subject") == "ERP Project Rejection Notification: 26-014 Depot Lofts Retail Shell"
@@ -85,7 +85,7 @@ def test_an_export_tells_the_sender_the_spectrum_job_id(
     project.status, project.spectrum_job_id = "Exporting", "26-014"
     workflow.mark_exported(project)
     db.session.commit()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert post.recipients == ["manager@example.com"]
     assert post.arrived[0].header("Subject") == "ERP Project Export Notification: 26-014 Depot Lofts Retail Shell"
     assert "Spectrum Job ID is 26-014" in post.arrived[0].part("plain")
@@ -180,7 +180,7 @@ def test_a_text_with_a_dot_alone_in_a_line_arrives_whole(
 ) -> None:
     comment = "One\n.\n..two\nThree"
     reject(make_project(), cast, comment)
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     page = html.document_fromstring(post.arrived[0].part("html"))
     assert page.findtext(".//blockquote").split() == comment.split()
     assert re.findall(r"> (.*)", post.arrived[0].part("plain").replace("\r", "")) == comment.split("\n")
@@ -191,7 +191,7 @@ def test_the_link_that_sets_a_password_is_made_for_the_mail_and_stored_nowhere(
 ) -> None:
     accounts.send_link(cast["approver"], "reset", None)
     db.session.commit()
-    digest.deliver_due()
+    mail_delivery.deliver_due()
     assert post.arrived[0].header("Subject") == "Reset your Countersign password"
     token = re.search(r"/password/(\S+)", post.arrived[0].part("plain"))[1]  # type: ignore[index]
     assert accounts.from_link_token(token, "reset") is not None
