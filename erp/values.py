@@ -1,6 +1,7 @@
 """The words in which the product and an accounting system speak: outcomes, jobs, requests, and what was learned."""
 
 import enum
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -12,7 +13,8 @@ Request = Sequence["FieldValue"]
 
 def job_key(number: str) -> str:
     """Return a job number as numbers are compared: two with the same key are the same job."""
-    return number.strip().casefold()
+    composed = unicodedata.normalize("NFC", number.strip())
+    return unicodedata.normalize("NFC", composed.casefold())
 
 
 class Outcome(enum.StrEnum):
