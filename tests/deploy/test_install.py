@@ -169,7 +169,7 @@ def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(m
     trial = "systemctl show -P ExecStart countersign"
     with ThreadPoolExecutor() as pool:
         installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, PATIENCE="30", **PIP)
-        wait_until(lambda: installing.done() or "RUN_SCHEDULER=no" in machine.run(trial, None), 120)
+        wait_until(lambda: installing.done() or "RUN_SCHEDULER=no" in machine.run(trial, None), 300)
         page = machine.run(f"{CURL} https://{NAME}/erp/jobs", None)
         said = installing.result()
     assert "Back in a minute" in page
