@@ -26,6 +26,7 @@ from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
+from services import directory as directory_rules
 from services import sessions, workflow
 
 HEADERS = {
@@ -87,6 +88,7 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.filters |= {
         "ago": partial(formatting.ago, app.config["TIMEZONE"]),  # bound once, not looked up fifty times a page
         "exact": formatting.exact,
+        "short_date": formatting.short_date,
         "plural": formatting.plural,
         "weekday": formatting.weekday,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
@@ -96,6 +98,7 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _url,
+        "absences": directory_rules.absences,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,

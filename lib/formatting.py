@@ -16,6 +16,24 @@ def local(moment: datetime) -> datetime:
     return moment.astimezone(current_app.config["TIMEZONE"])
 
 
+def today() -> date:
+    """The day on the company's clock."""
+    return local(utcnow()).date()
+
+
+def short_date(day: date) -> str:
+    """Such as “Dec 3”, with the year where it is not this one."""
+    return f"{day:%b} {day.day}{'' if day.year == today().year else f', {day.year}'}"
+
+
+def parse_date(text: str) -> date | None:
+    """The day that was typed, as 2026-12-03 or 12/3/2026; None for nothing. Raises ValueError for anything else."""
+    text = text.strip()
+    if "/" in text:
+        return datetime.strptime(text, "%m/%d/%Y").date()
+    return date.fromisoformat(text) if text else None
+
+
 def exact(moment: datetime) -> str:
     """Such as “Mon 9 Mar 2026, 7:05 AM PDT”."""
     return _exact(moment, current_app.config["TIMEZONE"])

@@ -49,6 +49,7 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.save_absence": SIGNED_IN,
     "auth.ask_provider": ANYBODY,
     "auth.answer_of_provider": ANYBODY,
     "auth.password_form": ANYBODY,
@@ -128,6 +129,9 @@ TABLE: dict[str, Needs | str] = {
     "directory.add": KEEP_PEOPLE,
     "directory.save": KEEP_PEOPLE,
     "directory.invite": KEEP_PEOPLE,
+    "directory.send_password_link": KEEP_PEOPLE,
+    "directory.sign_out_everywhere": KEEP_PEOPLE,
+    "directory.forget_account": KEEP_PEOPLE,
 }
 # What stands in for the parts of an address; the numbers are those of rows that are there.
 PARTS: dict[str, object] = {
