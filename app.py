@@ -19,15 +19,16 @@ import permissions
 from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
-from blueprints.approvals import bulk, decisions, linking
+from blueprints.approvals import bulk, decisions, linking, receipt
 from blueprints.erp import approvers, history, job_templates, settings
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
+from lib.text import CleanRequest
+from services import after_restore, sessions, workflow
 from services import directory as directory_rules
-from services import sessions, workflow
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -37,7 +38,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 BLUEPRINTS = (
-    *(auth, projects, transfer_pages, directory, decisions, approvers, linking),
+    *(auth, projects, transfer_pages, directory, decisions, receipt, approvers, linking),
     *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
 )
 
@@ -48,6 +49,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Raises config.SettingsError where a setting cannot be used.
     """
     app = Flask(__name__, instance_path=instance_path)
+    app.request_class = CleanRequest
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
@@ -102,7 +104,9 @@ def _bind_templates(app: Flask) -> None:
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
+        "restore_warning": after_restore.warning,
         "Level": models.Level,
+        "Status": models.Status,
         "Transition": models.Transition,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},

@@ -21,10 +21,11 @@ from extensions import db, writing
 from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
-from maintenance import backup, move_to_postgresql
+from lib.text import clean
+from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
-from services import accounts, company_accounts, directory, project_csv
+from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
 from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
@@ -37,6 +38,9 @@ class DatabaseCommand(click.Command):
         try:
             if not self.any_version:
                 with_appcontext(schema_version.refuse_other_version)()
+            context.params = {
+                name: clean(value) if isinstance(value, str) else value for name, value in context.params.items()
+            }
             return super().invoke(context)
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
@@ -261,9 +265,13 @@ def export_projects(file: Path) -> None:
 
 
 @jobs.command("refresh")
-def refresh_jobs() -> None:
+@click.option("--enough", is_flag=True, help="after a restore: go on although Spectrum did not list all of its jobs")
+def refresh_jobs(enough: bool) -> None:
     """Read Spectrum's job list now."""
     click.echo(_answered(lambda: job_list.refresh(_spectrum())))
+    if enough:
+        with writing():
+            after_restore.compare_jobs()
 
 
 @export_commands.command("run")
@@ -272,11 +280,13 @@ def run_exports() -> None:
     erp = _spectrum()
     if paused := Setting.read(Setting.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
+    if Setting.restore_pending():
+        raise click.ClickException(workflow.NOT_COMPARED)
     exports.run_due(erp, click.echo)
 
 
 def _spectrum() -> Connection:
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
@@ -339,7 +349,7 @@ def check_mail(address: str) -> None:
 @with_appcontext
 def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
@@ -370,10 +380,10 @@ def keep_backups(directory: Path, keep: int) -> None:
 
 @click.command("restore", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
-@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it: nothing waits")
+@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it, without a pause")
 @with_appcontext
 def restore_backup(file: Path, as_it_was: bool) -> None:
-    """Put the backup FILE in the place of the database. Everything then waits until somebody presses Resume."""
+    """Replace the database by the backup FILE. Nothing is exported or mailed until somebody presses Resume."""
     if as_it_was:
         backup.undo_upgrade(file)
         click.echo("The database is as it was.")
@@ -381,7 +391,9 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
     kept = backup.restore(file)
     if kept:
         click.echo(f"What was there before is in {kept}.")
-    click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
+    click.echo(
+        "Restored. Exports and mails are paused. Refresh the job list, check the waiting projects, then press Resume."
+    )
 
 
 @click.command("move", cls=CurrentSchemaCommand)

@@ -30,12 +30,11 @@ def on_starting(_server):
     from app import create_app
     from extensions import db
     from maintenance import startup_checks
-    from tasks import erp_connection
 
     with create_app().app_context():
         try:
             startup_checks.refuse_unwritable()
-            startup_checks.refuse_other_database(erp_connection.refuse_other_company)
+            startup_checks.refuse_other_database()
         except click.ClickException as problem:
             sys.exit(f"Error: {problem.message}")
         finally:

@@ -104,6 +104,8 @@ def guard() -> Any:
     rule: Rule | None = getattr(current_app.view_functions[request.endpoint], "access_rule", None)
     if rule is None:
         raise Forbidden("This page is closed: it does not say who may open it.")
+    if rule.public and request.method in SAFE_METHODS:
+        return None
     if not current_user.is_authenticated:
         request.max_content_length = LARGEST_ANONYMOUS_FORM
         return None if rule.public else login_manager.unauthorized()

@@ -32,7 +32,7 @@ MEANINGS = (
         permanent=True,
     ),
     Meaning(
-        "locked|lock timeout|statement timeout",
+        "locked|lock timeout|did not answer in time",
         "not reachable",
         "The database was busy for too long.",
         "Something else is using it. Try again when that has finished.",

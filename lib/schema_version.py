@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import click
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from extensions import db
 
@@ -44,7 +44,21 @@ def explain(found: str) -> str:
     return f"The database of DATABASE_URL is {found}. {ADVICE[found]}"
 
 
+def refuse_other_encoding(engine: Engine, setting: str = "DATABASE_URL") -> None:
+    """Raise ClickException for a PostgreSQL database that cannot hold every character. Raises DatabaseError."""
+    if engine.dialect.name == "sqlite":
+        return
+    with engine.connect() as database:
+        encoding = database.execute(text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise click.ClickException(
+            f"The database of {setting} has the encoding {encoding}. Create one with: "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )
+
+
 def refuse_other_version() -> None:
-    """Raise ClickException unless the database is of this version."""
+    """Raise ClickException unless the database is of this version, and can hold every character."""
+    refuse_other_encoding(db.engine)
     if (found := state()) != OK:
         raise click.ClickException(explain(found))

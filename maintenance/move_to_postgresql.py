@@ -6,6 +6,8 @@ from sqlalchemy.exc import OperationalError
 from config import database_url
 from extensions import Base, db
 from lib.database_errors import driver_message
+from lib.schema_version import refuse_other_encoding
+from lib.text import clean_all
 from maintenance.backup import brought_to_date
 from maintenance.dump import BackupError, engine_of
 from models import Person
@@ -21,7 +23,7 @@ def move(address: str) -> int:
     url = make_url(database_url(address))
     if url.get_backend_name() != "postgresql":
         raise BackupError("Give the address of a PostgreSQL database, such as postgresql://server/countersign.")
-    _refuse_unreachable(url)
+    _refuse_unusable(url)
     with brought_to_date(url):
         if db.session.scalar(select(Person.id).limit(1)):
             raise BackupError("That database is in use already. Make a new, empty one, and move there.")
@@ -33,10 +35,10 @@ def move(address: str) -> int:
         return sum(_copy(table, target) for table in tables)
 
 
-def _refuse_unreachable(url: URL) -> None:
+def _refuse_unusable(url: URL) -> None:
     try:
-        with engine_of(url) as there, there.connect():
-            pass
+        with engine_of(url) as there:
+            refuse_other_encoding(there, "ADDRESS")
     except OperationalError as error:
         raise BackupError(f"The database at ADDRESS cannot be reached: {driver_message(error)}.") from None
 
@@ -45,7 +47,7 @@ def _copy(table: Table, target: Connection) -> int:
     """Copy a table's rows with their ids, and set where new ids continue; return how many."""
     rows = 0
     for batch in db.session.execute(select(table)).mappings().partitions(BATCH_SIZE):
-        target.execute(insert(table), [dict(row) for row in batch])
+        target.execute(insert(table), [clean_all(row) for row in batch])  # PostgreSQL takes no NUL
         rows += len(batch)
     if "id" in table.columns and rows:
         numbers = "SELECT setval(pg_get_serial_sequence(:name, 'id'), (SELECT max(id) FROM \"{}\"))"

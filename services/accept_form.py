@@ -7,13 +7,14 @@ Whether a job number is free stands in `job_numbers`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
 from erp import FieldValue, job_key, rules
 from extensions import db
 from models import Customer, Job, Project
-from services import job_numbers
+from services import connection_state, job_numbers
 
 FIELDS = tuple(each.key for each in rules().accept_fields)
 OWN_FIELDS = ("job_number", "job_name")  # each project's; among many under one template the rest is shared
@@ -45,22 +46,23 @@ class AcceptForm:
 
     @property
     def customer_note(self) -> str:
-        """The customer's name, or what is odd about its code, as a sentence; "" where customers are not known."""
-        return Customer.describe(self.typed["customer"])
+        """The customer's name, or what is odd about its code, as a sentence; "" where nothing is known."""
+        code = self.typed["customer"]
+        if customer := Customer.by_code(code):
+            return customer.name if customer.active else f"{customer.title} is inactive in Spectrum."
+        listed = connection_state.job_list().get("customers")
+        return f"Spectrum's customer list has no {code}. Check the code before you export." if code and listed else ""
 
     @property
-    def customers(self) -> Sequence[Customer]:
-        """The customers to choose from."""
-        return Customer.choices()
+    def customers(self) -> Mapping[str, str]:
+        """The customers to choose from: code and name, the name empty where only the job list tells of them."""
+        of_jobs = dict.fromkeys(_codes(Job.customer_code), "")
+        return of_jobs | {customer.code: customer.name for customer in Customer.choices()}
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
         """The codes that Spectrum's jobs have, by field name."""
-        open_jobs = Job.removed_at.is_(None)
-        return {
-            name: list(db.session.scalars(select(column).where(open_jobs, column != "").distinct().order_by(column)))
-            for name, column in SUGGESTED.items()
-        }
+        return {name: _codes(column) for name, column in SUGGESTED.items()}
 
     @property
     def other_errors(self) -> list[str]:
@@ -132,6 +134,12 @@ def check_many(forms: Sequence[AcceptForm]) -> bool:
         if form.check() and keys.count(key) > 1:
             form.errors["job_number"] = job_numbers.TWICE
     return not any(form.errors for form in forms)
+
+
+def _codes(column: Any) -> list[str]:
+    """The codes that Spectrum's jobs have in a column, in order."""
+    used = select(column).where(Job.removed_at.is_(None), column != "").distinct().order_by(column)
+    return list(db.session.scalars(used))
 
 
 def _find_template(number: str) -> Job | None:

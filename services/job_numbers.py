@@ -20,7 +20,7 @@ from lib.formatting import local
 from models import Job, Project, Setting, Transition, utcnow
 from services import connection_state
 
-TWICE = "Another row has the same number. Enter another one."
+TWICE = "Another row has this number too. Enter another one."
 _PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
 
 

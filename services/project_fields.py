@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from lib.text import normalize
 from models import INFORMATION
 
 DATES = ("start_date", "completion_date")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The texts by column as values, dates as dates, and what is wrong with each, as a sentence by column."""
+    """Return the texts by column as values, dates as dates, and an error for each that is wrong, by column."""
+    typed = {column: normalize(text) for column, text in typed.items()}
     errors = {column: problem for column in INFORMATION if (problem := _problem(column, typed[column]))}
     values: dict[str, Any] = dict(typed)
     for column in DATES:
@@ -35,6 +37,6 @@ def _problem(column: str, text: str) -> str:
         return f"Enter the {label}."
     if len(text) > limit and column not in DATES:
         return f"{label} is {len(text)} characters long; it can hold {limit}."
-    if _INVISIBLE.search(re.sub(r"[\r\n\t]", "", text) if column == "description" else text):
+    if _INVISIBLE.search(re.sub(r"[\n\t]", "", text) if column == "description" else text):
         return f"{label} holds a line break or an invisible character; type it again."
     return ""

@@ -21,6 +21,7 @@ from models import (
     NotAllowed,
     Person,
     Project,
+    Setting,
     Status,
     Transition,
     as_text,
@@ -28,6 +29,10 @@ from models import (
     utcnow,
 )
 
+NOT_COMPARED = (
+    "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
+    "has been read: a project that waits here may be a job already. Refresh the job list."
+)
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
@@ -96,8 +101,7 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
 
     Used for a retry too. Raises IntegrityError at the flush where another project holds that number.
     """
-    if project.violates_four_eyes(by.id):
-        raise NotAllowed(OTHER_APPROVER_NEEDED)
+    refuse_acceptance(project, by)
     _supersede_export(project)
     transition = Transition.RETRY if project.status is Status.FAILED else Transition.ACCEPT
     _apply(project, transition, by, template=template.number)
@@ -114,6 +118,14 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
     db.session.flush()
     set_committed_value(project, "export", export)
     return export
+
+
+def refuse_acceptance(project: Project, by: Person) -> None:
+    """Raise NotAllowed if this person can't accept the project now, whatever its status."""
+    if Setting.restore_pending():
+        raise NotAllowed(NOT_COMPARED)
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_NEEDED)
 
 
 def cancel_export(project: Project, by: Person) -> None:
@@ -163,7 +175,7 @@ def release_other_job(project: Project, by: Person, comment: str) -> None:
     if not project.conflicting_job or project.export is None:
         raise NotAllowed("There is no other job to tell it apart from.")
     _record(project, "told apart from another job", by, comment, job=project.spectrum_job_id)
-    project.export.conflicting_job = None
+    project.export.conflicting_job = project.suggested_job_key = None
     _release_job_number(project)
 
 

@@ -57,12 +57,3 @@ class Customer(Base):
         """The customer's standard for Taxable; "" where it has none."""
         customer = cls.by_code(code)
         return customer.taxable if customer else ""
-
-    @classmethod
-    def describe(cls, code: str) -> str:
-        """The customer's name, or what is odd about the code, as a sentence; "" where no customers are known."""
-        customer = cls.by_code(code)
-        if customer:
-            return customer.name if customer.active else f"{customer.title} is inactive in Spectrum."
-        known = code and db.session.scalar(select(cls.key).limit(1))
-        return f"Spectrum's customer list has no {code}. Check the code before you export." if known else ""

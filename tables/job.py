@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from erp import ErpJob, job_key
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
+from lib.text import normalize
 
 STATUS_CODES = {"active": "A", "inactive": "I", "complete": "C"}
 
@@ -69,7 +70,7 @@ class Job(Base):
             "key": listed.key,
             "number": listed.number,
             "name": listed.name,
-            "search_text": f"{listed.number} {listed.name} {listed.customer}".casefold(),
+            "search_text": normalize(f"{listed.number} {listed.name} {listed.customer}").casefold(),
             "status_code": STATUS_CODES.get(listed.status, listed.status),
             "customer_code": listed.customer,
             "division": listed.division,
@@ -82,7 +83,7 @@ class Job(Base):
     def missing(self) -> str:
         """Why a project can no longer count on this job, as a sentence; "" while it is open."""
         if self.removed_at:
-            return f"Spectrum does not list job {self.number} any more."
+            return f"Spectrum no longer lists job {self.number}."
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod

@@ -16,6 +16,7 @@ from erp import ErpJob, FieldValue, job_key, rules
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
+from lib.text import normalize
 from tables.job import Job
 from tables.person import Person
 from tables.status import EDITABLE, ProjectState, Status, Transition
@@ -143,7 +144,7 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
     """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
     parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
-    return " ".join(part for part in parts if part).casefold()
+    return normalize(" ".join(part for part in parts if part)).casefold()
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:
@@ -190,6 +191,7 @@ class Export(Leased, Base):
     phases_done: Mapped[int] = mapped_column(default=0)
     phases_total: Mapped[int] = mapped_column(default=0)
     checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
+    absences: Mapped[int] = mapped_column(default=0)  # checks in which its absence was proven
     resent: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str] = mapped_column("cause", default="")
     field_errors: Mapped[list[list[str]]] = mapped_column("messages", JSON, default=list)  # Spectrum's [element, text]

@@ -28,7 +28,7 @@ class Setting(Base):
     PAUSED = "exports paused"  # {by, at} while nothing may go out
     MAIL = "mail trouble"  # {cause, held, since} while no mail goes, else None
     CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
-    RESTORED = "restored from a backup"  # {at} until the whole job list was read afterwards, else None
+    RESTORED = "restored from a backup"  # {at}, and {compared, unmatched} once the whole job list was read afterwards
     BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
     PATTERN = "job number pattern"  # such as YY-###, or ""
     DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
@@ -45,6 +45,17 @@ class Setting(Base):
     @classmethod
     def write(cls, name: str, value: Any) -> None:
         db.session.merge(cls(name=name, value=value, at=utcnow()))
+
+    @classmethod
+    def exports_held(cls) -> bool:
+        """Tell whether nothing may be sent to the accounting system now."""
+        return bool(cls.read(cls.PAUSED)) or cls.restore_pending()
+
+    @classmethod
+    def restore_pending(cls) -> bool:
+        """Tell whether a backup was restored and the job list not yet compared with it."""
+        restored = cls.read(cls.RESTORED)
+        return bool(restored) and "compared" not in restored
 
 
 class Counter(Base):

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from flask import current_app
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 import erp
-from config import SettingsError
 from erp import (
     Connection,
     Customer,
@@ -68,6 +67,7 @@ def learn_if_new(connection: Connection) -> None:
 
 def learn(connection: Connection) -> Learned:
     """Ask the server in every way there is, and keep what it showed. Raises ReadError."""
+    db.session.rollback()  # no transaction is open while the accounting system is asked
     learned = connection.learn()
     before = Setting.read(connection_state.LEARNED) or {}
     same = before.get("server") == connection_state.server_digest()
@@ -238,19 +238,3 @@ def report(tested: ConnectionTest) -> str:
     """Return the findings as a text to be sent to whoever helps, without addresses, codes, names or secrets."""
     text = "\n".join([f"Countersign's connection to Spectrum, {utcnow():%Y-%m-%d}", tested.sentence, *tested.lines, ""])
     return connection_state.mask(text)
-
-
-# --- whose database it is -------------------------------------------------------------------------------------------
-
-
-def refuse_other_company() -> None:
-    """Raise SettingsError where projects here hold jobs of another Spectrum company than the settings name."""
-    ours = current_app.config["SPECTRUM_COMPANY_CODE"]
-    held = Project.company_code  # on either side of ours, which an index finds at once among a million
-    others = or_(and_(held > "", held < ours), held > ours)
-    other = ours and db.session.scalar(select(held).where(others).limit(1))
-    if other:
-        raise SettingsError(
-            f"SPECTRUM_COMPANY_CODE is {ours}, but this database holds projects that are jobs of Spectrum company"
-            f" {other}. Set SPECTRUM_COMPANY_CODE to {other}, or DATABASE_URL to the database of {ours}."
-        )

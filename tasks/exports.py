@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import current_app
 from sqlalchemy import select, update
 
 from erp import Connection, ErpJob, FieldValue, JobDates, Outcome, ReadError, WriteResult, job_key, rules
 from extensions import db, writing
+from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
 from services import connection_state, workflow
 from tasks import erp_connection, phases
@@ -46,10 +47,11 @@ def run_due(
 
     `report` receives a line per project. Once `stopping` says so, no other export is begun.
     """
-    while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
+    while not stopping() and not Setting.exports_held() and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _process(erp, partial(Export.transaction, export_id, token, _lease()))
+            transaction = partial(Export.transaction, export_id, token, _lease())
+            _process(cast("Connection", Renewing(erp, transaction)), transaction)
         except ErpUnavailable as unavailable:
             _postpone_all(unavailable)
             report(_line(export_id) + (f" {unavailable}" if unavailable.held else ""))
@@ -86,7 +88,7 @@ def _postpone_all(unavailable: ErpUnavailable) -> None:
 
 def _process(erp: Connection, transaction: Transaction) -> None:
     with transaction() as export:
-        request, sent, answered, resent = rules().thaw(export.request), export.sent_at, export.created_at, export.resent
+        request, sent, answered = export.lines, export.sent_at, export.created_at
         synced = export.project.status is Status.SYNCED
         export.step = CONFIRMING if answered else CHECKING
         if not sent:
@@ -96,7 +98,7 @@ def _process(erp: Connection, transaction: Transaction) -> None:
     elif answered:
         _await_listing(erp, transaction, request)
     elif sent:
-        _reconcile(erp, transaction, request, resent)
+        _reconcile(erp, transaction, request)
     else:
         _create(erp, transaction, request)
 
@@ -116,6 +118,10 @@ def _create(erp: Connection, transaction: Transaction, request: Request) -> None
         _mark_conflict(transaction, existing)
         return
     with transaction() as export:
+        if Setting.exports_held():  # paused since this round began
+            export.step = ""
+            export.release(retry_at=utcnow())
+            return
         export.step, export.sent_at = CREATING, utcnow()
     _take_result(erp, transaction, request, erp.create_job(request))
 
@@ -195,7 +201,7 @@ def _mark_conflict(transaction: Transaction, found: ErpJob) -> None:
 # --- an outcome that is not known -----------------------------------------------------------------------------------
 
 
-def _reconcile(erp: Connection, transaction: Transaction, request: Request, resent: bool) -> None:
+def _reconcile(erp: Connection, transaction: Transaction, request: Request) -> None:
     with transaction() as export:
         if export.project.status is Status.EXPORTING:  # a crash between sending and the answer
             workflow.mark_unknown(export.project, "Countersign was interrupted while Spectrum was creating the job.")
@@ -212,7 +218,7 @@ def _reconcile(erp: Connection, transaction: Transaction, request: Request, rese
     elif found:
         _mark_conflict(transaction, found)
     else:
-        _take_absence(erp, transaction, request, proven=absent, may_resend=absent and not resent)
+        _take_absence(erp, transaction, request, absent)
 
 
 def _mark_found(transaction: Transaction, found: ErpJob) -> None:
@@ -222,7 +228,7 @@ def _mark_found(transaction: Transaction, found: ErpJob) -> None:
         Job.upsert(found)
 
 
-def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool, may_resend: bool) -> None:
+def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool) -> None:
     """Send once more after two checks that proved the job absent; a list that proves nothing never leads to that."""
     number = rules().job_from_request(request).number
     error = f"Job {number} is not in Spectrum's job list."
@@ -230,7 +236,9 @@ def _take_absence(erp: Connection, transaction: Transaction, request: Request, p
         error += " The list showed no job that was known before, or was cut short, so this proves nothing."
     with transaction() as export:
         export.checks += 1
-        if not may_resend or export.checks < CHECKS_BEFORE_RESENDING:
+        export.absences += proven
+        enough = proven and not export.resent and export.absences >= CHECKS_BEFORE_RESENDING
+        if not enough or Setting.exports_held():
             _schedule_check(export, error)
             return
         export.step, export.resent = CREATING, True

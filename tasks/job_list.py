@@ -13,8 +13,8 @@ from sqlalchemy import insert, select, text, update
 import models
 from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Project, Setting, Status, utcnow
-from services import connection_state, job_matching
+from models import Job, Setting, utcnow
+from services import after_restore, connection_state
 from tasks import erp_connection, job_list_reader
 from tasks.job_list_reader import JobList
 
@@ -27,26 +27,27 @@ def refresh(erp: Connection) -> str:
     began = utcnow()
     try:
         erp_connection.learn_if_new(erp)
-        reading, doubt = _read(erp)
+        before = _listed_keys()
+        reading, doubt = _read(erp, before)
         customers = _read_customers(erp)
     except ReadError as failure:
         with writing():
             tried = {"error": failure.error, "tried": utcnow().isoformat()}
             Setting.write(connection_state.JOB_LIST, connection_state.job_list() | tried)
         raise
-    return _save(began, reading, doubt, customers)
+    return _save(began, reading, doubt, before, customers)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(erp: Connection) -> tuple[JobList, str]:
+def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
-    before = _listed_keys()
     known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while the accounting system is asked
     reading = job_list_reader.read(erp, known)
     doubt = _doubt(reading, before)
+    db.session.rollback()
     if doubt:
         other = job_list_reader.read(erp, known, second_way=True)
         if len(other.jobs) > len(reading.jobs):
@@ -80,8 +81,11 @@ def _read_customers(erp: Connection) -> ReadResult[Customer]:
 # --- saving ---------------------------------------------------------------------------------------------------------
 
 
-def _save(began: datetime, reading: JobList, doubt: str, customers: ReadResult[Customer]) -> str:
-    """Bring the kept list to what was read, in a few statements. What was decided here about a job stays."""
+def _save(began: datetime, reading: JobList, doubt: str, before: set[str], customers: ReadResult[Customer]) -> str:
+    """Bring the kept list to what was read, in a few statements. What was decided here about a job stays.
+
+    Gone is only a job that was listed `before` the reading began.
+    """
     with writing():
         _lock_table()
         last = connection_state.job_list()
@@ -89,20 +93,20 @@ def _save(began: datetime, reading: JobList, doubt: str, customers: ReadResult[C
             return str(last["said"])  # a reading that began later is in already
         doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
         proven = reading.complete and not doubt
-        new, changed, gone = _update_jobs(reading, proven)
+        new, changed, gone = _update_jobs(reading, before if proven else set())
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, changed, gone))
         state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
-        state |= {"jobs": reading.counts}
+        state |= {"jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
         Setting.write(connection_state.JOB_LIST, state)
         if proven:
-            _suggest_links_after_restore()
+            after_restore.compare_jobs()
     return said
 
 
-def _update_jobs(reading: JobList, proven: bool) -> tuple[int, int, int]:
+def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, int, int]:
     """Insert, update and mark as removed; returns how many are new, changed and gone."""
     kept = {job.key: job for job in db.session.execute(select(Job.id, Job.key, Job.row, Job.listed, Job.removed_at))}
     fresh = {key: Job.columns(job) | {"listed": True} for key, job in reading.jobs.items()}
@@ -110,8 +114,8 @@ def _update_jobs(reading: JobList, proven: bool) -> tuple[int, int, int]:
     seen = [job for job in kept.values() if job.key in fresh]
     changed = {job.id for job in seen if job.row != fresh[job.key]["row"] or job.removed_at}
     touched = [fresh[job.key] | {"id": job.id} for job in seen if job.id in changed or not job.listed]
-    missed = [job for job in kept.values() if job.listed and not job.removed_at and job.key not in fresh]
-    gone = [{"id": job.id, "removed_at": utcnow()} for job in missed if proven]
+    missed = can_be_gone - fresh.keys()
+    gone = [{"id": job.id, "removed_at": utcnow()} for job in kept.values() if job.key in missed]
     for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
         if values:
             db.session.execute(statement, values)
@@ -141,20 +145,6 @@ def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
     of_jobs = [vars(Customer(code, name)) for code, name in named.items()]
     models.Customer.take_over(rows or of_jobs, complete=bool(rows) and customers.complete)
-
-
-def _suggest_links_after_restore() -> None:
-    """Once after a restore: offer a waiting project that looks like a job made since the backup for linking."""
-    restored = Setting.read(Setting.RESTORED)
-    if not restored:
-        return
-    held = select(Project.job_key).where(Project.job_key.is_not(None))
-    since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
-    unknown = db.session.scalars(select(Job).where(since, Job.key.not_in(held))).all()
-    waiting = db.session.scalars(select(Project).where(Project.status == Status.READY))
-    for project, job in job_matching.find_similar(unknown, waiting).items():
-        project.suggested_job_key = job.key
-    Setting.write(Setting.RESTORED, None)
 
 
 def _lock_table() -> None:

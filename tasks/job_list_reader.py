@@ -14,6 +14,7 @@ from erp import Connection, ErpJob, ReadResult, job_key
 
 STATUSES = ("active", "inactive", "complete")
 FILTERS = ("cost_center", "customer", "division")
+NARROWER = ("division", "cost_center", "customer")  # how a part is narrowed: by what has few values first
 MOST_CALLS = 3000  # for one status: an hour; past it the list is left incomplete
 
 Jobs = dict[str, ErpJob]  # by job_key
@@ -80,6 +81,15 @@ class _StatusReader:
             for name in FILTERS:
                 for value in sorted(self._values[name]):
                     self.ask({name: value})
+        shown = -1
+        while shown < len(self.jobs):
+            shown = len(self.jobs)
+            if self._read_ways():
+                return True
+        return False
+
+    def _read_ways(self) -> bool:
+        """Read by one filter after the other; returns whether two of them agree."""
         ways: list[_Way] = []
         for name in sorted(FILTERS, key=self._count_cut):  # what needs no further narrowing costs no further call
             way = self._read_way(name, {})
@@ -122,8 +132,7 @@ class _StatusReader:
         answer = self.ask(filters)
         if answer.complete:
             return _Way({job.key for job in answer.rows}, set())
-        others = sorted((name for name in FILTERS if name not in filters), key=lambda name: len(self._values[name]))
-        narrower = (self._read_way(name, filters) for name in others if self._values[name])
+        narrower = (self._read_way(name, filters) for name in NARROWER if name not in filters and self._values[name])
         return next((way for way in narrower if way and way.found >= self._shown(filters)), None)
 
     def _shown(self, filters: Mapping[str, str]) -> set[str]:

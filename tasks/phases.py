@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from erp import Connection, Outcome, Phase, ReadError
-from models import Export
+from models import Export, Setting
 
 Transaction = Callable[[], AbstractContextManager[Export]]
 
 COPYING = "Copying phases"
+PAUSED = "Exports were paused before all phases were copied."
 
 
 def copy(erp: Connection, transaction: Transaction, job_number: str) -> bool:
@@ -55,7 +56,9 @@ def _copy_one(erp: Connection, transaction: Transaction, job_number: str, phase:
     if result.outcome is Outcome.CREATED:
         with transaction() as export:
             export.phases_done += 1
-        return True
+            paused = bool(Setting.exports_held() and export.phases_remaining)
+            export.warnings = [*export.warnings, *[PAUSED] * paused]
+        return not paused
     _warn(transaction, f"Phase {phase.name} was not copied. {result.error}")
     return result.outcome is Outcome.REFUSED
 

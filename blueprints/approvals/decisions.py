@@ -169,6 +169,5 @@ def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
-    if found.violates_four_eyes(current_user.id):
-        raise NotAllowed(workflow.OTHER_APPROVER_NEEDED)
+    workflow.refuse_acceptance(found, current_user)
     return found

@@ -35,7 +35,7 @@ STATUS_FILTER = {"open": ""} | {word: code for code, word in STATUSES.items()}
 COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_Code")  # of a phase
 TAXABLE = {"y": "Y", "taxable": "Y", "n": "N", "non-taxable": "N"}
 OTHER_GUID = {"fresh": "empty", "empty": "fresh"}
-PAUSES = (0.5, 2.0)  # seconds before a read is tried for the second and the third time
+PAUSES = (0.3, 1.0)  # seconds before a read is tried for the second and the third time
 ALL_THE_SAME = " It may have arrived all the same; Countersign looks in Spectrum by itself."
 
 

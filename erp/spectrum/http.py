@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -47,7 +48,7 @@ class Transport:
         self.url = url.rstrip("/")
         self.deadline = deadline
         self._server = urlsplit(url).netloc.rpartition("@")[2]
-        self._trust = ssl.create_default_context(cafile=ca_file)
+        self._trust = _trust(ca_file)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self._read_timeout = read_timeout
 
@@ -113,6 +114,12 @@ class Transport:
         hosted = " Where Trimble hosts Spectrum, ask Trimble to allow this server's address."
         advice = hosted if isinstance(error, httpx.ConnectTimeout) else ""
         return ReadError(Outcome.NOT_SENT, f"{told} Countersign tries again by itself.{advice}")
+
+
+@cache
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """Read the certificates once: that takes longer than many a call."""
+    return ssl.create_default_context(cafile=ca_file)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Spectrum's customers by code, so that people can choose them by name."""
+"""Spectrum's customers by code, so that people can choose them by name; and how often a new job was proven absent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +19,9 @@ def upgrade():
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_customer"),
     )
+    op.add_column("export", sa.Column("absences", sa.Integer(), nullable=False, server_default="0"))
 
 
 def downgrade():
+    op.drop_column("export", "absences")
     op.drop_table("customer")

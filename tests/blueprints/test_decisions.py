@@ -6,8 +6,8 @@ import pytest
 from conftest import Browser
 from lxml import html
 from sqlalchemy import event
+from support.jobs import compose, keep_job, values
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project, Status
 from services import workflow
@@ -75,7 +75,7 @@ def test_what_is_wrong_with_an_acceptance_is_said_at_its_field_and_nothing_chang
 
 
 def test_a_number_of_a_complete_job_is_taken_too(browser: SignIn, waiting: Project) -> None:
-    Job.keep({"Job_Number": "23-018", "Job_Description": "Fern Hill", "Status_Code": "C"})
+    keep_job({"Job_Number": "23-018", "Job_Description": "Fern Hill", "Status_Code": "C"})
     db.session.commit()
     page = browser("approver").post(f"/approvals/{waiting.id}/accept", form(waiting, job_number="23-018"))
     assert page.status_code == 422
@@ -117,16 +117,16 @@ def test_what_spectrum_would_refuse_of_the_project_itself_is_said_too(
 
 
 def test_another_template_brings_its_values_where_nobody_touched_them(browser: SignIn, waiting: Project) -> None:
-    Job.keep({"Job_Number": "T-TI", "Division": "2", "Cost_Center": "SEATTLE", "Price_Method_Code": "C"})
+    keep_job({"Job_Number": "T-TI", "Division": "2", "Cost_Center": "SEATTLE", "Price_Method_Code": "C"})
     db.session.commit()
     changed = form(waiting, template="T-TI", template_shown="T-COMM", cost_center="OLYMPIA")
     assert browser("approver").post(f"/approvals/{waiting.id}/accept", changed).status_code == 303
     db.session.expire_all()
     assert waiting.export is not None
-    values = waiting.export.values
-    assert (values["Division"], values["Price_Method_Code"]) == ("2", "C")
-    assert values["Cost_Center"] == "OLYMPIA"
-    assert "Customer_Code" not in values
+    received = values(waiting.export)
+    assert (received["Division"], received["Price_Method_Code"]) == ("2", "C")
+    assert received["Cost_Center"] == "OLYMPIA"
+    assert "Customer_Code" not in received
 
 
 def test_every_value_says_whether_it_comes_from_project_template_or_approver(browser: SignIn, waiting: Project) -> None:
@@ -235,7 +235,7 @@ def test_a_retry_opens_with_the_values_used_and_makes_a_new_export(
     assert waiting.status is Status.EXPORTING
     assert waiting.export is not None
     assert waiting.export.id != first.id
-    assert waiting.export.values["Customer_Code"] == "CASCREST"
+    assert values(waiting.export)["Customer_Code"] == "CASCREST"
 
 
 def test_sending_saves_first_what_is_typed(browser: SignIn, make_project: Callable[..., Project]) -> None:

@@ -19,7 +19,7 @@ from models import Event, Person, Project
 from services import directory, workflow
 
 OURS = {"Origin": "http://127.0.0.1:8000"}
-TYPED = {"number": "26-077", "name": "Harbor “Steps”", "city": "Tacoma", "active": "yes", "description": "One\r\nTwo"}
+TYPED = {"number": "26-077", "name": "Harbor “Steps”", "city": "Tacoma", "active": "yes", "description": "One\nTwo"}
 NAMES = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
 

@@ -12,10 +12,11 @@ from flask import Flask
 from lxml import html
 from sqlalchemy import select
 from support.fake_erp import FakeERP
+from support.jobs import compose, keep_job
 
 from config import SettingsError
-from erp.spectrum.mapping import compose
 from extensions import db
+from maintenance import startup_checks
 from models import Event, Job, Person, Project, Setting, Status, TaskRequest
 from services import workflow
 from tasks import erp_connection, exports, job_list
@@ -184,7 +185,7 @@ def test_an_element_that_is_not_a_templates_to_fix_is_ignored(browser: SignIn, t
 
 def test_the_list_shows_marked_templates_and_the_search_finds_others(browser: SignIn, template: Job) -> None:
     for number, status in (("26-001", "A"), ("26-002", "I"), ("26-003", "C")):
-        Job.keep({"Job_Number": number, "Job_Description": "Depot", "Status_Code": status})
+        keep_job({"Job_Number": number, "Job_Description": "Depot", "Status_Code": status})
     template.is_template = True
     db.session.commit()
     controller = browser("controller")
@@ -306,22 +307,22 @@ def foreign(accepted: Project, app: Flask) -> Project:
 
 def test_a_database_with_jobs_of_another_company_is_refused_with_a_sentence(foreign: Project) -> None:
     with pytest.raises(SettingsError, match=r"SPECTRUM_COMPANY_CODE is XY.* company HB"):
-        erp_connection.refuse_other_company()
+        startup_checks.refuse_other_company()
 
 
 def test_a_database_with_jobs_of_this_company_is_served(accepted: Project) -> None:
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 def test_a_database_is_served_while_no_spectrum_is_set_up(accepted: Project, app: Flask) -> None:
     app.config["SPECTRUM_COMPANY_CODE"] = ""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 def test_a_project_that_let_its_job_go_binds_nobody(foreign: Project) -> None:
     workflow.mark_failed(foreign, "Spectrum did not accept the job.")
     db.session.commit()
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
 
 
 @pytest.mark.parametrize("command", [["exports", "run"], ["jobs", "refresh"], ["spectrum", "check"]])

@@ -1,7 +1,8 @@
 """The log: a line of JSON per request and per step, nothing secret, and no flood while something is out of order.
 
 Taken out to see a test here fail: the minute between two equal lines, its end, and that all is well before “works
-again” is said (RateLimitedLog); what leaves the traceback out of the database's own troubles and in blueprints/errors.py.
+again” is said (RateLimitedLog); what leaves the traceback out
+of the database's own troubles, there and in blueprints/errors.py.
 """
 
 import json

@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import func, inspect, select
+from support.jobs import compose
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project
 from services import workflow
@@ -184,7 +184,7 @@ def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
     cast: dict[str, Person],
     template: Job,
 ) -> None:
-    accepted = make_project(number="26-014", description="Two\r\nlines", name="Café, “Depot”")
+    accepted = make_project(number="26-014", description="Two\nlines", name="Café, “Depot”")
     make_project(number="26-015")
     workflow.send(accepted, cast["manager"])
     sent = compose(accepted.information, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
@@ -194,7 +194,7 @@ def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
     text = (tmp_path / "projects.csv").read_bytes().decode()
     first, second = csv.DictReader(io.StringIO(text, newline=""))
     assert ",".join(first).startswith(HEADER)
-    assert (first["name"], first["description"]) == ("Café, “Depot”", "Two\r\nlines")
+    assert (first["name"], first["description"]) == ("Café, “Depot”", "Two\nlines")
     assert (first["status"], first["accepted_by"], first["spectrum_job_id"]) == ("Exporting", "Approver", "26-014")
     assert first["accepted_at"][-6:] in ("-08:00", "-07:00")
     assert (second["status"], second["accepted_by"], second["accepted_at"]) == ("Not Sent", "", "")

@@ -12,8 +12,8 @@ from conftest import Browser, migrate
 from flask import Flask
 from markupsafe import escape
 from sqlalchemy import event, func, select, text, update
+from support.jobs import compose, keep_job
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from lib import pagination
 from models import Counter, Job, Person, Project, Setting, Status, utcnow
@@ -423,7 +423,7 @@ def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
             case "a setting":
                 Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
             case "a job":
-                Job.keep({"Job_Number": "26-900"})
+                keep_job({"Job_Number": "26-900"})
             case "a person":
                 db.session.execute(update(Person).values(name="Somebody"))
             case "a minute":

@@ -53,7 +53,7 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[str]]]:
     received: list[str] = []
 
     def behave(connection: socket.socket, request: bytes) -> None:
-        received.append(request.decode())
+        received.append(request.decode(errors="replace"))
         connection.sendall(answers[min(len(received), len(answers)) - 1])
 
     with server(behave) as url:

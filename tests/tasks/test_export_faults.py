@@ -10,9 +10,9 @@ import pytest
 import time_machine
 from conftest import sandboxed
 from flask import Flask
+from support.jobs import compose
 
 from erp.spectrum.client import Spectrum
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project, Status, utcnow
 from services import workflow
