@@ -211,10 +211,10 @@ def change_password() -> Any:
     """A new password for who knows the present one; it ends every session but this one."""
     person, errors = current_user._get_current_object(), {}
     if refusal := _too_many("sign-in", person.email):
-        return _own_page({"present": refusal}, status=429)
+        return _own_page({"present_password": refusal}, status=429)
     db.session.commit()
-    if accounts.sign_in(person.email, request.form.get("present", "")) is None:
-        errors["present"] = "This is not your current password."
+    if accounts.sign_in(person.email, request.form.get("present_password", "")) is None:
+        errors["present_password"] = "This is not your current password."
     if len(request.form.get("password", "")) < accounts.PASSWORD_LENGTH:
         errors["password"] = TOO_SHORT
     if errors:

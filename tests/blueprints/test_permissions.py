@@ -363,7 +363,7 @@ def test_a_refusal_is_logged_without_secrets(
         stranger.post(f"/password/{token}", {"password": "a-very-secret-password"})
         page = app.test_client().get("/login").text
         assert "csrf_token" in page
-        stranger.post("/me/password", {"present": "my-own-guess-at-it", "password": "short"})
+        stranger.post("/me/password", {"present_password": "my-own-guess-at-it", "password": "short"})
     refusals = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(refusals) >= 2
     assert f"to {cast['outsider'].id} from 127.0.0.1" in refusals[0]
