@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from lib.text import clean
 from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
-from services import accounts, after_restore, directory, project_csv, workflow
+from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
 from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
@@ -68,6 +68,7 @@ spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
 demo = Group("demo", help="Data to practise on.")
+NEVER = "never"
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)
 LEVELS = click.Choice([level.value for level in Level])
@@ -97,6 +98,13 @@ def _yes_or_no(name: str, meaning: str) -> Callable[[Command], Command]:
 
 def _flag(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bool | None:
     return None if value is None else value == "yes"
+
+
+def _day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> date | str | None:
+    try:
+        return value if value in (None, NEVER) else date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("Enter a day as YYYY-MM-DD, or never.") from None
 
 
 password_stdin = click.option(
@@ -156,11 +164,14 @@ def create_person(email: str, name: str, can_push: bool, **levels: Level | None)
 @click.option("--name")
 @_level_options
 @_yes_or_no("can-push", "grant or take Can Push to Accounting")
+@click.option("--can-push-until", callback=_day, help="the last day of Can Push to Accounting: YYYY-MM-DD or never")
 @_yes_or_no("active", "let the person sign in, or not")
 @_yes_or_no("subscribed", "send the digest to the person, or not")
 def set_person(email: str, **options: Any) -> None:
     """Change a person."""
     wanted = {column: value for column, value in options.items() if value is not None}
+    if wanted.get("can_push_until") == NEVER:
+        wanted["can_push_until"] = None
     if not wanted:
         raise click.UsageError("Say what to change: see users set --help.")
     click.echo(_changed(email, wanted))
@@ -194,6 +205,18 @@ def set_password(email: str) -> None:
     click.echo(f"Set the password of {person.name} <{person.email}>.")
 
 
+@people.command("forget-account")
+@click.argument("email")
+def forget_account(email: str) -> None:
+    """Untie the company account that a person signed in with; every session of the person ends."""
+    with writing():
+        person = _person(email)
+        forgotten = company_accounts.forget(person, None)
+    if not forgotten:
+        raise click.ClickException(f"{person.name} has no company account.")
+    click.echo(f"Forgot the company account of {person.name} <{person.email}>.")
+
+
 @people.command("list")
 def list_people() -> None:
     """Everybody, a line each."""
@@ -202,7 +225,8 @@ def list_people() -> None:
         flags = {
             "can-push": person.can_push,
             "subscribed": person.subscribed,
-            "invited": not person.password_hash,
+            f"can-push-until={person.can_push_until}": person.can_push_until,
+            "invited": person.is_invited,
             "disabled": not person.active,
         }
         words = " ".join(word for word, flag in flags.items() if flag)

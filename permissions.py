@@ -45,7 +45,7 @@ class Rule:
             for tool, name in TOOLS.items()
             if not getattr(person, tool) >= (needed := getattr(self, tool))
         ]
-        return lacks + [f"the privilege {PRIVILEGE}"] * (self.push and not person.can_push)
+        return lacks + [f"the privilege {PRIVILEGE}"] * (self.push and not person.may_push)
 
 
 APPROVER = Rule(erp=Level.STANDARD, push=True)
@@ -74,13 +74,13 @@ def may(rule: Rule) -> bool:
 
 def refusal(person: Person, rule: Rule) -> str:
     """What is missing, and who can grant it."""
-    return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.can_push)}"
+    return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.may_push)}"
 
 
 def who_can_grant(privilege: bool) -> str:
     """Who can raise a level, or grant the privilege, as a sentence."""
     helpers = select(Person.name).where(Person.directory_admins()).order_by(Person.name)
-    names = db.session.scalars(helpers.where(Person.can_push) if privilege else helpers).all()
+    names = db.session.scalars(helpers.where(Person.holders()) if privilege else helpers).all()
     return f"{' or '.join(names) or 'Whoever runs the server, with flask users,'} can grant it."
 
 

@@ -21,6 +21,16 @@ def local(moment: datetime) -> datetime:
     return moment.astimezone(current_app.config["TIMEZONE"])
 
 
+def today() -> date:
+    """The day on the company's clock."""
+    return local(utcnow()).date()
+
+
+def short_date(day: date) -> str:
+    """Such as “Dec 3”, with the year where it is not this one."""
+    return f"{day:%b} {day.day}{'' if day.year == today().year else f', {day.year}'}"
+
+
 def format_date(day: date) -> str:
     """Such as “Dec 7, 2026”."""
     return f"{day:%b} {day.day}, {day:%Y}"
@@ -36,9 +46,14 @@ def _format_datetime(moment: datetime, zone: tzinfo) -> str:
     return f"{format_date(here)}, {here.hour % 12 or 12}:{here:%M %p}"
 
 
-def parse_date(text: str) -> date:
-    """A date typed as 12/7/2026 or 2026-12-07, or written by a spreadsheet with midnight behind it; else ValueError."""
-    day = _MIDNIGHT.sub("", text)
+def parse_date(text: str) -> date | None:
+    """A date typed as 12/7/2026 or 2026-12-07, perhaps with a spreadsheet's midnight behind it; None for no text.
+
+    Raises ValueError for anything else.
+    """
+    day = _MIDNIGHT.sub("", text.strip())
+    if not day:
+        return None
     if found := _US_DATE.fullmatch(day):
         month, day_of_month, year = map(int, found.groups())
         return date(year, month, day_of_month)

@@ -21,7 +21,7 @@ def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[st
     errors = {column: problem for column in INFORMATION if (problem := _problem(column, values[column]))}
     for column in DATES:
         try:
-            values[column] = parse_date(values[column]) if values[column] else None
+            values[column] = parse_date(values[column])
         except ValueError:
             errors[column] = f"{INFORMATION[column][0]} must be a date, such as 12/7/2026 or 2026-12-07."
     start, end = (None if errors else values[column] for column in DATES)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from flask import current_app
-from sqlalchemy import or_, select, update
+from sqlalchemy import not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
@@ -34,15 +34,17 @@ def open_day(day: date) -> bool:
         with writing():
             db.session.add(DigestDay(day=day))
             db.session.flush()
-            for person in _recipients() if anything_outstanding() else ():
+            for person in _recipients(day) if anything_outstanding() else ():
                 Delivery.queue_digest(day, person)
     except IntegrityError:  # it is there: a date is inserted once
         return False
     return True
 
 
-def _recipients() -> list[Person]:
-    return list(db.session.scalars(select(Person).where(Person.approvers(), Person.subscribed).order_by(Person.name)))
+def _recipients(day: date) -> list[Person]:
+    """Subscribed approvers who are entitled and not away on that day."""
+    entitled = Person.approvers(day), Person.subscribed, not_(Person.away(day))
+    return list(db.session.scalars(select(Person).where(*entitled).order_by(Person.name)))
 
 
 def send_day(now: datetime, report: Callable[[str], object]) -> None:

@@ -28,7 +28,7 @@ def approver_alerts() -> list[tuple[str, str]]:
 
 def _alerts() -> list[tuple[str, str]]:
     """Warnings about the approvers, each as ("alarm" or "warning", sentence)."""
-    able = db.session.scalars(select(Person).where(Person.approvers(), Person.password_hash.is_not(None))).all()
+    able = db.session.scalars(select(Person).where(Person.approvers(), Person.can_sign_in(), ~Person.away())).all()
     if not able:
         return [_nobody(db.session.scalar(select(func.count()).where(Project.status == Status.READY)) or 0)]
     alerts = []

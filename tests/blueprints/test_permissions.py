@@ -48,6 +48,7 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.save_absence": SIGNED_IN,
     "auth.ask_provider": ANYBODY,
     "auth.answer_of_provider": ANYBODY,
     "auth.password_form": ANYBODY,
@@ -129,6 +130,9 @@ TABLE: dict[str, Needs | str] = {
     "directory.add": KEEP_PEOPLE,
     "directory.save": KEEP_PEOPLE,
     "directory.invite": KEEP_PEOPLE,
+    "directory.send_password_link": KEEP_PEOPLE,
+    "directory.sign_out_everywhere": KEEP_PEOPLE,
+    "directory.forget_account": KEEP_PEOPLE,
 }
 # What stands in for the parts of an address; the numbers are those of rows that are there.
 PARTS: dict[str, object] = {
@@ -359,7 +363,7 @@ def test_a_refusal_is_logged_without_secrets(
         stranger.post(f"/password/{token}", {"password": "a-very-secret-password"})
         page = app.test_client().get("/login").text
         assert "csrf_token" in page
-        stranger.post("/me/password", {"present": "my-own-guess-at-it", "password": "short"})
+        stranger.post("/me/password", {"present_password": "my-own-guess-at-it", "password": "short"})
     refusals = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(refusals) >= 2
     assert f"to {cast['outsider'].id} from 127.0.0.1" in refusals[0]
