@@ -99,7 +99,7 @@ def _day(text: str) -> date | None:
         day = parse_date(text)
     except ValueError:
         return None
-    return day if 1900 < day.year < 9000 else None
+    return day if day and 1900 < day.year < 9000 else None
 
 
 def _midnight(day: date) -> datetime:
