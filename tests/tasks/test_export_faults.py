@@ -74,7 +74,6 @@ READING: list[tuple[str, dict[str, Any]]] = [
     ("status", {"status": 503}),
     ("html", {}),
     ("empty", {}),
-    ("cut", {}),
     ("dtd", {}),
     ("reset", {}),
     ("timeout", {}),
