@@ -32,6 +32,8 @@ def on_starting(_server):
     from app import create_app
 
     app = create_app()
+    for remark in app.config["MAIL_REMARKS"]:
+        app.logger.warning(remark)
     with app.app_context():
         try:
             _refuse_unwritable()

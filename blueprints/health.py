@@ -13,6 +13,7 @@ from extensions import db
 from lib import schema_version
 from models import Delivery, Export, Setting, utcnow
 from permissions import public
+from services import mail_settings
 
 blueprint = Blueprint("health", __name__)
 STALE = timedelta(minutes=3)
@@ -83,7 +84,7 @@ def _moments() -> dict[str, str | None]:
 
 def _mail() -> str:
     """How the last mail fared; only whoever may open the mail page reads the cause."""
-    if not current_app.config["MAIL_SERVER"]:
+    if not mail_settings.is_set_up():
         return "not set up"
     trouble = Setting.read(Setting.MAIL)
     return ("held" if trouble["held"] else "no answer") if trouble else "ok"
