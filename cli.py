@@ -340,8 +340,8 @@ def send_digests(at: datetime | None) -> None:
 @mails.command("check")
 @click.argument("address")
 def check_mail(address: str) -> None:
-    """Send a test mail to ADDRESS."""
-    succeeded, answer = mail_delivery.send_test(address)
+    """Send a test mail to ADDRESS, and say which way it goes and how far it came."""
+    succeeded, answer = mail_delivery.send_test(address, click.echo)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)
@@ -356,6 +356,8 @@ def run_scheduler() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
     json_log.configure()
+    for remark in current_app.config["MAIL_REMARKS"]:
+        current_app.logger.warning(remark)
     scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
     click.echo("The timetable runs.")
     stopped.wait()

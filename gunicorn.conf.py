@@ -31,7 +31,10 @@ def on_starting(_server):
     from extensions import db
     from maintenance import startup_checks
 
-    with create_app().app_context():
+    app = create_app()
+    for remark in app.config["MAIL_REMARKS"]:
+        app.logger.warning(remark)
+    with app.app_context():
         try:
             startup_checks.refuse_unwritable()
             startup_checks.refuse_other_database()

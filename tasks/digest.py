@@ -29,13 +29,18 @@ def open_due_day() -> None:
 
 
 def open_day(day: date) -> bool:
-    """Insert a day with its deliveries, in one transaction; False where it was dealt with before."""
+    """Insert a day with its deliveries, in one transaction; False where it was dealt with before.
+
+    A day that has not come yet is not inserted: it keeps its own summary, and gets an early one, once, beside it.
+    """
+    is_early = day > local(utcnow()).date()
     try:
         with writing():
-            db.session.add(DigestDay(day=day))
+            if not is_early:
+                db.session.add(DigestDay(day=day))
             db.session.flush()
             for person in _recipients(day) if anything_outstanding() else ():
-                Delivery.queue_digest(day, person)
+                Delivery.queue_digest(day, person, is_early)
     except IntegrityError:  # it is there: a date is inserted once
         return False
     return True
