@@ -30,7 +30,7 @@ from tasks import client_secret, digest, erp_connection, exports, job_list, mail
 
 
 class DatabaseCommand(click.Command):
-    """A command that says in a sentence that the database can not be used."""
+    """A command that says in a sentence that the database can't be used."""
 
     any_version = True
 
@@ -63,7 +63,7 @@ class Group(AppGroup):
 people = Group("users", help="The people of the Company Directory.")
 jobs = Group("jobs", help="Spectrum's job list.")
 projects = Group("projects", help="Projects in and out as CSV.")
-export_commands = Group("exports", help="What is on its way to Spectrum.")
+export_commands = Group("exports", help="Exports to Spectrum.")
 spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
@@ -240,7 +240,7 @@ def import_projects(file: Path) -> None:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
+        raise click.ClickException(f"{file} can't be read: {error.strerror}.") from None
     with writing():
         found = project_csv.read(data)
         if not found.errors.found and not project_csv.insert_projects(found.projects, None, _to_stderr):
@@ -261,7 +261,7 @@ def export_projects(file: Path) -> None:
         with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
             opened.writelines(project_csv.iter_csv(select(Project).order_by(Project.id)))
     except OSError as error:
-        raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
+        raise click.ClickException(f"{file} can't be written: {error.strerror}.") from None
     exported = db.session.scalar(select(func.count()).select_from(Project)) or 0
     click.echo(f"{plural(exported, 'project')} exported.")
 

@@ -98,7 +98,7 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     note = clean(request.form.get("note", ""))
     active = "active" in request.form
     if move is Transition.SEND and not active:
-        errors["active"] = "An inactive project is not sent. Tick Active Project? first."
+        errors["active"] = "Inactive projects can't be sent. Check Active Project? first."
     if len(note) > NOTE_LENGTH:
         errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
     if errors:
@@ -110,7 +110,7 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
         waited = project.status is Status.READY
         workflow.set_active(project, current_user, active)
         if waited and project.editable:
-            sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
+            sentence = "Saved. The project is inactive, so it was taken back from accounting."
         if move is Transition.SEND:
             workflow.send(project, current_user, note)
         db.session.commit()

@@ -30,7 +30,7 @@ VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
 PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
 REJECT = CommentPrompt("approvals.reject", "Reject", "It tells the sender what to correct.")
 ABSENT = CommentPrompt(
-    "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
+    "approvals.absent", "It is not in Spectrum", "How do you know? The number can be used again afterwards."
 )
 
 
@@ -118,7 +118,7 @@ def reject(project_id: int) -> Any:
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
-    told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
+    told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
 
 

@@ -181,9 +181,9 @@ def archive_ticked() -> Any:
         if problem := job_matching.taken(job):
             raise NotAllowed(problem)
         job.archived = True
-        return f"{job.title} was put away."
+        return f"{job.title} was archived."
 
-    return _told(_each_ticked(put_away), "put away. They are under Archived")
+    return _told(_each_ticked(put_away), "archived")
 
 
 @blueprint.post("/erp/jobs/bring-back")

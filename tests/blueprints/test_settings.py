@@ -279,12 +279,12 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
     assert "HX-Trigger" not in waiting.headers
     errand = TaskRequest.last("test connection")
     assert errand
-    errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can not be used as they are.\nAddJob: Gone."
+    errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can't be used as they are.\nAddJob: Gone."
     errand.release()
     db.session.commit()
     done = controller.get(f"{ADDRESS}/connection")
     assert "hx-trigger" not in done.text
-    assert "1 of Spectrum's 5 services can not be used as they are." in done.headers["HX-Trigger"]
+    assert "1 of Spectrum's 5 services can't be used as they are." in done.headers["HX-Trigger"]
     assert [text(line) for line in html.fromstring(done.text).xpath("//li")][-1:] == ["AddJob: Gone."]
 
 

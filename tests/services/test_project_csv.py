@@ -277,7 +277,7 @@ def test_a_file_that_is_not_one_says_what_is_wrong_and_where(flask: Flasked, tex
 def test_a_file_that_is_not_there_is_told_in_a_sentence(flask: Flasked) -> None:
     result = flask("projects", "import")
     assert result.exit_code == 1
-    assert "can not be read: No such file or directory." in result.stderr
+    assert "can't be read: No such file or directory." in result.stderr
 
 
 def test_an_export_tells_status_and_acceptance_and_can_be_imported_elsewhere(
@@ -324,7 +324,7 @@ def test_an_export_that_can_not_be_written_whole_leaves_the_file_as_it_was(
         command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, f"Error: {file} can not be written: File too large.\n")
+    assert (done.returncode, done.stderr) == (1, f"Error: {file} can't be written: File too large.\n")
     assert file.read_text() == "of yesterday"
     assert {path for path in tmp_path.iterdir() if "db" not in path.name} == {*before, file} - set(
         tmp_path.glob("*db*")
