@@ -63,12 +63,12 @@ def confirm_job_list(by: Person) -> None:
 
 def template_options(job: Job) -> dict[str, Any]:
     """A job's options as a template, by column."""
-    return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "fixed")}
+    return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "defaults")}
 
 
 def template_problems(options: dict[str, Any]) -> dict[str, str]:
     """What Spectrum would refuse of a template's fixed values: a sentence by field."""
-    return rules().default_problems(options["fixed"])
+    return rules().default_problems(options["defaults"])
 
 
 def set_template(by: Person, job: Job, options: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def _in_words(options: dict[str, Any]) -> dict[str, str]:
         "Offered as a job template": "yes" if options["is_template"] else "no",
         "Taxable": TAXABLE[options["taxable"]],
         "Copies its phases": "yes" if options["copy_phases"] else "no",
-        **{rules().label(key): value for key, value in options["fixed"].items()},
+        **{rules().label(key): value for key, value in options["defaults"].items()},
     }
 
 

@@ -209,7 +209,7 @@ def _result(job_id: int, act: Callable[[Job], str]) -> Result:
 
 def _not_free(job: Job) -> str:
     """Why nothing can be made of the job, as a sentence; "" where it is free."""
-    return job.missing or job_matching.taken(job)
+    return job.unavailable_reason or job_matching.taken(job)
 
 
 def _pair_as_shown(job: Job) -> Project:
