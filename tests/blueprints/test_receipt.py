@@ -39,7 +39,7 @@ def test_a_receipt_says_field_by_field_what_was_sent_and_what_spectrum_has_now(
     accept(project, cast, template)
     approver = browser("approver")
     address = f"/approvals/{project.id}/receipt"
-    assert approver.get(address).status_code == 404  # nothing was exported yet
+    assert approver.get(address).status_code == 409  # nothing was exported yet
     exports.run_due(erp)
     erp.kept["26-014"]["City"] = "Fife"
     erp.keep({"Job_Number": "26-001"})

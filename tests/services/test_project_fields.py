@@ -63,7 +63,7 @@ def test_readiness_says_word_for_word_what_acceptance_would_say(
     changes: dict[str, Any], column: str, sentence: str, make_project: Callable[..., Project], template: Job
 ) -> None:
     project = make_project(**changes)
-    form = accept_form.read(
+    form = accept_form.from_form(
         project, {"template": "T-COMM", "job_number": "26-900", "job_name": "Depot", "taxable": "Y"}
     )
     assert not form.check()
