@@ -317,6 +317,7 @@ def check_spectrum(report: Path | None) -> None:
             raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
     if not tested.passed:
         raise click.ClickException(tested.sentence)
+    client_secret.forget_interrupted()  # this process fetched its own token, so the secret is good
     click.echo(tested.sentence)
 
 

@@ -349,7 +349,7 @@ def test_a_post_from_our_own_page_is_taken_however_the_address_is_written(
 def test_a_post_without_the_forms_token_is_refused(browser: Callable[[str], Browser], cast: dict[str, Person]) -> None:
     answer = browser("approver").client.post("/me/subscription")
     assert answer.status_code == 400
-    assert "nothing was done" in answer.text
+    assert "nothing was saved" in answer.text
     assert cast["approver"].subscribed
 
 
