@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test torture nightly bench check scan screenshots
+.PHONY: help install run serve test torture nightly bench check scan screenshots lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a t
 nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
 	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py
 
-bench: install ## the README's performance table, in Markdown (SIZES=100,10000: a quick one; OPTIONS=--help)
+bench: install ## the tables of docs/performance.md (SIZES=100,10000: a quick one; OPTIONS=--help)
 	@$(BIN)/python -m dev.bench $(if $(SIZES),--sizes $(SIZES)) $(OPTIONS)
 
 check: $(VENV)/installed-dev ## format, lint, types and security, as CI runs them
@@ -49,3 +49,9 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@$(BIN)/python -m pytest dev/screenshots.py
+
+lock: ## requirements.txt and requirements-dev.txt from the .in files beside them
+	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	@for each in requirements requirements-dev; do CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/lock/bin/pip-compile \
+	  --quiet --strip-extras --generate-hashes --allow-unsafe --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links $$each.in || exit 1; done

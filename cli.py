@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 import scheduler
 from dev.demo.seed import seed
-from erp import ERP, ReadError
+from erp import Connection, ReadError
 from extensions import db, writing
-from lib import json_log, schema_version
+from lib import database_errors, json_log, schema_version
+from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
-from maintenance import backup, keeping, move_to_postgresql
-from models import ON_SERVER, PASSWORD_LENGTH, Level, Person, Project, Setting, utcnow
-from services import project_csv
-from tasks import digest, erp_connection, exports, job_list, mail_delivery
+from lib.text import clean
+from maintenance import backup, move_to_postgresql, startup_checks
+from maintenance.migrate import migrate
+from models import Level, Person, Project, Setting, utcnow
+from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
+from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
@@ -35,11 +38,14 @@ class DatabaseCommand(click.Command):
         try:
             if not self.any_version:
                 with_appcontext(schema_version.refuse_other_version)()
+            context.params = {
+                name: clean(value) if isinstance(value, str) else value for name, value in context.params.items()
+            }
             return super().invoke(context)
         except (IntegrityError, DataError):  # of what we wrote, not of the database
             raise
         except DatabaseError as error:
-            raise schema_version.unusable(error) from None
+            raise database_errors.unusable(error) from None
 
 
 class CurrentSchemaCommand(DatabaseCommand):
@@ -62,13 +68,14 @@ spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
 demo = Group("demo", help="Data to practise on.")
+NEVER = "never"
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)
 LEVELS = click.Choice([level.value for level in Level])
 
 
 def register(app: Flask) -> None:
-    backup.migrate.init_app(app, db)
+    migrate.init_app(app, db)
     for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database):
         app.cli.add_command(command)
     for group in (people, projects, jobs, export_commands, spectrum, digests, mails, demo):
@@ -93,6 +100,13 @@ def _flag(_context: click.Context, _parameter: click.Parameter, value: str | Non
     return None if value is None else value == "yes"
 
 
+def _day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> date | str | None:
+    try:
+        return value if value in (None, NEVER) else date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("Enter a day as YYYY-MM-DD, or never.") from None
+
+
 password_stdin = click.option(
     "--password-stdin", is_flag=True, required=True, expose_value=False, help="read the password from standard input"
 )
@@ -101,7 +115,7 @@ password_stdin = click.option(
 def _person(email: str) -> Person:
     """The person of that email, held for changing."""
     found = Person.by_email(email)
-    held = found and Person.hold(found.id)
+    held = found and directory.lock(found.id)
     if held is None:
         raise click.ClickException(f"There is no person with the email {email}.")
     return held
@@ -112,8 +126,8 @@ def _password() -> str:
         password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.ClickException("The password is not in UTF-8.") from None
-    if len(password) < PASSWORD_LENGTH:
-        raise click.ClickException(f"A password has {PASSWORD_LENGTH} characters or more.")
+    if len(password) < accounts.PASSWORD_LENGTH:
+        raise click.ClickException(f"A password has {accounts.PASSWORD_LENGTH} characters or more.")
     return password
 
 
@@ -139,9 +153,9 @@ def create_person(email: str, name: str, can_push: bool, **levels: Level | None)
     wanted = {"name": name.strip(), "email": email.strip(), "can_push": can_push}
     wanted |= {tool: level or Level.NONE for tool, level in levels.items()}
     with writing():
-        _refuse(Person.problems(None, wanted))
-        person = Person.add(None, wanted)
-        person.set_password(password)
+        _refuse(directory.validate(None, wanted))
+        person = directory.add(None, wanted)
+        accounts.set_password(person, password)
     click.echo(f"Added {person.name} <{person.email}>.")
 
 
@@ -150,11 +164,14 @@ def create_person(email: str, name: str, can_push: bool, **levels: Level | None)
 @click.option("--name")
 @_level_options
 @_yes_or_no("can-push", "grant or take Can Push to Accounting")
+@click.option("--can-push-until", callback=_day, help="the last day of Can Push to Accounting: YYYY-MM-DD or never")
 @_yes_or_no("active", "let the person sign in, or not")
 @_yes_or_no("subscribed", "send the digest to the person, or not")
 def set_person(email: str, **options: Any) -> None:
     """Change a person."""
     wanted = {column: value for column, value in options.items() if value is not None}
+    if wanted.get("can_push_until") == NEVER:
+        wanted["can_push_until"] = None
     if not wanted:
         raise click.UsageError("Say what to change: see users set --help.")
     click.echo(_changed(email, wanted))
@@ -170,8 +187,8 @@ def disable_person(email: str) -> None:
 def _changed(email: str, wanted: dict[str, Any]) -> str:
     with writing():
         person = _person(email)
-        _refuse(Person.problems(None, wanted, person))
-        changed = person.change(None, wanted)
+        _refuse(directory.validate(None, wanted, person))
+        changed = directory.change(person, None, wanted)
     return f"Changed {person.name} <{person.email}>." if changed else f"{person.name} is like that already."
 
 
@@ -183,9 +200,21 @@ def set_password(email: str) -> None:
     password = _password()
     with writing():
         person = _person(email)
-        person.set_password(password)
-        person.note("set the password", None, ON_SERVER)
+        accounts.set_password(person, password)
+        directory.record(person, "set the password", None, directory.ON_SERVER)
     click.echo(f"Set the password of {person.name} <{person.email}>.")
+
+
+@people.command("forget-account")
+@click.argument("email")
+def forget_account(email: str) -> None:
+    """Untie the company account that a person signed in with; every session of the person ends."""
+    with writing():
+        person = _person(email)
+        forgotten = company_accounts.forget(person, None)
+    if not forgotten:
+        raise click.ClickException(f"{person.name} has no company account.")
+    click.echo(f"Forgot the company account of {person.name} <{person.email}>.")
 
 
 @people.command("list")
@@ -196,7 +225,8 @@ def list_people() -> None:
         flags = {
             "can-push": person.can_push,
             "subscribed": person.subscribed,
-            "invited": not person.password_hash,
+            f"can-push-until={person.can_push_until}": person.can_push_until,
+            "invited": person.is_invited,
             "disabled": not person.active,
         }
         words = " ".join(word for word, flag in flags.items() if flag)
@@ -213,11 +243,13 @@ def import_projects(file: Path) -> None:
         raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
     with writing():
         found = project_csv.read(data)
-        if not found.problems and not project_csv.carry_out(found, None, _to_stderr):
+        if not found.errors.found and not project_csv.insert_projects(found.projects, None, _to_stderr):
             found = project_csv.read(data)
-    if found.problems:
-        faults = [f"{line}: {sentence}" for line, sentence in found.faults]
-        raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
+    if found.errors.found:
+        errors = [f"{line}: {sentence}" for line, sentence in found.errors.by_line]
+        raise click.ClickException("\n".join(["Nothing was imported.", *errors]))
+    for line, sentence in found.warnings.summary:
+        click.echo(f"Warning: {line}: {sentence}", err=True)
     click.echo(f"{plural(len(found.projects), 'project')} imported.")
 
 
@@ -226,8 +258,8 @@ def import_projects(file: Path) -> None:
 def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
-        with backup.atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
-            opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
+        with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
+            opened.writelines(project_csv.iter_csv(select(Project).order_by(Project.id)))
     except OSError as error:
         raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
     exported = db.session.scalar(select(func.count()).select_from(Project)) or 0
@@ -235,12 +267,13 @@ def export_projects(file: Path) -> None:
 
 
 @jobs.command("refresh")
-def refresh_jobs() -> None:
+@click.option("--enough", is_flag=True, help="after a restore: go on although Spectrum did not list all of its jobs")
+def refresh_jobs(enough: bool) -> None:
     """Read Spectrum's job list now."""
-    try:
-        click.echo(job_list.refresh(_spectrum()))
-    except ReadError as reading:
-        raise click.ClickException(reading.cause) from None
+    click.echo(_answered(lambda: job_list.refresh(_spectrum())))
+    if enough:
+        with writing():
+            after_restore.compare_jobs()
 
 
 @export_commands.command("run")
@@ -249,28 +282,50 @@ def run_exports() -> None:
     erp = _spectrum()
     if paused := Setting.read(Setting.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
+    if Setting.restore_pending():
+        raise click.ClickException(workflow.NOT_COMPARED)
     exports.run_due(erp, click.echo)
 
 
-def _spectrum() -> ERP:
-    erp_connection.refuse_other_company()
-    erp = job_list.spectrum()
+def _spectrum() -> Connection:
+    startup_checks.refuse_other_company()
+    erp = erp_connection.connect()
     if erp is None:
         raise click.ClickException("Spectrum is not set up: SPECTRUM_URL is missing.")
     return erp
 
 
+def _answered(ask: Callable[[], str]) -> str:
+    """The answer, or the end of the command with the reason why there is none."""
+    try:
+        return ask()
+    except ReadError as failure:
+        raise click.ClickException(failure.error) from None
+
+
 @spectrum.command("check")
-def check_spectrum() -> None:
-    """Test the connection, a line per service."""
-    problems = []
-    for service, problem in erp_connection.test(_spectrum()):
-        click.echo(erp_connection.line(service, problem))
-        problems.append(problem)
-    passed, sentence = erp_connection.verdict(problems)
-    if not passed:
-        raise click.ClickException(sentence)
-    click.echo(sentence)
+@click.option("--report", type=FILE, help="also write the findings to FILE, without names, codes or secrets")
+def check_spectrum(report: Path | None) -> None:
+    """Test the connection, and learn how this server is spoken to: a line for each finding."""
+    tested = erp_connection.test(_spectrum())
+    for line in tested.lines:
+        click.echo(line)
+    if report:
+        try:
+            report.write_text(erp_connection.report(tested), encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
+    if not tested.passed:
+        raise click.ClickException(tested.sentence)
+    click.echo(tested.sentence)
+
+
+@spectrum.command("rotate-secret")
+def rotate_secret() -> None:
+    """Ask a hosted Spectrum for a new client secret, and keep it encrypted in the database."""
+    if not current_app.config["SPECTRUM_CLIENT_ID"]:
+        raise click.ClickException("There is no client secret to replace: SPECTRUM_CLIENT_ID is not set.")
+    click.echo(_answered(lambda: client_secret.rotate(_spectrum())))
 
 
 @digests.command("send")
@@ -296,11 +351,11 @@ def check_mail(address: str) -> None:
 @with_appcontext
 def run_scheduler() -> None:
     """Run the timetable in the foreground, without the web server, until it is told to stop."""
-    erp_connection.refuse_other_company()
+    startup_checks.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
-    json_log.set_up()
+    json_log.configure()
     for remark in current_app.config["MAIL_REMARKS"]:
         current_app.logger.warning(remark)
     scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
@@ -314,7 +369,7 @@ def run_scheduler() -> None:
 @with_appcontext
 def save_backup(file: Path) -> None:
     """Write a consistent copy of the database to FILE, also while the app runs."""
-    keeping.save(file)
+    backup.save(file)
     click.echo(f"{file} holds the whole database.")
 
 
@@ -324,15 +379,15 @@ def save_backup(file: Path) -> None:
 @with_appcontext
 def keep_backups(directory: Path, keep: int) -> None:
     """Write a backup into DIRECTORY, and take the oldest away."""
-    click.echo(f"{keeping.keep(directory, keep)} holds the whole database.")
+    click.echo(f"{backup.keep(directory, keep)} holds the whole database.")
 
 
 @click.command("restore", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
-@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it: nothing waits")
+@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it, without a pause")
 @with_appcontext
 def restore_backup(file: Path, as_it_was: bool) -> None:
-    """Put the backup FILE in the place of the database. Everything then waits until somebody presses Resume."""
+    """Replace the database by the backup FILE. Nothing is exported or mailed until somebody presses Resume."""
     if as_it_was:
         backup.undo_upgrade(file)
         click.echo("The database is as it was.")
@@ -340,7 +395,9 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
     kept = backup.restore(file)
     if kept:
         click.echo(f"What was there before is in {kept}.")
-    click.echo("Restored. Exports and mails are paused: refresh the job list, look at what waits, then press Resume.")
+    click.echo(
+        "Restored. Exports and mails are paused. Refresh the job list, check the waiting projects, then press Resume."
+    )
 
 
 @click.command("move", cls=CurrentSchemaCommand)

@@ -7,7 +7,7 @@ sentence that names it. Nothing else in the product reads the environment.
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +23,13 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 GUESSABLE = re.compile(r"(.+?)\1+|.*(change|replace).?(me|this).*", re.IGNORECASE)  # the former: abcabcabcabcabc
 MICROSOFT = "https://login.microsoftonline.com"
 OUTLOOK = "https://outlook.office365.com/.default"
+# What may stand in a file of its own, named by NAME_FILE
+SECRETS = (
+    *("SECRET_KEY", "DATABASE_URL", "SPECTRUM_AUTHORIZATION_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_PASSWORD"),
+    *("MAIL_OAUTH_CLIENT_SECRET", "OIDC_CLIENT_SECRET"),
+)
+# Issuers of Microsoft Entra behind which anybody can be; the last one is the tenant of personal accounts
+MULTI_TENANT = {"common", "organizations", "consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"}
 REFRESHES = ("hourly", "every-4-hours", "daily", "never")
 
 
@@ -35,10 +42,35 @@ def load(environ: Mapping[str, str]) -> dict[str, Any]:
 
     Raises SettingsError at the first value that cannot be used.
     """
+    environ = _with_files(environ)
     settings = {name: _read(environ, name, default, parse) for name, (default, parse) in SETTINGS.items()}
     settings["BASE_URL"] = settings["BASE_URL"] or f"http://127.0.0.1:{settings['PORT']}"
     _check_together(settings)
     return settings | _follow_from(settings)
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with the secrets that stand in files."""
+    found = dict(environ)
+    for name in SECRETS:
+        path = environ.get(f"{name}_FILE", "").strip()
+        if path and environ.get(name, "").strip():
+            raise SettingsError(f"{name} and {name}_FILE are both set. Keep one of them.")
+        if path:
+            found[name] = _content(f"{name}_FILE", path)
+    return found
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except OSError as error:
+        raise SettingsError(f"{name} must be a file that can be read: {error.strerror} (it is “{path}”).") from None
+    except ValueError:
+        raise SettingsError(f"{name} must be a file of text in UTF-8 (it is “{path}”).") from None
+    if not text.strip():
+        raise SettingsError(f"{name} is an empty file (it is “{path}”).")
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _read(environ: Mapping[str, str], name: str, default: str, parse: Callable[[str], Any]) -> Any:
@@ -57,6 +89,11 @@ def _check_together(settings: dict[str, Any]) -> None:
     if 0 < len(missing) < len(wanted):
         raise SettingsError(f"{' and '.join(missing)} must be set too, because another Spectrum setting is.")
     _check_pair(settings, "SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET")
+    oidc = [name for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET") if not settings[name]]
+    if 0 < len(oidc) < 3 or (oidc and settings["OIDC_ONLY"]):
+        raise SettingsError(f"{' and '.join(oidc)} must be set too, because another OIDC setting is.")
+    if settings["SPECTRUM_AUTH"] == "token" and not settings["SPECTRUM_CLIENT_ID"]:
+        raise SettingsError("SPECTRUM_AUTH is token, so SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must be set too.")
     _check_mail(settings)
 
 
@@ -131,6 +168,8 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": f"countersign-{base.port}" if base.port else "countersign",
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,  # services/sessions.py notes the use
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=7),
         "WTF_CSRF_TIME_LIMIT": None,  # a form left open over lunch is still good; the session bounds it
         "WTF_CSRF_SSL_STRICT": False,  # the guard in access.py looks at Origin and Sec-Fetch-Site instead
         "MAX_CONTENT_LENGTH": 32 * 1024 * 1024,
@@ -213,18 +252,11 @@ def _secure_address(text: str) -> str:
 
 
 def _tenant(text: str) -> str:
-    if text.lower() in ("common", "organizations", "consumers"):
+    if text.lower() in MULTI_TENANT:
         raise ValueError("must be your own tenant: its Directory ID or domain, such as example.onmicrosoft.com")
     if not re.fullmatch(r"[A-Za-z0-9.-]*", text):
         raise ValueError("must be a Directory ID or a domain, such as example.onmicrosoft.com")
     return text
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise ValueError("must be a day, such as 2027-11-30") from None
 
 
 def _web_address(text: str, meaning: str) -> str:
@@ -236,6 +268,29 @@ def _web_address(text: str, meaning: str) -> str:
     if not whole or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"must be {meaning}, without a path")
     return text.rstrip("/")
+
+
+def _issuer(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(parts.hostname or ""))
+        whole = safe and parts.hostname and parts.port != 0 and " " not in text
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be the https address of your provider, as its discovery document calls the issuer")
+    if MULTI_TENANT & set(parts.path.lower().split("/")):
+        raise ValueError("must name your own tenant, because anybody could sign in through this one")
+    return text
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("must be a day, such as 2027-03-31") from None
 
 
 def _host(text: str) -> str:
@@ -290,6 +345,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _idle_hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1
+    if not 0 < hours <= 168:
+        raise ValueError("must be a number of hours above 0 and up to 168, which is a week")
+    return hours
+
+
 def _time_of_day(text: str) -> time:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError("must be a time of day, such as 07:00")
@@ -327,6 +392,10 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
+    "SPECTRUM_SECRET_EXPIRES": ("", _date),
+    "SPECTRUM_SECRET_ROTATION": ("no", _flag),
+    "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
+    "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),
     "SPECTRUM_CA_FILE": ("", _certificates),
     "SPECTRUM_CONNECT_TIMEOUT": ("5", _seconds),
     "SPECTRUM_READ_TIMEOUT": ("60", _seconds),
@@ -354,4 +423,12 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "HOST": ("127.0.0.1", _host),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),
+    "SESSION_IDLE_HOURS": ("12", _idle_hours),
+    "OIDC_ISSUER": ("", _issuer),
+    "OIDC_CLIENT_ID": ("", _text),
+    "OIDC_CLIENT_SECRET": ("", _text),
+    "OIDC_NAME": ("your company account", _text),
+    "OIDC_ONLY": ("no", _flag),
+    "OIDC_CREATE_PEOPLE": ("no", _flag),
+    "OIDC_SECRET_EXPIRES": ("", _date),
 }

@@ -1,14 +1,19 @@
-"""The Flask extensions, made empty and bound in `create_app()`, and how a transaction begins on SQLite.
+"""The Flask extensions, bound in `create_app()`, and the connections to the database: their limits and transactions.
 
 SQLite is used without the driver's own transactions: those lose updates silently when two write at once. A reading
 transaction begins deferred; a writing one takes the write lock at once, so that what it read is still true when it
 writes.
+
+A connection to PostgreSQL is tested before it is used, and a request waits for the server for seconds only: one that
+hangs must not hang every thread, and with them /healthz.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from time import monotonic
 from typing import Any
 
 from flask import has_request_context, request
@@ -24,6 +29,8 @@ PRAGMAS = (
     *("journal_mode=WAL", "busy_timeout=15000", "foreign_keys=ON", "synchronous=FULL"),
     "cache_size=-512",  # kilobytes: there are many connections, and the system keeps the file in memory as well
 )
+PING_LIMIT, ANSWER_LIMIT = 3, 15  # seconds that a request waits for an idle connection, and for any answer
+LOCK_LIMIT = "10s"  # that a statement waits for another one's lock, less than a request waits for the statement
 
 
 class Base(DeclarativeBase):
@@ -38,10 +45,20 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base)
+AUTHOR_MARK = "~"  # in a form's token, ahead of who opened the form
+
+
+class FormProtection(CSRFProtect):  # type: ignore[misc]  # it has no types
+    """The check of a form's token, without its author: blueprints/resubmit.py reads that."""
+
+    def _get_csrf_token(self) -> str:
+        return str(super()._get_csrf_token() or "").partition(AUTHOR_MARK)[0]
+
+
+db = SQLAlchemy(model_class=Base, engine_options={"pool_pre_ping": True})
 login_manager = LoginManager()
 mail = Mail()
-csrf = CSRFProtect()
+csrf = FormProtection()
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
@@ -66,12 +83,45 @@ def writing() -> Iterator[None]:
         _writing.reset(token)
 
 
+@cache
+def _limited_connection() -> Any:
+    """A psycopg connection on which a request waits for each answer for seconds only. Loaded where it is used."""
+    import psycopg
+
+    class LimitedConnection(psycopg.Connection[Any]):
+        last_answer = 0.0
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            idle = monotonic() - self.last_answer > 1
+            limit = (PING_LIMIT if idle else ANSWER_LIMIT) if has_request_context() else None
+            try:
+                answer = super().wait(gen, interval, timeout or limit)
+            except psycopg.errors._WaitTimeout:
+                self.close()
+                raise psycopg.OperationalError("the server did not answer in time") from None
+            self.last_answer = monotonic()
+            return answer
+
+    return LimitedConnection
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect_to_postgresql(dialect: Any, _record: Any, arguments: Any, settings: dict[str, Any]) -> Any:
+    if dialect.name != "postgresql":
+        return None
+    defaults = {"connect_timeout": PING_LIMIT, "client_encoding": "utf8"}
+    return _limited_connection().connect(*arguments, **(defaults | settings))
+
+
 @event.listens_for(Engine, "connect")
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
+def _set_up_connection(connection: Any, _record: Any) -> None:
     if isinstance(connection, sqlite3.Connection):
         connection.isolation_level = None
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+    else:
+        connection.execute(f"SET lock_timeout = '{LOCK_LIMIT}'")
+        connection.commit()
 
 
 @event.listens_for(Engine, "begin")

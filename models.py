@@ -2,7 +2,7 @@
 
     Setting, Counter                    facts of the installation; projects by status, and the data's revision
     Person, LoginAttempt                the Company Directory; sign-ins that failed lately
-    Job                                 a job as Spectrum last listed it
+    Job, Customer                       a job and a customer as Spectrum last listed them
     Project, Export, Event              a project, one acceptance's way to Spectrum, a line of history
     Delivery, DigestDay, TaskRequest    a mail to a person, a day whose summary is done, work asked of the scheduler
 
@@ -11,17 +11,17 @@ The tables say what is kept, `services/workflow.py` says what may happen to a pr
 
 from lib.columns import utcnow
 from lib.leases import LeaseLost
-from tables.history import Event
+from tables.customer import Customer
 from tables.job import Job
 from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskRequest
-from tables.people import DIRECTORY, EMAIL, HASHER, LINKS, ON_SERVER, PASSWORD_LENGTH, Level, LoginAttempt, Person
-from tables.project import INFORMATION, ORDERS, Export, Project, as_text, diff, search_text
+from tables.person import Level, LoginAttempt, Person
+from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting
 from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, ProjectState, Status, Transition
 
 __all__ = [
-    "DIRECTORY", "EDITABLE", "EMAIL", "HASHER", "INFORMATION", "IN_PROGRESS", "LINKS", "ON_SERVER", "ORDERS",
-    "PASSWORD_LENGTH", "TRANSITIONS", "Counter", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost",
-    "Level", "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
-    "Status", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
+    "EDITABLE", "INFORMATION", "IN_PROGRESS", "ORDERS", "TRANSITIONS", "Counter", "Customer", "Delivery",
+    "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level", "LoginAttempt", "MailKind", "MailOutcome",
+    "NotAllowed", "Person", "Project", "ProjectState", "Setting", "Status", "TaskRequest", "Transition", "as_text",
+    "diff", "search_text", "utcnow",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from models import Level, Person, Project
 
 TOOLS = {"erp": "ERP Integrations", "projects": "Projects", "directory": "Company Directory"}
 PRIVILEGE = "Can Push to Accounting"
+LARGEST_ANONYMOUS_FORM = 128 * 1024  # bytes; a larger one would cost its sender nothing to make, and us time to read
 LARGEST_ID = 2**31 - 1  # what a database's integer holds
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ class Rule:
             for tool, name in TOOLS.items()
             if not getattr(person, tool) >= (needed := getattr(self, tool))
         ]
-        return lacks + [f"the privilege {PRIVILEGE}"] * (self.push and not person.can_push)
+        return lacks + [f"the privilege {PRIVILEGE}"] * (self.push and not person.may_push)
 
 
 APPROVER = Rule(erp=Level.STANDARD, push=True)
@@ -79,13 +80,13 @@ def may(rule: Rule) -> bool:
 
 def refusal(person: Person, rule: Rule) -> str:
     """What is missing, and who can grant it."""
-    return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.can_push)}"
+    return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.may_push)}"
 
 
 def who_can_grant(privilege: bool) -> str:
     """Who can raise a level, or grant the privilege, as a sentence."""
     helpers = select(Person.name).where(Person.directory_admins()).order_by(Person.name)
-    names = db.session.scalars(helpers.where(Person.can_push) if privilege else helpers).all()
+    names = db.session.scalars(helpers.where(Person.holders()) if privilege else helpers).all()
     return f"{' or '.join(names) or 'Whoever runs the server, with flask users,'} can grant it."
 
 
@@ -109,10 +110,13 @@ def guard() -> Any:
     rule: Rule | None = getattr(current_app.view_functions[request.endpoint], "access_rule", None)
     if rule is None:
         raise Forbidden("This page is closed: it does not say who may open it.")
-    if rule.public:
+    if rule.public and request.method in SAFE_METHODS:
         return None
     if not current_user.is_authenticated:
-        return login_manager.unauthorized()
+        request.max_content_length = LARGEST_ANONYMOUS_FORM
+        return None if rule.public else login_manager.unauthorized()
+    if rule.public:
+        return None
     return None if rule.or_sender and _is_sender() else _check(rule)
 
 

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, current_app
 
-from erp import ReadError
+from erp import Connection, ReadError
 from extensions import db, writing
 from lib import json_log
-from models import Setting, TaskRequest, utcnow
-from tasks import alerts, digest, erp_connection, exports, job_list, mail_delivery
+from models import Person, Setting, TaskRequest, utcnow
+from services import accounts, connection_state
+from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
@@ -73,8 +74,7 @@ def _in_app(app: Flask, work: Callable[[], None], refrain: json_log.RateLimitedL
 
 
 def run_exports() -> None:
-    erp = job_list.spectrum()
-    if erp:
+    if erp := erp_connection.connect():
         exports.run_due(erp, stopping=_stopping.is_set)
 
 
@@ -90,41 +90,63 @@ def run_task_requests() -> None:
         with TaskRequest.transaction(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
             errand.release()
+            if errand.asked_by_id is None:  # nobody waits to see the answer
+                db.session.delete(errand)
 
 
 def refresh_job_list() -> tuple[bool, str]:
-    erp = job_list.spectrum()
-    if erp is None:
-        return False, NOT_SET_UP
-    try:
-        return True, job_list.refresh(erp)
-    except ReadError as reading:
-        return False, reading.cause
+    return _ask_erp(lambda erp: (True, job_list.refresh(erp)))
 
 
 def test_connection() -> tuple[bool, str]:
-    erp = job_list.spectrum()
+    def test(erp: Connection) -> tuple[bool, str]:
+        tested = erp_connection.test(erp)
+        return tested.passed, "\n".join([tested.sentence, *tested.lines])
+
+    return _ask_erp(test)
+
+
+def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
+    """Whether it worked, and a sentence that says how it ended."""
+    erp = erp_connection.connect()
     if erp is None:
         return False, NOT_SET_UP
-    findings = dict(erp_connection.test(erp))
-    passed, sentence = erp_connection.verdict(findings.values())
-    return passed, "\n".join([sentence, *(erp_connection.line(*finding) for finding in findings.items())])
+    try:
+        return ask(erp)
+    except ReadError as failure:
+        return False, failure.error
+
+
+def mail_password_link(email: str) -> tuple[bool, str]:
+    """Mail the link that sets a password, if there is such a person; nothing is said of it to anybody."""
+    with writing():
+        person = Person.by_email(email)
+        if person and person.active:
+            accounts.send_link(person, "reset", None)
+    return True, ""
 
 
 TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "refresh": lambda _subject: refresh_job_list(),
     "test connection": lambda _subject: test_connection(),
     "test mail": mail_delivery.send_test,
+    "password link": mail_password_link,
 }
 
 
 def refresh_when_old() -> None:
     """Ask for a fresh job list when the schedule says so, and again soon where the last time failed."""
     every = REFRESH_EVERY.get(current_app.config["SPECTRUM_REFRESH"])
-    last = Setting.read(job_list.LAST, {})
+    last = connection_state.job_list()
     read, tried = (_moment(last.get(name)) for name in ("at", "tried"))
     if (last.get("error") or (every and not _within(read, every))) and not _within(tried, timedelta(minutes=5)):
         refresh_job_list()
+
+
+def rotate_secret_when_due() -> None:
+    """Replace the client secret at half of its time; a failure is tried again an hour later."""
+    if erp := erp_connection.connect():
+        client_secret.rotate_when_due(erp)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -148,5 +170,6 @@ TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (digest.open_due_day, 60),
     (alerts.raise_alarm, 60),
     (refresh_when_old, 60),
+    (rotate_secret_when_due, 3600),
     (beat, 60),
 ]

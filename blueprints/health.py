@@ -1,4 +1,4 @@
-"""For those who watch the server: is the process there, and does it do its work?"""
+"""/healthz and /readyz, for monitoring: the process answers, and it does its work."""
 
 import shutil
 from datetime import timedelta
@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Blueprint, current_app
 from sqlalchemy import func, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from extensions import db
-from lib import schema_version
+from lib import database_errors, schema_version
 from models import Delivery, Export, Setting, utcnow
 from permissions import public
 from services import mail_settings
@@ -29,7 +29,7 @@ def healthz() -> Any:
 @blueprint.get("/readyz")
 @public
 def readyz() -> Any:
-    """200 only while database and scheduler do their work; what else it reports does not change that."""
+    """Answer 200 only while database and scheduler work; Spectrum and mail are reported without changing that."""
     report: dict[str, str | None] = {"database": _database(), "scheduler": _scheduler()}
     ready = all(state == "ok" for state in report.values())
     if report["database"] == "ok":
@@ -38,21 +38,21 @@ def readyz() -> Any:
 
 
 def _database() -> str:
-    """Whether it is of this version, and can be written to: a change is begun, and taken back."""
+    """Return "ok" if the database is of this version and takes a change, which is rolled back; else its state."""
     try:
         if (found := schema_version.state()) != schema_version.OK:
             return found
         with db.engine.connect() as connection:
             connection.execute(update(Setting).where(Setting.name == "timetable").values(name="timetable"))
             connection.rollback()
-    except SQLAlchemyError as error:
+    except DBAPIError as error:
         db.session.rollback()
-        return "can only be read" if "read" in str(error) and "only" in str(error) else "not reachable"
+        return database_errors.meaning(error).state
     return _file()
 
 
 def _file() -> str:
-    """How SQLite's file fares: one that was taken away is written to while it is open. PostgreSQL sees to its own."""
+    """Return the state of SQLite's file: a deleted one still takes changes while it is open, and then loses them."""
     address = db.engine.url
     if address.drivername != "sqlite":
         return "ok"
@@ -63,7 +63,7 @@ def _file() -> str:
 
 
 def _spectrum() -> str:
-    """How the last contact ended; only whoever may open the settings reads the cause."""
+    """Return the outcome of the last contact; its cause is on the settings page, for those who may open it."""
     if not current_app.config["SPECTRUM_URL"]:
         return "not set up"
     contact = Setting.read(Setting.CONTACT, {})
@@ -71,7 +71,7 @@ def _spectrum() -> str:
 
 
 def _moments() -> dict[str, str | None]:
-    """When things last happened, and since when the oldest export that is due waits; in UTC."""
+    """Return the times of the last tick, mail and contact, and of the oldest due export; in UTC."""
     beat, now = db.session.get(Setting, "timetable"), utcnow()
     moments = {
         "last_tick": beat and beat.at,
@@ -83,7 +83,7 @@ def _moments() -> dict[str, str | None]:
 
 
 def _mail() -> str:
-    """How the last mail fared; only whoever may open the mail page reads the cause."""
+    """Return the state of the mail queue; its cause is on the mail page, for those who may open it."""
     if not mail_settings.is_set_up():
         return "not set up"
     trouble = Setting.read(Setting.MAIL)

@@ -1,83 +1,207 @@
-"""The port: what the product may know of an accounting system.
+"""The port: everything that the product knows of the accounting system, in neutral words.
 
-Here are the words in which outcomes are told, and what every accounting system has to offer.
-How one is really spoken to stands in `erp.spectrum`; which fields there are, in `erp.fields`.
+`rules()` needs no connection: names, labels, limits, and how a project becomes a request. `connect(settings)` gives the
+connection, which reads and writes. How one system is really spoken to stands in its adapter, such as `erp.spectrum`;
+field names of an adapter (`FieldValue.key`, `Message.field`, a job's `raw`) are kept and handed back, never read.
 """
 
-import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from erp.values import (
+    Comparison,
+    Customer,
+    ErpJob,
+    FieldValue,
+    FormField,
+    JobDates,
+    Learned,
+    Message,
+    NewSecret,
+    Outcome,
+    Phase,
+    Project,
+    ReadError,
+    ReadResult,
+    Request,
+    Service,
+    Texts,
+    WriteResult,
+    freeze,
+    job_key,
+)
+
+__all__ = [
+    "ADAPTERS",
+    "Comparison",
+    "Connection",
+    "Customer",
+    "ErpJob",
+    "FieldValue",
+    "FormField",
+    "JobDates",
+    "Learned",
+    "Message",
+    "NewSecret",
+    "Outcome",
+    "Phase",
+    "Project",
+    "ReadError",
+    "ReadResult",
+    "Request",
+    "Rules",
+    "Service",
+    "Texts",
+    "WriteResult",
+    "connect",
+    "freeze",
+    "job_key",
+    "rules",
+]
+
+ADAPTERS = {"Spectrum": "erp.spectrum"}  # a system's name, and the package that holds RULES and connect()
+SYSTEM = "Spectrum"
 
 
-class Outcome(enum.StrEnum):
-    """How an attempt ended. Only UNKNOWN leaves open whether the job exists."""
+class Rules(Protocol):
+    """What can be said of a system without speaking to it. Columns are a project's, `raw` is a job's."""
 
-    CREATED = "created"
-    REFUSED = "refused"  # the values were not accepted; each field says why
-    CONFIGURATION = "configuration"  # a setting is wrong; the cause names it
-    NOT_SENT = "not sent"  # nothing left this machine; trying later is safe
-    UNKNOWN = "unknown"  # the job may exist; only looking can tell
+    name: str
+    name_length: int
+    accept_fields: tuple[FormField, ...]
+    """job_number, job_name, taxable, customer, division, cost_center, price_type: what an approver decides."""
+    default_fields: tuple[FormField, ...]
+    """What a template may hold a fixed value for; the keys are opaque."""
+    update_fields: tuple[FormField, ...]
+    """What an update can change of a job, by column; "name" among them."""
+    limits: Mapping[str, int]
+    """How many characters the system takes of a text column, by column."""
+    services: tuple[str, ...]
+
+    def label(self, key: str) -> str:
+        """Return what a form's, column's or request's key is called; the key itself where it is unknown."""
+
+    def job_number_problem(self, number: str) -> str | None:
+        """Return what keeps a text from being the number of a new job, as a sentence; None when nothing does."""
+
+    def shorten(self, name: str) -> str:
+        """Return a name that fits, as a bookkeeper would shorten it; unchanged where it fits."""
+
+    def project_problems(self, project: Project) -> dict[str, str]:
+        """Return what the system would refuse of a project, a sentence by column."""
+
+    def project_changes(self, project: Project) -> dict[str, str]:
+        """Return what reaches the system otherwise than it is typed, a sentence by column."""
+
+    def starting_values(self, template: Texts) -> dict[str, str]:
+        """Return what an accept form begins with under a template (its `raw`), by form key."""
+
+    def build_request(
+        self, project: Project, typed: Texts, template: Texts | None = None, defaults: Texts | None = None
+    ) -> list[FieldValue]:
+        """Return every value that a new job is created with. `typed` is by form key, `defaults` by default key.
+
+        Typed wins also where it is empty; a default only fills what nothing else gives.
+        """
+
+    def build_update(self, number: str, changes: Project) -> list[FieldValue]:
+        """Return every value that an update of a job changes; `changes` are by column, empty ones are left out."""
+
+    def thaw(self, frozen: Sequence[Sequence[str]]) -> list[FieldValue]:
+        """Return a request that was kept as JSON, with its labels."""
+
+    def typed(self, request: Request) -> dict[str, str]:
+        """Return the values of a request that an approver decides, by form key."""
+
+    def problems(self, request: Request) -> dict[str, str]:
+        """Return what the system would refuse of a new job: a sentence by form key, column or default key."""
+
+    def update_problems(self, request: Request) -> dict[str, str]:
+        """Return what the system would refuse of an update: a sentence by column."""
+
+    def default_problems(self, defaults: Texts) -> dict[str, str]:
+        """Return what the system would refuse of a template's fixed values: a sentence by default key."""
+
+    def job_from_request(self, request: Request) -> ErpJob:
+        """Return the job that a request asks for; its number and narrowing values are those to look it up with."""
+
+    def job_from_raw(self, raw: Texts) -> ErpJob:
+        """Return the job of which `raw` was kept."""
+
+    def project_from_job(self, raw: Texts, dates: Texts | None = None) -> dict[str, object]:
+        """Return a project's information as the job has it, by column."""
+
+    def differences(self, request: Request, job: Texts, dates: Texts | None = None) -> list[FieldValue]:
+        """Return the values that the job (its `raw`) has otherwise than the request: each `value` as the job has it.
+
+        What was sent empty and what was not read does not count; quotes, number formats, phones and cuts do not either.
+        """
+
+    def compare(self, project: Project, job: Texts, dates: Texts | None = None) -> list[Comparison]:
+        """Return a project and a job side by side, as far as the job was read. Number and name come first."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """One row of a refusal; `element` is "" where it is about no field."""
+class Connection(Protocol):
+    """An accounting system that answers. Writes return how they ended; reads raise ReadError without an answer.
 
-    element: str
-    text: str
-    code: str
-
-
-@dataclass(frozen=True)
-class WriteResult:
-    """The end of a write. `cause` is one plain sentence for a person, "" when created."""
-
-    outcome: Outcome
-    cause: str = ""
-    messages: tuple[Message, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReadResult:
-    """Rows that were read, values trimmed; not `complete` where there are more than came back."""
-
-    rows: list[dict[str, str]]
-    complete: bool
-
-
-class ReadError(Exception):
-    """A read that gave nothing to rely on. Its outcome is never CREATED."""
-
-    def __init__(self, outcome: Outcome, cause: str) -> None:
-        super().__init__(cause)
-        self.outcome = outcome
-        self.cause = cause
-
-
-class ERP(Protocol):
-    """An accounting system. Writes answer; reads return a listing or raise Unreadable.
-
-    A read returns what the filters let through: `status` "" means active and inactive jobs,
-    "C" complete ones. Values go by element, as the field tables name them.
+    A read may return more than the filters ask for, and never less; `status` is open (active and inactive), active,
+    inactive or complete. `second_way` asks once in the other way there is, for a list that lost suspiciously many.
     """
 
-    def add_job(self, values: Mapping[str, str]) -> WriteResult:
-        """Create one job."""
+    def create_job(self, request: Request) -> WriteResult:
+        """Create one job. Sent once."""
 
-    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
-        """Add one phase to a job, or update it where the job has it."""
+    def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
+        """Change a job that was just read, with what an update must repeat of it. Sent once."""
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
-        """Read jobs with what a job is compared by (phone, price type, contract)."""
+    def add_phase(self, job_number: str, phase: Phase) -> WriteResult:
+        """Add a phase of another job to this one, without quantities, hours or dollars. Sent once."""
 
-    def job_details(
-        self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> ReadResult:
-        """Read jobs with who runs them and how they are taxed."""
+    def list_jobs(
+        self,
+        status: str = "open",
+        *,
+        customer: str = "",
+        division: str = "",
+        cost_center: str = "",
+        project_manager: str = "",
+        second_way: bool = False,
+    ) -> ReadResult[ErpJob]:
+        """Read jobs."""
 
-    def phases(self, job_number: str) -> ReadResult:
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read who manages jobs: values to narrow a list of jobs by."""
+
+    def list_job_dates(
+        self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""
+    ) -> ReadResult[JobDates]:
+        """Read the dates of jobs."""
+
+    def list_phases(self, job_number: str) -> ReadResult[Phase]:
         """Read the phases of one job."""
 
+    def list_customers(self) -> ReadResult[Customer]:
+        """Read customers, the inactive ones too."""
+
     def probe(self, service: str) -> str | None:
-        """Say what is wrong with a service in one sentence; None when nothing is."""
+        """Return what is wrong with a service in one sentence; None when nothing is."""
+
+    def learn(self) -> Learned:
+        """Ask in every way there is, and use from now on what shows jobs. Raises ReadError where nothing answers."""
+
+    def rotate_secret(self) -> NewSecret:
+        """Replace the client secret; the caller must keep the new one. Raises ReadError."""
+
+
+def rules() -> Rules:
+    """Return the rules of the system in use."""
+    return cast(Rules, import_module(ADAPTERS[SYSTEM]).RULES)
+
+
+def connect(settings: Mapping[str, Any], learned: Learned | None = None, client_secret: str = "") -> Connection | None:
+    """Return a connection as the settings say; None where the system is not set up.
+
+    A `client_secret` beats the one in the settings. `learned` counts only for the same address, company and access.
+    """
+    return cast(Connection | None, import_module(ADAPTERS[SYSTEM]).connect(settings, learned, client_secret))

@@ -2,8 +2,8 @@
 
 import logging
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -13,11 +13,30 @@ from sqlalchemy.orm import Mapped, mapped_column
 from extensions import db, writing
 from lib.columns import UTCDateTime, utcnow
 
+RENEW_AFTER = timedelta(seconds=1)  # so that quick calls cost no transaction
 log = logging.getLogger("countersign.work")
 
 
 class LeaseLost(Exception):
     """Another worker holds this row now: stop, and write nothing more."""
+
+
+class Renewing:
+    """A client of a slow service whose calls renew a lease first, so that a row of calls can outlast one lease."""
+
+    def __init__(self, client: object, transaction: Callable[[], AbstractContextManager[object]]) -> None:
+        self._client, self._transaction, self._renewed_at = client, transaction, utcnow()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def renew_and_call(*arguments: Any, **named: Any) -> Any:
+            if abs(utcnow() - self._renewed_at) > RENEW_AFTER:
+                with self._transaction():
+                    self._renewed_at = utcnow()
+            return call(*arguments, **named)
+
+        return renew_and_call
 
 
 class Leased:
@@ -68,7 +87,7 @@ class Leased:
     def transaction(cls, row_id: int, token: str, lease: timedelta) -> Iterator[Self]:
         """Open a transaction on the row and renew its lease. Raises LeaseLost if another worker has claimed it."""
         with writing():
-            _privilege_errors = cls.lock_parent(row_id)  # held, so that the row finds it and does not read it again
+            _parent = cls.lock_parent(row_id)  # keep a reference: the identity map is weak
             row = db.session.get(cls, row_id, with_for_update=True, populate_existing=True)
             if row is None or row.token != token:
                 raise LeaseLost

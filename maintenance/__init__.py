@@ -1,1 +1,1 @@
-"""Care of the database: backup, restore, and the move to PostgreSQL."""
+"""Care of the database: backup, restore, the move to PostgreSQL, and checks before the server starts."""

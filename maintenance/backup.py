@@ -1,124 +1,83 @@
-"""A consistent copy of the database while the app runs, and putting one back.
+"""Backups of the database while the app runs, the ones that are kept each night, and restoring one.
 
-A copy is only put in place once it was read back whole; one that is put back is first proven, brought to date and made
-safe beside the present database. How each kind of database is copied stands in copying.py.
+A copy is read back before it replaces an older one. A backup to be restored is first validated, upgraded and paused in
+a scratch database beside the present one. How each kind of database is copied stands in dump.py.
 """
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 from flask import Flask, current_app
-from flask_migrate import Migrate, upgrade
+from flask_migrate import upgrade
 from sqlalchemy import URL, inspect, text, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from extensions import db, writing
 from lib import schema_version
+from lib.atomic_file import atomic_write
 from lib.formatting import local
-from maintenance.dump import BackupError, engine_of, kind_of
+from maintenance.dump import BackupError, backend_for, engine_of
+from maintenance.migrate import migrate
 from models import Delivery, DigestDay, Export, MailOutcome, Person, Setting, TaskRequest, utcnow
 
-migrate = Migrate(render_as_batch=True)
 OURS = {"alembic_version", "project", "export", "event", "setting"}
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 BY = "The restore of a backup"
-MAY_HAVE_GONE = "Countersign was restored from a backup before it knew what became of this mail. It may have arrived."
+MAY_HAVE_GONE = "Countersign was restored from a backup made before this mail was finished. It may have arrived."
 
 
 def save(file: Path) -> None:
-    """Write a consistent copy of the database to the file, whole or not at all. Raises BackupError."""
-    if kind_of(_url()).exists(_url()) and _is_empty(_url()):
-        raise BackupError(
-            "The database holds nothing of Countersign. Is DATABASE_URL right? A new one: flask db upgrade."
-        )
-    _refuse_target(file)
-    try:
-        with atomic_write(file) as partial:
-            kind_of(_url()).copy_out(_url(), partial)
-    except OSError as error:
-        raise BackupError(f"{file} can not be written: {error.strerror}.") from None
+    """Write a backup to the file, whole or not at all, and record when. Raises BackupError.
 
-
-@contextmanager
-def atomic_write(file: Path) -> Iterator[Path]:
-    """Where to write what takes the file's place once it is complete: not a link's, but that of what it leads to.
-
-    Raises OSError, and BackupError for the database itself, which would be cut off from who uses it.
+    A database that takes no changes can still be backed up: a missing record is only reported.
     """
-    if file.exists() and not file.is_file():
-        yield file  # a pipe, a terminal: it takes what comes
-        return
-    if file.exists() and _url().get_backend_name() == "sqlite" and file.samefile(str(_url().database)):
-        raise BackupError(f"{file} is the database itself. Name another file.")
-    place = file.resolve()
-    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    _write_copy(file)
     try:
-        yield partial
-        if place.exists():
-            shutil.copymode(place, partial)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(place)
-        _keep_name(place.parent)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        with writing():
+            Setting.write(Setting.BACKED_UP, str(file))
+    except DBAPIError:
+        click.echo(f"{file} is good, but the database could not record when it was made.", err=True)
 
 
-def _refuse_target(file: Path) -> None:
-    """Refuse what a backup must not take the place of."""
-    try:
-        if not file.parent.is_dir():
-            raise BackupError(f"There is no folder {file.parent}.")
-        if file.exists() and not file.is_file():
-            raise BackupError(f"{file} is no file. Name one that the backup may take the place of.")
-    except OSError as error:
-        raise BackupError(f"{file} can not be written: {error.strerror}.") from None
+def keep(directory: Path, count: int) -> Path:
+    """Write a backup named after the moment, then delete all but the newest `count`. Raises BackupError."""
+    file = directory / f"countersign-{utcnow():%Y%m%d-%H%M%S}.backup"
+    save(file)
+    for old in sorted(directory.glob("countersign-*.backup"))[:-count]:
+        old.unlink()
+    return file
 
 
 def restore(file: Path) -> Path | None:
-    """Put a backup in the place of the database; the present one goes beside it, under the name that is returned.
+    """Replace the database by a backup; return the file with the replaced one, or None if there was none.
 
-    None is returned where there was none. Raises BackupError, and then the present database is as it was.
+    Raises BackupError, and then the present database is as it was.
     """
-    kind, url = kind_of(_url()), _url()
-    if not file.is_file():
-        raise BackupError(f"There is no file {file}.")
-    with file.open("rb") as opened:
-        if not opened.read(16).startswith(kind.MARK):
-            raise BackupError(f"{file} is not a backup of Countersign on {kind.NAME}.")
-    with kind.beside(url, file) as proving:
-        _validate(file, proving)
-        kept = _keep_present(file, url)
+    url, backend = _url(), backend_for(_url())
+    _refuse_other_files(file)
+    with backend.beside(url, file) as scratch:
+        _validate(file, scratch)
+        kept = _save_present(file, url)
         db.engine.dispose()
-        kind.put_in_place(proving, url)
+        backend.put_in_place(scratch, url)
     return kept
 
 
 def undo_upgrade(file: Path) -> None:
-    """Undo what was done to the database since the file was saved right before. Raises BackupError.
+    """Restore the file exactly, without a pause. Raises BackupError.
 
-    For an upgrade that is taken back: nothing went out meanwhile, so nothing has to wait, and the file was made by
-    the very database, so it is not proven again.
+    For an upgrade that is undone: the file was made by the same database right before, and nothing was sent since.
     """
     db.engine.dispose()
-    kind_of(_url()).undo_upgrade(file, _url())
-
-
-def _validate(file: Path, proving: URL) -> None:
-    """Refuse what can not be ours; bring the rest to date and make it safe to start from."""
-    _refuse_strangers(file, proving)
-    with brought_to_date(proving):
-        pause_after_restore()
+    backend_for(_url()).undo_upgrade(file, _url())
 
 
 @contextmanager
 def brought_to_date(url: URL) -> Iterator[None]:
-    """Another database than the present one, with the schema of today; inside, `db` means it."""
+    """Upgrade the schema of another database; inside, `db` means that one."""
     app = Flask(current_app.import_name)
     app.config |= current_app.config | {"SQLALCHEMY_DATABASE_URI": url}
     db.init_app(app)
@@ -132,45 +91,79 @@ def brought_to_date(url: URL) -> Iterator[None]:
             db.engine.dispose()
 
 
-def _refuse_strangers(file: Path, proving: URL) -> None:
-    with engine_of(proving) as engine:
+def _write_copy(file: Path) -> None:
+    if backend_for(_url()).exists(_url()) and _is_empty(_url()):
+        raise BackupError(
+            "The database holds nothing of Countersign. Is DATABASE_URL right? A new one: flask db upgrade."
+        )
+    try:
+        _refuse_target(file)
+        with atomic_write(file) as partial:
+            backend_for(_url()).copy_out(_url(), partial)
+    except OSError as error:
+        raise BackupError(f"{file} cannot be written: {error.strerror}.") from None
+
+
+def _refuse_target(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise BackupError(f"There is no folder {file.parent}.")
+    if file.exists() and not file.is_file():
+        raise BackupError(f"{file} is no file. Name one that the backup may replace.")
+
+
+def _refuse_other_files(file: Path) -> None:
+    backend = backend_for(_url())
+    if not file.is_file():
+        raise BackupError(f"There is no file {file}.")
+    with file.open("rb") as opened:
+        if not opened.read(16).startswith(backend.MARK):
+            raise BackupError(f"{file} is not a backup of Countersign on {backend.NAME}.")
+
+
+def _validate(file: Path, scratch: URL) -> None:
+    """Refuse a database that is not ours; upgrade the rest and pause it."""
+    with engine_of(scratch) as engine:
         try:
             if not set(inspect(engine).get_table_names()) >= OURS:
                 raise BackupError(f"{file} is not a backup of Countersign.")
             with engine.connect() as connection:
                 version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         except DatabaseError:
-            raise BackupError(f"{file} is damaged: it can not be read as a database.") from None
+            raise BackupError(f"{file} is damaged: it cannot be read as a database.") from None
     if version not in schema_version.revisions():
-        raise BackupError(f"{file} is of a newer Countersign than this one. Install that one first.")
+        raise BackupError(f"{file} was made by a newer Countersign than this one. Install that one first.")
+    with brought_to_date(scratch):
+        pause_after_restore()
 
 
 def pause_after_restore() -> None:
-    """Nothing goes out until somebody resumes; what may have happened after the backup is taken as having happened."""
+    """Hold everything until somebody resumes, and assume that whatever was under way has happened since."""
+    now = utcnow()
     with writing():
-        Setting.write(Setting.PAUSED, {"by": BY, "at": utcnow().isoformat()})
-        Setting.write(Setting.RESTORED, {"at": utcnow().isoformat()})
-        db.session.merge(DigestDay(day=local(utcnow()).date()))
-        db.session.execute(update(Person).values(session_version=Person.session_version + 1))
+        Setting.write(Setting.PAUSED, {"by": BY, "at": now.isoformat()})
+        Setting.write(Setting.RESTORED, {"at": now.isoformat()})
+        db.session.merge(DigestDay(day=local(now).date()))
+        # seconds, because a count would come to the versions of sessions and links that began after the backup
+        db.session.execute(update(Person).values(session_version=int((now - BEGINNING).total_seconds())))
         for work in (Export, Delivery, TaskRequest):
             db.session.execute(update(work).values(token=None, lease_until=None))
-        under_way = update(Export).where(Export.due_at <= utcnow() + timedelta(days=1), Export.sent_at.is_(None))
-        db.session.execute(under_way.values(sent_at=utcnow()))  # so each is looked for before it is sent
-        on_its_way = update(Delivery).where(Delivery.outcome.is_(None))
-        db.session.execute(on_its_way.values(outcome=MailOutcome.UNKNOWN, error=MAY_HAVE_GONE, due_at=None))
+        under_way = update(Export).where(Export.due_at <= now + timedelta(days=1), Export.sent_at.is_(None))
+        db.session.execute(under_way.values(sent_at=now))  # so each is looked for before it is sent
+        unfinished = update(Delivery).where(Delivery.outcome.is_(None))
+        db.session.execute(unfinished.values(outcome=MailOutcome.UNKNOWN, error=MAY_HAVE_GONE, due_at=None))
 
 
-def _keep_present(file: Path, url: URL) -> Path | None:
-    """A copy of what is replaced now, beside the backup."""
-    if not kind_of(url).exists(url) or _is_empty(url):
+def _save_present(file: Path, url: URL) -> Path | None:
+    """Save the database that is about to be replaced beside the backup; None if there is none."""
+    if not backend_for(url).exists(url) or _is_empty(url):
         return None
     kept = file.with_name(f"before-restore-{utcnow():%Y%m%d-%H%M%S}{file.suffix}")
-    save(kept)
+    _write_copy(kept)
     return kept
 
 
 def _is_empty(url: URL) -> bool:
-    """Whether it can be read and has no table of ours; what can not be read is for the copying to tell."""
+    """Tell whether the database has no table of ours; the copying reports one that cannot be read."""
     with engine_of(url) as engine, suppress(DatabaseError):
         return "alembic_version" not in inspect(engine).get_table_names()
     return False
@@ -178,12 +171,3 @@ def _is_empty(url: URL) -> bool:
 
 def _url() -> URL:
     return db.engine.url
-
-
-def _keep_name(directory: Path) -> None:
-    """Make sure that a file's new name survives a power cut, too."""
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

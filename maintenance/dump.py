@@ -1,4 +1,4 @@
-"""How each kind of database is copied whole and put back, one class each. When and why stands in backup.py."""
+"""SQLite and PostgreSQL copied whole and put back, one class each; backup.py decides when."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from flask import current_app
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
-EMPTY = """
+DROP_EVERYTHING = """
 DO $$ DECLARE each text; BEGIN
   FOR each IN
     SELECT format('TABLE %s', oid::regclass) FROM pg_class
@@ -24,14 +24,14 @@ DO $$ DECLARE each text; BEGIN
       AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
   LOOP EXECUTE 'DROP ' || each || ' CASCADE'; END LOOP;
 END $$
-"""  # what an extension brought stays
+"""  # except the functions of extensions
 
 
 class BackupError(click.ClickException):
-    """Why there is no backup, or why it was not put back; the message is a sentence."""
+    """A backup that failed, or could not be restored; the message is a sentence."""
 
 
-def kind_of(url: URL) -> "type[Sqlite] | type[Postgresql]":
+def backend_for(url: URL) -> "type[Sqlite] | type[Postgresql]":
     return Sqlite if url.get_backend_name() == "sqlite" else Postgresql
 
 
@@ -45,7 +45,7 @@ def engine_of(url: URL) -> Iterator[Engine]:
 
 
 class Sqlite:
-    """Copied through SQLite's online backup: one consistent state, put in place in one transaction."""
+    """SQLite's online backup copies one consistent state, and puts it in place in one transaction."""
 
     NAME, MARK = "SQLite", b"SQLite format 3\0"
 
@@ -63,24 +63,24 @@ class Sqlite:
     @classmethod
     @contextmanager
     def beside(cls, url: URL, file: Path) -> Iterator[URL]:
-        """The backup as a database of its own, beside the present one."""
-        proving = Path(f"{url.database}.{secrets.token_hex(4)}")
+        """Yield the backup as a database of its own, beside the present one."""
+        scratch = Path(f"{url.database}.{secrets.token_hex(4)}")
         try:
-            cls._copy(file, proving)
-            with closing(sqlite3.connect(proving)) as copy:
+            cls._copy(file, scratch)
+            with closing(sqlite3.connect(scratch)) as copy:
                 cls._check(copy, file)
-            yield url.set(database=str(proving))
+            yield url.set(database=str(scratch))
         finally:
             for rest in ("", "-wal", "-shm", "-journal"):
-                Path(f"{proving}{rest}").unlink(missing_ok=True)
+                Path(f"{scratch}{rest}").unlink(missing_ok=True)
 
     @classmethod
-    def put_in_place(cls, proving: URL, url: URL) -> None:
-        cls._copy(Path(proving.database or ""), Path(url.database or ""))
+    def put_in_place(cls, scratch: URL, url: URL) -> None:
+        cls._copy(Path(scratch.database or ""), Path(url.database or ""))
 
     @classmethod
     def undo_upgrade(cls, file: Path, url: URL) -> None:
-        """Exactly what is in the file."""
+        """Restore exactly the content of the file."""
         cls._copy(file, Path(url.database or ""))
 
     @staticmethod
@@ -92,7 +92,7 @@ class Sqlite:
             ):
                 there.backup(here)
         except sqlite3.Error as error:
-            raise BackupError(f"{source} can not be copied to {target}: {error}.") from None
+            raise BackupError(f"{source} cannot be copied to {target}: {error}.") from None
 
     @staticmethod
     def _check(copy: sqlite3.Connection, file: Path) -> None:
@@ -105,7 +105,7 @@ class Sqlite:
 
 
 class Postgresql:
-    """Copied by pg_dump and pg_restore: proven in a database of its own, then put in place in one transaction."""
+    """pg_dump and pg_restore; a backup is validated in a database of its own, then put in place in one transaction."""
 
     NAME, MARK = "PostgreSQL", b"PGDMP"
 
@@ -121,35 +121,35 @@ class Postgresql:
     @classmethod
     @contextmanager
     def beside(cls, url: URL, file: Path) -> Iterator[URL]:
-        proving = url.set(database=f"{url.database}_{secrets.token_hex(4)}")
-        cls._administer(url, f'CREATE DATABASE "{proving.database}"')
+        scratch = url.set(database=f"{url.database}_{secrets.token_hex(4)}")
+        cls._administer(url, f'CREATE DATABASE "{scratch.database}"')
         try:
-            cls._run("pg_restore", proving, "--no-owner", "--exit-on-error", str(file))
-            yield proving
+            cls._run("pg_restore", scratch, "--no-owner", "--exit-on-error", str(file))
+            yield scratch
         finally:
-            cls._administer(url, f'DROP DATABASE "{proving.database}" WITH (FORCE)')
+            cls._administer(url, f'DROP DATABASE "{scratch.database}" WITH (FORCE)')
 
     @classmethod
-    def put_in_place(cls, proving: URL, url: URL) -> None:
-        with cls._dumped(proving) as proven:
-            cls._run("pg_restore", url, "--no-owner", "--clean", "--if-exists", "--single-transaction", str(proven))
+    def put_in_place(cls, scratch: URL, url: URL) -> None:
+        with cls._dumped(scratch) as dumped:
+            cls._run("pg_restore", url, "--no-owner", "--clean", "--if-exists", "--single-transaction", str(dumped))
 
     @classmethod
     def undo_upgrade(cls, file: Path, url: URL) -> None:
-        """Exactly what is in the file, and nothing that came after it."""
+        """Restore exactly the content of the file, without the tables that came after it."""
         with engine_of(url) as engine, engine.begin() as connection:
-            connection.execute(text(EMPTY))
+            connection.execute(text(DROP_EVERYTHING))
         cls._run("pg_restore", url, "--no-owner", "--single-transaction", str(file))
 
     @classmethod
     @contextmanager
-    def _dumped(cls, proving: URL) -> Iterator[Path]:
-        proven = Path(current_app.instance_path) / f".restore.{secrets.token_hex(4)}"
+    def _dumped(cls, scratch: URL) -> Iterator[Path]:
+        dumped = Path(current_app.instance_path) / f".restore.{secrets.token_hex(4)}"
         try:
-            cls.copy_out(proving, proven)
-            yield proven
+            cls.copy_out(scratch, dumped)
+            yield dumped
         finally:
-            proven.unlink(missing_ok=True)
+            dumped.unlink(missing_ok=True)
 
     @staticmethod
     def _administer(url: URL, statement: str) -> None:
@@ -159,22 +159,22 @@ class Postgresql:
         except DatabaseError as error:
             why = str(error.orig).strip().rstrip(".")
             raise BackupError(
-                f"A backup is proven in a database of its own, and that can not be made: {why}. "
-                "Allow it with ALTER ROLE … CREATEDB, and restore again."
+                f"A backup is validated in a scratch database, which cannot be created: {why}. "
+                "Allow it with ALTER ROLE … CREATEDB, then restore again."
             ) from None
 
     @classmethod
     def _run(cls, program: str, url: URL | None, *arguments: str) -> None:
-        """The password goes by the environment, where no list of processes shows it."""
+        """Run the program; the password goes by the environment, which no list of processes shows."""
         command, environ = [cls._program(program), *arguments], dict(os.environ)
         if url:
             plain = make_url(url).set(drivername="postgresql", password=None)
             command.insert(1, f"--dbname={plain.render_as_string(hide_password=False)}")
             environ |= {"PGPASSWORD": url.password} if url.password else {}
-        done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - no shell, our own words
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-            raise BackupError(f"{program} did not succeed: {said[0]}")
+        result = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - no shell, our own words
+        if result.returncode:
+            lines = result.stderr.strip().splitlines() or [f"it ended with {result.returncode}"]
+            raise BackupError(f"{program} did not succeed: {lines[0]}")
 
     @staticmethod
     def _program(name: str) -> str:

@@ -7,7 +7,8 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.exc import DatabaseError, IntegrityError, ProgrammingError
 
-from lib.schema_version import unusable
+from lib.database_errors import unusable
+from lib.schema_version import refuse_other_encoding
 
 db = current_app.extensions["migrate"].db
 
@@ -26,6 +27,7 @@ def include_name(name, kind, _parents):
 
 
 def run() -> None:
+    refuse_other_encoding(db.engine)
     with db.engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
         if sqlite:

@@ -1,35 +1,17 @@
 """Which project a Spectrum job is, and what differs between the two. It looks things up, and changes nothing."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import or_, select
 
-from erp.spectrum.abbreviations import shorten
-from erp.spectrum.mapping import LABELS, differences, from_project, job_key
+from erp import Comparison, job_key, rules
 from extensions import db
 from models import TRANSITIONS, Job, Project, Transition
 
 
-@dataclass(frozen=True)
-class FieldComparison:
-    """One value of both sides, as a person reads it."""
-
-    label: str
-    here: str
-    there: str
-    differs: bool
-
-
-def compare(project: Project, job: Job) -> list[FieldComparison]:
+def compare(project: Project, job: Job) -> list[Comparison]:
     """The project and the job side by side, as far as Spectrum lists it."""
-    here = {"Job_Number": project.number, "Job_Description": project.name} | from_project(project.information)
-    differing = {label for label, _, _ in differences(here, job.row)}
-    return [
-        FieldComparison(LABELS[element], value, job.row.get(element, ""), LABELS[element] in differing)
-        for element, value in here.items()
-        if element in job.row
-    ]
+    return rules().compare(project.information, job.row)
 
 
 def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
@@ -42,11 +24,11 @@ def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
     return by_number | {project.suggested_job_key: project for project in found if project.suggested_job_key}
 
 
-def resembling(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
+def find_similar(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
     """Which of the projects look like one of the jobs: by number, else by name as far as Spectrum holds it."""
     by_number, by_name = ({getattr(job, name).casefold(): job for job in jobs} for name in ("number", "name"))
     alike = {
-        project: by_number.get(project.number_key) or by_name.get(shorten(project.name).casefold())
+        project: by_number.get(project.number_key) or by_name.get(rules().shorten(project.name).casefold())
         for project in projects
     }
     return {project: job for project, job in alike.items() if job}
@@ -58,14 +40,14 @@ def job_of(project: Project) -> Job | None:
 
 
 def problem(number: str, project: Project) -> str:
-    """Why a project can not be linked to the job of that number, as a sentence; "" where it can."""
+    """Why a project can't be linked to the job of that number, as a sentence; "" where it can."""
     job = Job.by_number(number)
     if not number.strip():
-        return "Enter the Spectrum Job ID of the job that this project is."
+        return "Enter the Spectrum Job ID of the job to link."
     if job is None:
-        return f"Spectrum's job list has no job {number}. Refresh the job list if the job is new."
+        return f"The job list read from Spectrum has no job {number}. Refresh the job list if the job is new."
     if job.removed_at:
-        return f"Spectrum does not list job {job.number} any more."
+        return f"Spectrum no longer lists job {job.number}."
     if job.is_template:
         return f"{job.title} is a job template."
     return taken(job, project)

@@ -1,7 +1,7 @@
-"""Job numbers: whether one is free, by the job list and by what is under way, and which one comes next.
+"""Job numbers: whether one is free, by the job list and by what is being exported, and which one comes next.
 
 A pattern says how the company counts, such as `YY-###`: YY or YYYY is the year, the #s are the counter, the rest stands
-as it is. It only suggests; what Spectrum takes as a number is `erp.rules`' matter. Nothing here changes anything.
+as it is. It only suggests; the port's rules say what Spectrum takes as a number. Nothing here changes anything.
 """
 
 import re
@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, literal, select
 from sqlalchemy.orm import outerjoin
 
-from erp.spectrum.mapping import job_key, job_number_problem
+from erp import job_key, rules
 from extensions import db
 from lib.formatting import local
 from models import Job, Project, Setting, Transition, utcnow
+from services import connection_state
 
 TWICE = "Another row has this number too. Enter another one."
 _PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
@@ -31,7 +32,7 @@ def pattern_problem(pattern: str) -> str | None:
         return "The pattern needs one run of #, the counter, such as in YY-###."
     if "".join(_PARTS.findall(pattern)) != pattern:
         return "The pattern may hold YY or YYYY for the year, # for the counter, letters, digits, dots and dashes."
-    if problem := job_number_problem(_number(pattern, date(2026, 1, 1), 1)):
+    if problem := rules().job_number_problem(_number(pattern, date(2026, 1, 1), 1)):
         return f"Its numbers would not do. {problem}"
     return None
 
@@ -77,29 +78,39 @@ def _matching(part: str, written: str) -> str:
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """Whether a number is free, as a sentence; where not, the next one that is, and Spectrum's job to link to."""
+    """Whether a number can be used, as a sentence; where not, the next one that can, and Spectrum's job to link to."""
 
-    free: bool
+    usable: bool
     sentence: str
     next_free: str = ""
     job: Job | None = None
 
 
-def check(number: str, project: Project, given: Collection[str] = ()) -> NumberCheck:
-    """What is known about a number that a project is to get. `given` are the numbers of other rows of the same form."""
-    if problem := job_number_problem(number):
-        return NumberCheck(False, problem, suggested(project, given))
-    if job_key(number) in map(job_key, given):
-        return NumberCheck(False, TWICE, suggested(project, given))
+def check(number: str, project: Project, taken_in_form: Collection[str] = ()) -> NumberCheck:
+    """What is known about a number for a project. `taken_in_form` are the numbers of other rows of the same form."""
+    if problem := rules().job_number_problem(number):
+        return NumberCheck(False, problem, suggest(project, taken_in_form))
+    if job_key(number) in map(job_key, taken_in_form):
+        return NumberCheck(False, TWICE, suggest(project, taken_in_form))
     holder, job = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
     if holder:
         sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
-        return NumberCheck(False, sentence, suggested(project, given))
+        return NumberCheck(False, sentence, suggest(project, taken_in_form))
     if job and not job.removed_at:
         linkable = job if project.allows(Transition.LINK) else None
         sentence = f"Spectrum already has job {job.title} ({job.status_word}). Enter another Spectrum Job ID."
-        return NumberCheck(False, sentence, suggested(project, given), linkable)
-    return NumberCheck(True, f"{number} is free.")
+        return NumberCheck(False, sentence, suggest(project, taken_in_form), linkable)
+    return NumberCheck(True, f"{number} {_availability()}")
+
+
+def _availability() -> str:
+    """What can be said of a number that nobody is known to have: only a proven job list shows that it is free."""
+    job_list = connection_state.job_list()
+    if not job_list.get("at"):
+        return "is not used in Countersign. Spectrum's job list hasn't been loaded yet, so a job there may have it."
+    if not job_list.get("proven"):
+        return "is in no job that Spectrum has listed. The list isn't known to be complete, so a job may still have it."
+    return "is free."
 
 
 @cache
@@ -111,10 +122,10 @@ def _holders() -> Select[Project, Job]:
     return select(Project, Job).select_from(both)
 
 
-def suggested(project: Project, given: Iterable[str] = ()) -> str:
+def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:
     """The company pattern's next number that neither a job has, nor an export holds, nor another project is called.
 
-    `given` are numbers that other rows of the same form got.
+    `taken_in_form` are numbers that other rows of the same form got.
     """
     pattern = Setting.read(Setting.PATTERN, "")
     if not pattern:
@@ -125,7 +136,7 @@ def suggested(project: Project, given: Iterable[str] = ()) -> str:
         [*db.session.scalars(select(key).where(_begins(key, beginning)))] for key in (Job.key, Project.job_key)
     )
     called = select(Project.number_key).where(_begins(Project.number_key, beginning), Project.id != project.id)
-    return next_free(pattern, [*jobs, *held, *given], db.session.scalars(called), today)
+    return next_free(pattern, [*jobs, *held, *taken_in_form], db.session.scalars(called), today)
 
 
 def _beginning(pattern: str, today: date) -> str:
@@ -139,8 +150,8 @@ def _begins(key: Any, beginning: str) -> Any:
     return key.op("GLOB")(f"{beginning}*") if on_sqlite else key.startswith(beginning, autoescape=True)
 
 
-def begin(project: Project, given: Iterable[str] = ()) -> str:
+def initial(project: Project, taken_in_form: Iterable[str] = ()) -> str:
     """The number that a project's accept form begins with: its own where it will do, else the next by the pattern."""
     own, pattern = project.number.strip(), Setting.read(Setting.PATTERN, "")
-    will_do = not job_number_problem(own) and (not pattern or matches(pattern, own))
-    return own if will_do else suggested(project, given)
+    will_do = not rules().job_number_problem(own) and (not pattern or matches(pattern, own))
+    return own if will_do else suggest(project, taken_in_form)

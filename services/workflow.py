@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm.attributes import set_committed_value
 
-from erp.spectrum.mapping import FieldValue, job_key, to_project
+from erp import FieldValue, freeze, job_key, rules
 from extensions import db
 from models import (
     IN_PROGRESS,
@@ -21,6 +21,7 @@ from models import (
     NotAllowed,
     Person,
     Project,
+    Setting,
     Status,
     Transition,
     as_text,
@@ -28,7 +29,12 @@ from models import (
     utcnow,
 )
 
+NOT_COMPARED = (
+    "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
+    "has been read: a project that waits here may be a job already. Refresh the job list."
+)
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
+OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
 
 # --- the project manager ----------------------------------------------------------------------------------------------
@@ -95,25 +101,31 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
 
     Used for a retry too. Raises IntegrityError at the flush where another project holds that number.
     """
-    if project.violates_four_eyes(by.id):
-        raise NotAllowed(OTHER_APPROVER_NEEDED)
+    refuse_acceptance(project, by)
     _supersede_export(project)
     transition = Transition.RETRY if project.status is Status.FAILED else Transition.ACCEPT
     _apply(project, transition, by, template=template.number)
-    values = {line.element: line.value for line in lines}
-    _reserve_job_number(project, values["Job_Number"], company_code)
+    _reserve_job_number(project, rules().job_from_request(lines).number, company_code)
     export = Export(
         project=project,
         accepted_by=by,
         template_number=template.number,
         copy_phases=bool(template.copy_phases),
-        request=[[line.element, line.value, line.source] for line in lines],
+        request=freeze(lines),
         due_at=utcnow(),
     )
     db.session.add(export)
     db.session.flush()
     set_committed_value(project, "export", export)
     return export
+
+
+def refuse_acceptance(project: Project, by: Person) -> None:
+    """Raise NotAllowed if this person can't accept the project now, whatever its status."""
+    if Setting.restore_pending():
+        raise NotAllowed(NOT_COMPARED)
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_NEEDED)
 
 
 def cancel_export(project: Project, by: Person) -> None:
@@ -131,7 +143,7 @@ def cancel_export(project: Project, by: Person) -> None:
 
 def create_from_job(by: Person, job: Job, company_code: str) -> Project:
     """Add a project for a job, linked to it. Raises IntegrityError where its number or job is taken."""
-    project = create(by, to_project(job.row))
+    project = create(by, rules().project_from_job(job.row))
     link(project, by, job, company_code)
     return project
 
@@ -141,6 +153,8 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
 
     Raises IntegrityError, at the flush at the latest, where another project holds that job.
     """
+    if project.violates_four_eyes(by.id):
+        raise NotAllowed(OTHER_APPROVER_LINKS)
     event = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)
@@ -161,7 +175,7 @@ def release_other_job(project: Project, by: Person, comment: str) -> None:
     if not project.conflicting_job or project.export is None:
         raise NotAllowed("There is no other job to tell it apart from.")
     _record(project, "told apart from another job", by, comment, job=project.spectrum_job_id)
-    project.export.conflicting_job = None
+    project.export.conflicting_job = project.suggested_job_key = None
     _release_job_number(project)
 
 

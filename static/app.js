@@ -5,9 +5,9 @@
 const FIELD = "input:not([type=hidden]), select, textarea";
 const INVALID = ":is(input, select, textarea)[aria-invalid=true]";
 const UNREACHABLE = "Countersign did not answer, so nothing was changed. Try again in a moment.";
-const SIGNED_OUT = "Your sign-in has ended. What you typed is still here: sign in in another tab, then press the button again.";
-const SIGNED_IN = "You are signed in again, and nothing was changed yet. Press the button once more.";
-const TYPED = "What you typed is kept. Press Cancel to close this without it.";
+const SIGNED_OUT = "You were signed out. What you typed is still here: sign in in another tab, then press the button again.";
+const SIGNED_IN = "You are signed in again. Nothing was changed yet: press the button once more.";
+const TYPED = "You have typed something here. Press Cancel to discard it.";
 
 // --- saying what happened ---
 
@@ -80,6 +80,22 @@ document.addEventListener("keydown", (event) => {
 // A field is no longer called wrong once somebody mends it; whether it is right now, its sentence or the server says.
 document.addEventListener("input", ({ target }) => target.matches(INVALID) && target.removeAttribute("aria-invalid"));
 
+// --- a page that refreshes itself is no sign that somebody is there ---
+
+document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement?.matches?.("[hx-trigger^=every]")) ctx.request.headers["Unattended"] = "true";
+});
+
+// --- Back shows no page of a session that was signed out, whatever the browser kept of it ---
+
+const sessionMark = () => document.querySelector("meta[name=session]")?.content;
+const endedSessions = () => JSON.parse(localStorage.getItem("ended-sessions") ?? "[]");
+
+document.addEventListener("submit", ({ target }) => {
+  if (target.matches(".bar .me")) localStorage.setItem("ended-sessions", JSON.stringify([...endedSessions().slice(-9), sessionMark()]));
+});
+window.addEventListener("pageshow", () => endedSessions().includes(sessionMark()) && location.replace("/login"));
+
 // --- the address of what is shown, after a search while typing ---
 
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -92,7 +108,7 @@ function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
   if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, [hx-trigger^=every]")) return;
-  htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph" });
+  htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph", headers: { Unattended: "true" } });
 }
 
 document.addEventListener("htmx:after:swap", catchUp);

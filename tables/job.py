@@ -1,15 +1,18 @@
 """Spectrum's jobs as it last listed them, and what accounting decided about them here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Select, String, and_, exists, or_, select
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from erp.spectrum.mapping import job_key
+from erp import ErpJob, job_key
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
+from lib.text import normalize
+
+STATUS_CODES = {"active": "A", "inactive": "I", "complete": "C"}
 
 
 class Job(Base):
@@ -35,7 +38,9 @@ class Job(Base):
     is_template: Mapped[bool] = mapped_column(default=False)  # offered in Select a Job Template
     taxable: Mapped[str] = mapped_column(String(1), default="")  # of a template: "Y" or "N" remembered, "" asks
     copy_phases: Mapped[bool] = mapped_column(default=False)  # of a template: its phases go to the new job
-    fixed: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # of a template: other AddJob values by element
+    fixed: Mapped[dict[str, str]] = mapped_column(
+        JSON, default=dict
+    )  # of a template: other values of a new job, by the system's field
 
     @property
     def title(self) -> str:
@@ -43,35 +48,34 @@ class Job(Base):
 
     @property
     def status_word(self) -> str:
-        return {"A": "active", "I": "inactive", "C": "complete"}.get(self.status_code, self.status_code)
+        return next((word for word, code in STATUS_CODES.items() if code == self.status_code), self.status_code)
 
     @classmethod
     def by_number(cls, number: str) -> "Job | None":
         return db.session.scalar(select(cls).where(cls.key == job_key(number)))
 
     @classmethod
-    def keep(cls, row: Mapping[str, str]) -> "Job":
-        """Take over a job as Spectrum lists it (GetJobMain, or what AddJob was sent)."""
-        job = cls.by_number(row["Job_Number"]) or cls()
-        for column, value in cls.columns(row).items():
+    def upsert(cls, listed: ErpJob) -> "Job":
+        """Take over a job as it was listed or asked for."""
+        job = cls.by_number(listed.number) or cls()
+        for column, value in cls.columns(listed).items():
             setattr(job, column, value)
         db.session.add(job)
         return job
 
     @staticmethod
-    def columns(row: Mapping[str, str]) -> dict[str, Any]:
-        """What is kept of a job that Spectrum lists, by column."""
-        number, name, customer = (row.get(each, "") for each in ("Job_Number", "Job_Description", "Customer_Code"))
+    def columns(listed: ErpJob) -> dict[str, Any]:
+        """What is kept of a job, by column."""
         return {
-            "key": job_key(number),
-            "number": number,
-            "name": name,
-            "search_text": f"{number} {name} {customer}".casefold(),
-            "status_code": row.get("Status_Code") or "A",
-            "customer_code": customer,
-            "division": row.get("Division", ""),
-            "cost_center": row.get("Cost_Center", ""),
-            "row": dict(row),
+            "key": listed.key,
+            "number": listed.number,
+            "name": listed.name,
+            "search_text": normalize(f"{listed.number} {listed.name} {listed.customer}").casefold(),
+            "status_code": STATUS_CODES.get(listed.status, listed.status),
+            "customer_code": listed.customer,
+            "division": listed.division,
+            "cost_center": listed.cost_center,
+            "row": listed.raw,
             "removed_at": None,
         }
 
@@ -79,7 +83,7 @@ class Job(Base):
     def missing(self) -> str:
         """Why a project can no longer count on this job, as a sentence; "" while it is open."""
         if self.removed_at:
-            return f"Spectrum does not list job {self.number} any more."
+            return f"Spectrum no longer lists job {self.number}."
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod

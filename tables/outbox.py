@@ -3,7 +3,6 @@
 import enum
 from datetime import date, datetime, timedelta
 from email.utils import make_msgid, parseaddr
-from typing import TYPE_CHECKING, Optional
 
 from flask import current_app
 from sqlalchemy import ForeignKey, String, select
@@ -12,11 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
-from tables.history import Event
+from tables.person import Person
+from tables.project import Event
 from tables.status import NotAllowed
-
-if TYPE_CHECKING:
-    from tables.people import Person
 
 
 class DigestDay(Base):
@@ -71,7 +68,7 @@ class Delivery(Leased, Base):
     outcome: Mapped[MailOutcome | None] = mapped_column(string_enum(MailOutcome), index=True)  # None: still to go
     error: Mapped[str] = mapped_column(default="")
 
-    person: Mapped["Person"] = relationship()
+    person: Mapped[Person] = relationship()
     event: Mapped[Event | None] = relationship()
 
     @classmethod
@@ -79,7 +76,7 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: str, event: Event, person: "Person") -> None:
+    def queue(cls, kind: str, event: Event, person: Person) -> None:
         """A mail about an event, in the transaction of the event itself."""
         db.session.flush()  # the key names the event
         db.session.add(
@@ -87,13 +84,13 @@ class Delivery(Leased, Base):
         )
 
     @classmethod
-    def queue_digest(cls, day: date, person: "Person", is_early: bool = False) -> None:
+    def queue_digest(cls, day: date, person: Person, is_early: bool = False) -> None:
         """That day's summary for a person; an early one, asked for on a day before, leaves the day's own to come."""
         key = f"{MailKind.DIGEST}:{day}:{person.id}{':early' if is_early else ''}"
         db.session.add(cls(key=key, kind=MailKind.DIGEST, day=day, person=person, due_at=utcnow()))
 
     @classmethod
-    def queue_alarm(cls, day: date, person: "Person") -> None:
+    def queue_alarm(cls, day: date, person: Person) -> None:
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
         key = f"{MailKind.ALERT}:{day}:{person.id}"
         db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
@@ -132,14 +129,19 @@ class TaskRequest(Leased, Base):
     succeeded: Mapped[bool | None]
     answer: Mapped[str] = mapped_column(default="")
 
-    asked_by: Mapped[Optional["Person"]] = relationship()
+    asked_by: Mapped[Person | None] = relationship()
 
     @classmethod
     def last(cls, kind: str) -> "TaskRequest | None":
         return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
 
     @classmethod
-    def ask(cls, kind: str, by: "Person", subject: str = "") -> None:
+    def ask_for_each(cls, kind: str, subject: str) -> None:
+        """Have the timetable do it for this subject too, whatever else waits."""
+        db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
+
+    @classmethod
+    def ask(cls, kind: str, by: Person, subject: str = "") -> None:
         """Have the timetable do it now; once is enough while one waits."""
         waiting = cls.last(kind)
         if waiting is None or waiting.due_at is None:

@@ -1,37 +1,26 @@
-"""Projects and their exports: columns, and what one row can say of itself. The verbs stand in services/workflow.py."""
+"""Projects, their exports and their events: columns, and the answers that one row can give.
+
+The three are born together, so they stand together. The verbs are in services/workflow.py.
+"""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Index, String, func, select, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, func, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from erp.spectrum.mapping import job_key
+from erp import ErpJob, FieldValue, job_key, rules
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
 from lib.leases import Leased
-from tables.history import Event
+from lib.text import normalize
 from tables.job import Job
-from tables.people import Person
+from tables.person import Person
 from tables.status import EDITABLE, ProjectState, Status, Transition
 
-# A project's information: column, label, and how long it may be here (Spectrum's own limits are told before Send)
-INFORMATION: dict[str, tuple[str, int]] = {
-    "name": ("Project Name", 120),
-    "number": ("Project Number", 30),
-    "description": ("Project Description", 2000),
-    "address_1": ("Address", 80),
-    "address_2": ("Address 2", 80),
-    "city": ("City", 60),
-    "state": ("State", 30),
-    "zip": ("ZIP", 20),
-    "phone": ("Phone", 30),
-    "start_date": ("Estimated Start Date", 10),
-    "completion_date": ("Estimated Completion Date", 10),
-}
 SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
 
 
@@ -43,21 +32,26 @@ WAITS = text(f"status = '{Status.READY}'")
 
 
 class Project(ProjectState, Base):
+    """A project, as its project manager describes it and as accounting decides about it.
+
+    A column with a label is information that a person types; Spectrum's own limits are told before Send.
+    """
+
     __tablename__ = "project"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    number: Mapped[str] = mapped_column(String(30))
+    number: Mapped[str] = mapped_column(String(30), info={"label": "Project Number"})
     number_key: Mapped[str] = mapped_column(String(90), unique=True)  # folding makes three letters of some
-    name: Mapped[str] = mapped_column(String(120))
-    description: Mapped[str] = mapped_column(default="")
-    address_1: Mapped[str] = mapped_column(String(80), default="")
-    address_2: Mapped[str] = mapped_column(String(80), default="")
-    city: Mapped[str] = mapped_column(String(60), default="")
-    state: Mapped[str] = mapped_column(String(30), default="")
-    zip: Mapped[str] = mapped_column(String(20), default="")
-    phone: Mapped[str] = mapped_column(String(30), default="")
-    start_date: Mapped[date | None]
-    completion_date: Mapped[date | None]
+    name: Mapped[str] = mapped_column(String(120), info={"label": "Project Name"})
+    description: Mapped[str] = mapped_column(default="", info={"label": "Project Description", "max": 2000})
+    address_1: Mapped[str] = mapped_column(String(80), default="", info={"label": "Address"})
+    address_2: Mapped[str] = mapped_column(String(80), default="", info={"label": "Address 2"})
+    city: Mapped[str] = mapped_column(String(60), default="", info={"label": "City"})
+    state: Mapped[str] = mapped_column(String(30), default="", info={"label": "State"})
+    zip: Mapped[str] = mapped_column(String(20), default="", info={"label": "ZIP"})
+    phone: Mapped[str] = mapped_column(String(30), default="", info={"label": "Phone"})
+    start_date: Mapped[date | None] = mapped_column(info={"label": "Estimated Start Date"})
+    completion_date: Mapped[date | None] = mapped_column(info={"label": "Estimated Completion Date"})
     active: Mapped[bool] = mapped_column(default=True)
     status: Mapped[Status] = mapped_column(string_enum(Status), default=Status.NOT_SENT)
     version: Mapped[int] = mapped_column()
@@ -130,6 +124,15 @@ class Project(ProjectState, Base):
         return db.session.scalar(of_it.order_by(Event.id.desc()).limit(1))
 
 
+_typed = [column for column in Project.__table__.columns if "label" in column.info]
+ISO_DATE = 10  # characters
+# A project's information in the order of its form: column, label, and the most characters
+INFORMATION: dict[str, tuple[str, int]] = {
+    column.key: (column.info["label"], column.info.get("max") or getattr(column.type, "length", ISO_DATE))
+    for column in sorted(_typed, key=lambda column: column.key != "name")  # the name, then as the columns stand
+}
+
+
 @sa_event.listens_for(Project, "before_insert")
 @sa_event.listens_for(Project, "before_update")
 def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
@@ -141,11 +144,11 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
     """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
     parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
-    return " ".join(part for part in parts if part).casefold()
+    return normalize(" ".join(part for part in parts if part)).casefold()
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:
-    return {column: "" if value is None else str(value) for column, value in information.items()}
+    return {column: "" if value is None else normalize(str(value)) for column, value in information.items()}
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
@@ -188,6 +191,7 @@ class Export(Leased, Base):
     phases_done: Mapped[int] = mapped_column(default=0)
     phases_total: Mapped[int] = mapped_column(default=0)
     checks: Mapped[int] = mapped_column("looks", default=0)  # how often it was looked for in Spectrum and not found
+    absences: Mapped[int] = mapped_column(default=0)  # checks in which its absence was proven
     resent: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str] = mapped_column("cause", default="")
     field_errors: Mapped[list[list[str]]] = mapped_column("messages", JSON, default=list)  # Spectrum's [element, text]
@@ -227,9 +231,13 @@ class Export(Leased, Base):
         return f"{self.project.status}: {self.step or super().state}"
 
     @property
-    def values(self) -> dict[str, str]:
-        """What AddJob receives, by element."""
-        return {element: value for element, value, _source in self.request}
+    def lines(self) -> list[FieldValue]:
+        """What the new job is created with, as it was frozen."""
+        return rules().thaw(self.request)
+
+    @property
+    def requested_job(self) -> ErpJob:
+        return rules().job_from_request(self.lines)
 
     @property
     def phases_remaining(self) -> bool:
@@ -238,3 +246,58 @@ class Export(Leased, Base):
     def finish(self) -> None:
         self.release()
         self.step, self.finished_at = "", utcnow()
+
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+DEEDS = {
+    str(Transition.TAKE_BACK): "took it back",
+    str(Transition.FAIL): "could not export it",
+    str(Transition.LOSE_TRACK): "began to look for it in Spectrum",
+    str(Transition.FOUND): "found it in Spectrum",
+}
+
+
+class Event(Base):
+    """One line of history: who, when, from, to, comment. Never changed, never deleted."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        CheckConstraint(
+            "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
+        ),
+        Index("ix_event_action_at", "action", "at"),
+        Index("ix_event_subject_at", "subject_id", "at", "id"),  # of nobody: the company's history, latest first
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
+    action: Mapped[str] = mapped_column(String(40))
+    from_status: Mapped[Status | None] = mapped_column(string_enum(Status))
+    to_status: Mapped[Status | None] = mapped_column(string_enum(Status))
+    comment: Mapped[str] = mapped_column(default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+    project: Mapped["Project | None"] = relationship(back_populates="events")
+    person: Mapped[Person | None] = relationship(foreign_keys=[person_id])
+    subject: Mapped[Person | None] = relationship(foreign_keys=[subject_id])
+
+    @classmethod
+    def about(cls, person: Person) -> list["Event"]:
+        """The history of a person, latest first."""
+        return list(db.session.scalars(select(cls).where(cls.subject_id == person.id).order_by(cls.id.desc())))
+
+    @property
+    def who(self) -> str:
+        return self.person.name if self.person else "Countersign"
+
+    @property
+    def deed(self) -> str:
+        """What the person, or Countersign, did, to be read after their name."""
+        if self.action == Transition.FAIL and self.person_id:
+            return "did not find it in Spectrum"
+        return DEEDS.get(self.action, self.action)

@@ -5,20 +5,15 @@ revision is kept here: every commit that wrote something gives it a number that 
 """
 
 import secrets
-from collections.abc import Callable
 from datetime import datetime
-from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from flask import current_app, g, has_app_context
+from flask import g, has_app_context
 from sqlalchemy import JSON, BigInteger, String, bindparam, event, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
-
-SLOW, PATIENCE = 0.02, 5  # seconds
-Value = TypeVar("Value")
 
 
 class Setting(Base):
@@ -28,7 +23,7 @@ class Setting(Base):
     PAUSED = "exports paused"  # {by, at} while nothing may go out
     MAIL = "mail trouble"  # {cause, held, since} while no mail goes, else None
     CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
-    RESTORED = "restored from a backup"  # {at} until the whole job list was read afterwards, else None
+    RESTORED = "restored from a backup"  # {at}, and {compared, unmatched} once the whole job list was read afterwards
     BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
     PATTERN = "job number pattern"  # such as YY-###, or ""
     DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
@@ -46,6 +41,17 @@ class Setting(Base):
     def write(cls, name: str, value: Any) -> None:
         db.session.merge(cls(name=name, value=value, at=utcnow()))
 
+    @classmethod
+    def exports_held(cls) -> bool:
+        """Tell whether nothing may be sent to the accounting system now."""
+        return bool(cls.read(cls.PAUSED)) or cls.restore_pending()
+
+    @classmethod
+    def restore_pending(cls) -> bool:
+        """Tell whether a backup was restored and the job list not yet compared with it."""
+        restored = cls.read(cls.RESTORED)
+        return bool(restored) and "compared" not in restored
+
 
 class Counter(Base):
     """A status and its number of projects; and, under a name of its own, the revision."""
@@ -62,22 +68,6 @@ class Counter(Base):
         if "tally" not in g:
             g.tally = dict(db.session.connection().execute(EVERYTHING).all())
         return g.tally  # type: ignore[no-any-return]  # g holds anything
-
-    @classmethod
-    def cached(cls, name: str, make: Callable[[], Value], patience: float = PATIENCE) -> Value:
-        """What `make` gave last, as long as nothing was written since; made anew each minute, because ages grow.
-
-        What takes long to make may be `patience` seconds old, so that a large company's pages do not wait for it. It
-        is plain values: the rows of a session would not outlive it.
-        """
-        kept = current_app.extensions.setdefault("remembered", {})
-        now, state = monotonic(), (cls.read()[cls.REVISION], utcnow().replace(second=0, microsecond=0))
-        was, until, value = kept.get(name, (None, now, None))
-        if was != state and now >= until:
-            value = make()
-            took = monotonic() - now
-            kept[name] = state, now + (patience if took > SLOW else 0), value
-        return cast("Value", value)
 
 
 EVERYTHING = select(Counter.name, Counter.n)

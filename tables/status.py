@@ -104,7 +104,7 @@ class ProjectState:
         if transition is Transition.TAKE_BACK and self.export is not None and self.export.sent_at:
             return "It can no longer be taken back: it was sent to Spectrum already."
         if transition in (Transition.RETRY, Transition.REJECT) and self.conflicting_job:
-            return f"Spectrum has another job {self.spectrum_job_id}. Press Link to it instead, or Not ours, first."
+            return f"Spectrum has another job {self.suggested_job}. Press Link to it instead, or Not ours, first."
         if transition is Transition.UNLINK and self.in_progress:
             return "Countersign is still at work on its job in Spectrum. Try again in a minute."
         return ""
@@ -117,8 +117,9 @@ class ProjectState:
     @property
     def suggested_job(self) -> str | None:
         """The number of a job to link instead of exporting: another job of its number, or one that looks the same."""
-        ready, conflict = self.status is Status.READY, self.conflicting_job
-        number: str | None = self.suggested_job_key if ready else self.spectrum_job_id if conflict else None
+        asked = self.status is Status.READY or self.conflicting_job
+        conflict = self.spectrum_job_id if self.conflicting_job else None
+        number: str | None = (self.suggested_job_key or conflict) if asked else None
         return number
 
     @property

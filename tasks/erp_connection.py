@@ -1,72 +1,168 @@
-"""The connection to Spectrum: how the last contact ended, its test service by service, and whose database this is.
+"""The connection to the accounting system: made from the settings and from what was learned, and watched.
 
-Every accounting system that `joblist.spectrum()` hands out is watched here; what is said to it stands elsewhere.
+It is learned at the first refresh, at each test, and again where the address, the company or the access is another one;
+never inside a write. Settings overrule what was learned.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from flask import current_app
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from config import SettingsError
-from erp import ERP, Outcome, ReadError, ReadResult, WriteResult
-from erp.spectrum.fields import SERVICES
+import erp
+from erp import (
+    Connection,
+    Customer,
+    ErpJob,
+    JobDates,
+    Learned,
+    NewSecret,
+    Outcome,
+    Phase,
+    ReadError,
+    ReadResult,
+    Request,
+    WriteResult,
+)
 from extensions import db, writing
-from models import Job, Project, Setting, utcnow
+from models import Export, Job, Project, Setting, utcnow
+from services import connection_state
+from tasks import client_secret
 
+Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
 
+def connect() -> Connection | None:
+    """Return the connection as the settings say; None where the accounting system is not set up.
+
+    It is kept while nothing else was learned and no other secret is in use, because making it reads certificates.
+    """
+    if not current_app.config["SPECTRUM_URL"]:
+        return None
+    secret, kept = client_secret.current(), _kept()
+    made: tuple[Any, Connection] | None = current_app.extensions.get("erp")
+    if made is None or made[0] != (secret, kept):
+        learned = Learned.from_json(kept["learned"]) if kept else None
+        connection = erp.connect(current_app.config, learned, secret)
+        assert connection is not None  # the address is set
+        made = (secret, kept), MonitoredERP(connection)
+        current_app.extensions["erp"] = made
+    return made[1]
+
+
+# --- what is learned ------------------------------------------------------------------------------------------------
+
+
+def learn_if_new(connection: Connection) -> None:
+    """Learn how the server is spoken to, where nothing is known about this one yet. Raises ReadError."""
+    if not _kept():
+        learn(connection)
+
+
+def learn(connection: Connection) -> Learned:
+    """Ask the server in every way there is, and keep what it showed. Raises ReadError."""
+    db.session.rollback()  # no transaction is open while the accounting system is asked
+    learned = connection.learn()
+    before = Setting.read(connection_state.LEARNED) or {}
+    same = before.get("server") == connection_state.server_digest()
+    proof = before.get("proof") if same else None
+    if not before and _was_proven_before():
+        proof = {"at": utcnow().isoformat(), "reply": ""}
+    learned = replace(learned, proven=bool(proof))
+    state = {"server": connection_state.server_digest(), "style": connection_state.style(), "at": utcnow().isoformat()}
+    with writing():
+        Setting.write(connection_state.LEARNED, state | {"learned": learned.as_json(), "proof": proof})
+    return learned
+
+
+def _kept() -> dict[str, Any]:
+    """What was learned of the server in the settings; empty where that is another one, or is asked in another way."""
+    kept = connection_state.learned()
+    return kept if kept.get("style") == connection_state.style() else {}
+
+
+def _was_proven_before() -> bool:
+    """Whether an earlier version exported a job that a job list showed afterwards."""
+    shown = select(Export.id).join(Project, Export.project_id == Project.id).join(Job, Job.key == Project.job_key)
+    return db.session.scalar(shown.where(Export.created_at.is_not(None), Job.listed).limit(1)) is not None
+
+
+def is_proven() -> bool:
+    """Whether this installation has shown a reply that said “created”, and that job in a list."""
+    return bool(connection_state.learned().get("proof"))
+
+
+def note_proof(reply: str) -> None:
+    """Keep, in the caller's transaction, that a created job was listed, and what the reply to it looked like."""
+    kept = connection_state.learned() or {"server": connection_state.server_digest()}
+    Setting.write(connection_state.LEARNED, kept | {"proof": {"at": utcnow().isoformat(), "reply": reply}})
+
+
+# --- what is watched ------------------------------------------------------------------------------------------------
+
+
 class MonitoredERP:
-    """An accounting system, and a note of how each contact with it ended."""
+    """A connection, with a note of how each contact ended. Optional reads and descriptions are no contact."""
 
-    def __init__(self, erp: ERP) -> None:
-        self._erp = erp
+    def __init__(self, connection: Connection) -> None:
+        self._erp = connection
 
-    def add_job(self, values: Mapping[str, str]) -> WriteResult:
-        return _written(self._erp.add_job(values))
+    def create_job(self, request: Request) -> WriteResult:
+        return _note_write(self._erp.create_job(request))
 
-    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
-        return _written(self._erp.add_phase(values))
+    def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
+        return _note_write(self._erp.update_job(request, job, dates))
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
-        return _read(
-            lambda: self._erp.jobs(status=status, customer=customer, division=division, cost_center=cost_center)
-        )
+    def add_phase(self, job_number: str, phase: Phase) -> WriteResult:
+        return _note_write(self._erp.add_phase(job_number, phase))
 
-    def job_details(
-        self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> ReadResult:
-        return _read(
-            lambda: self._erp.job_details(status=status, customer=customer, division=division, cost_center=cost_center)
-        )
+    def list_jobs(self, status: str = "open", **filters: Any) -> ReadResult[ErpJob]:
+        return _note_read(lambda: self._erp.list_jobs(status, **filters))
 
-    def phases(self, job_number: str) -> ReadResult:
-        return _read(lambda: self._erp.phases(job_number))
+    def list_project_managers(self, status: str = "open", **filters: Any) -> ReadResult[str]:
+        return self._erp.list_project_managers(status, **filters)
+
+    def list_phases(self, job_number: str) -> ReadResult[Phase]:
+        return _note_read(lambda: self._erp.list_phases(job_number))
+
+    def list_job_dates(self, status: str = "open", **filters: Any) -> ReadResult[JobDates]:
+        return self._erp.list_job_dates(status, **filters)
+
+    def list_customers(self) -> ReadResult[Customer]:
+        return self._erp.list_customers()
 
     def probe(self, service: str) -> str | None:
-        return self._erp.probe(service)  # a description proves nothing, so it is no contact
+        return self._erp.probe(service)
+
+    def learn(self) -> Learned:
+        return _note_read(self._erp.learn)
+
+    def rotate_secret(self) -> NewSecret:
+        return self._erp.rotate_secret()
 
 
-def _written(answer: WriteResult) -> WriteResult:
-    _note(answer.outcome, answer.cause)
+def _note_write(result: WriteResult) -> WriteResult:
+    _note(result.outcome, result.error)
+    return result
+
+
+def _note_read(call: Callable[[], Answer]) -> Answer:
+    try:
+        answer = call()
+    except ReadError as failure:
+        _note(failure.outcome, failure.error)
+        raise
+    _note(Outcome.CREATED)
     return answer
 
 
-def _read(call: Callable[[], ReadResult]) -> ReadResult:
-    try:
-        listing = call()
-    except ReadError as reading:
-        _note(reading.outcome, reading.cause)
-        raise
-    _note(Outcome.CREATED)
-    return listing
-
-
-def _note(outcome: Outcome, cause: str = "") -> None:
+def _note(outcome: Outcome, error: str = "") -> None:
     """Keep how a contact ended; a refusal is an answer. Failing to keep it never disturbs the contact itself."""
     connected, now = outcome in (Outcome.CREATED, Outcome.REFUSED), utcnow().isoformat()
     try:
@@ -74,10 +170,10 @@ def _note(outcome: Outcome, cause: str = "") -> None:
         if connected and last.get("connected") and now < _a_minute_after(last.get("at", "")):
             db.session.rollback()  # nothing to write, and no transaction stays open between two contacts
             return
-        error = {} if connected else {"error": cause, "error_at": now}
+        failed = {} if connected else {"error": error, "error_at": now}
         since = {} if last.get("connected") is connected else {"since": now}
         with writing():
-            Setting.write(Setting.CONTACT, last | {"connected": connected, "at": now} | since | error)
+            Setting.write(Setting.CONTACT, last | {"connected": connected, "at": now} | since | failed)
     except SQLAlchemyError:
         db.session.rollback()
         log.exception("how the last contact with Spectrum ended could not be kept")
@@ -90,63 +186,58 @@ def _a_minute_after(moment: str) -> str:
 # --- the test -------------------------------------------------------------------------------------------------------
 
 
-READS: dict[str, Callable[[ERP], object]] = {
-    "GetJob": lambda erp: erp.job_details(),
-    "GetJobMain": lambda erp: erp.jobs(),
-    "GetPhase": lambda erp: erp.phases(_some_job()),
-}
+@dataclass(frozen=True)
+class ConnectionTest:
+    """The findings of a test: whether it is passed, a sentence that says so, and a line for each finding."""
+
+    passed: bool
+    sentence: str
+    lines: tuple[str, ...]
 
 
-def test(erp: ERP) -> Iterator[tuple[str, str | None]]:
-    """Each service with what is wrong with it; None where it is there, takes our fields and, if it reads, answers.
-
-    The services that write are not called, because that would write. Jobs are read even where the service is not
-    described as it should be: whether Spectrum can be reached is known afterwards.
-    """
-    jobs = _tried(erp, "GetJobMain")
-    for service in SERVICES:
-        yield service, erp.probe(service) or (jobs if service == "GetJobMain" else _tried(erp, service))
-
-
-def _tried(erp: ERP, service: str) -> str | None:
+def test(connection: Connection) -> ConnectionTest:
+    """Learn how the server is spoken to, and say which services can be used. Nothing is written to it."""
     try:
-        if service in READS:
-            READS[service](erp)
-    except ReadError as reading:
-        return reading.cause
-    return None
+        learned = learn(connection)
+    except ReadError as failure:
+        return ConnectionTest(False, failure.error, tuple(_probe_all(connection)))
+    unusable = [service for service in learned.services if service.problem and not service.without]
+    confirmed = learned.doubtful and connection_state.job_list().get("proven")
+    problem = "" if confirmed else learned.problem
+    lines = [*learned.sentences, *map(service_line, learned.services), *proof_lines()]
+    if unusable:
+        sentence = f"{len(unusable)} of Spectrum's services can't be used as they are."
+    elif problem:
+        sentence = problem
+    else:
+        sentence = "Each of Spectrum's services that Countersign needs can be used."
+    return ConnectionTest(not (unusable or problem), sentence, tuple(lines))
 
 
-def _some_job() -> str:
-    """A job to read the phases of; "" while none is known here, which reads those of all jobs."""
-    return db.session.scalar(select(Job.number).where(Job.removed_at.is_(None)).order_by(Job.id).limit(1)) or ""
+def service_line(service: erp.Service) -> str:
+    """One service as people read it."""
+    if not service.problem:
+        return f"{service.name}: OK."
+    return " ".join(filter(None, [f"{service.name}: {service.problem}", service.without]))
 
 
-def line(service: str, problem: str | None) -> str:
-    """A finding of the test, as people read it."""
-    fine = "in order." if service in READS else "described as it should be; not called, because that would write."
-    return f"{service}: {problem or fine}"
+def proof_lines() -> Iterable[str]:
+    """Say that no job was created yet, or what the reply to the first one looked like."""
+    proof = connection_state.learned().get("proof")
+    if not proof:
+        yield "Not proven: no job that Countersign created has been seen in Spectrum's job list yet."
+    elif proof["reply"]:
+        yield f"Proven: the first job was created and listed. {proof['reply']}"
+    else:
+        yield "Proven: a job that Countersign created was seen in Spectrum's job list."
 
 
-def verdict(problems: Iterable[str | None]) -> tuple[bool, str]:
-    """Whether the test is passed, and a sentence that says so."""
-    failed = sum(problem is not None for problem in problems)
-    if failed:
-        return False, f"{failed} of Spectrum's {len(SERVICES)} services can not be used as they are."
-    return True, "Each of Spectrum's services can be used."
+def _probe_all(connection: Connection) -> Iterable[str]:
+    for service in erp.rules().services:
+        yield f"{service}: {connection.probe(service) or 'described, but not tried.'}"
 
 
-# --- whose database it is -------------------------------------------------------------------------------------------
-
-
-def refuse_other_company() -> None:
-    """Raise SettingsError where projects here hold jobs of another Spectrum company than the settings name."""
-    ours = current_app.config["SPECTRUM_COMPANY_CODE"]
-    held = Project.company_code  # on either side of ours, which an index finds at once among a million
-    others = or_(and_(held > "", held < ours), held > ours)
-    other = ours and db.session.scalar(select(held).where(others).limit(1))
-    if other:
-        raise SettingsError(
-            f"SPECTRUM_COMPANY_CODE is {ours}, but this database holds projects that are jobs of Spectrum company"
-            f" {other}. Set SPECTRUM_COMPANY_CODE to {other}, or DATABASE_URL to the database of {ours}."
-        )
+def report(tested: ConnectionTest) -> str:
+    """Return the findings as a text to be sent to whoever helps, without addresses, codes, names or secrets."""
+    text = "\n".join([f"Countersign's connection to Spectrum, {utcnow():%Y-%m-%d}", tested.sentence, *tested.lines, ""])
+    return connection_state.mask(text)

@@ -1,52 +1,60 @@
 """An export from claim to outcome.
 
-The request was frozen at acceptance; "sent at" is committed before AddJob is called, so a crash in the middle is seen
-as an unknown outcome and settled by looking in Spectrum, never by sending blindly again. No transaction is open while
-Spectrum is spoken to, and each one first makes sure that the export is still this worker's.
+The request was frozen at acceptance. "Sent at" is committed before the job is created, so a crash in between is seen as
+an unknown outcome and settled by looking in the accounting system, never by sending blindly again. No transaction is
+open while the system is asked, and each one first makes sure that the export is still this worker's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
+from typing import Any, TypeVar, cast
 
 from flask import current_app
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from erp import ERP, Outcome, ReadError, WriteResult
-from erp.spectrum.mapping import differences, job_key
+from erp import Connection, ErpJob, FieldValue, JobDates, Outcome, ReadError, WriteResult, job_key, rules
 from extensions import db, writing
+from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
-from services import workflow
-from tasks import phases
+from services import connection_state, workflow
+from tasks import erp_connection, phases
 
-Values = Mapping[str, str]
-Hold = Callable[[], AbstractContextManager[Export]]
+Request = list[FieldValue]
+Listed = TypeVar("Listed", ErpJob, JobDates)
+Transaction = Callable[[], AbstractContextManager[Export]]
 
 CHECKING, CREATING, CONFIRMING = "Checking", "Creating the job", "Confirming"
-LOOKS_BEFORE_RESENDING = 2
-MORE_THAN_LISTED = "It was not read back: Spectrum has more jobs like it than it lists at once."
-SLOW_DOWN_AFTER = 6  # after these, an export that stays unclear is looked for ten times less often
+CHECKS_BEFORE_RESENDING = 2
+SLOW_DOWN_AFTER = 6  # checks; an export that stays unclear is then looked for ten times less often
+MORE_THAN_LISTED = "The job was not read back: Spectrum has more jobs like it than it lists at once."
+NOT_LISTED_YET = "Spectrum confirmed the job but does not list it yet."
 
 
 class ErpUnavailable(Exception):
-    """Spectrum can not be worked with now; nothing was sent, so every export waits."""
+    """The accounting system can't be worked with now; nothing was sent, so every export waits."""
+
+    def __init__(self, error: str, held: bool) -> None:
+        super().__init__(error)
+        self.held = held  # until a setting is fixed
 
 
 def run_due(
-    erp: ERP, report: Callable[[str], object] = lambda line: None, stopping: Callable[[], bool] = lambda: False
+    erp: Connection, report: Callable[[str], object] = lambda line: None, stopping: Callable[[], bool] = lambda: False
 ) -> None:
-    """Carry each export that is due as far as it goes now; the first that can not be sent ends the round.
+    """Carry each due export as far as it goes now; the first that can't be sent ends the round.
 
     `report` receives a line per project. Once `stopping` says so, no other export is begun.
     """
-    while not stopping() and not Setting.read(Setting.PAUSED) and (claimed := Export.claim(_lease())):
+    while not stopping() and not Setting.exports_held() and (claimed := Export.claim(_lease())):
         export_id, token = claimed
         try:
-            _process(erp, partial(Export.transaction, export_id, token, _lease()))
-        except ErpUnavailable as reason:
-            _postpone_all(str(reason))
-            report(_line(export_id))
+            transaction = partial(Export.transaction, export_id, token, _lease())
+            _process(cast("Connection", Renewing(erp, transaction)), transaction)
+        except ErpUnavailable as unavailable:
+            _postpone_all(unavailable)
+            report(_line(export_id) + (f" {unavailable}" if unavailable.held else ""))
             return
         except LeaseLost:
             continue
@@ -60,208 +68,277 @@ def _line(export_id: int) -> str:
 
 
 def _lease() -> timedelta:
-    """Long enough for one call to Spectrum; it is renewed with every transaction."""
+    """Long enough for one call; it is renewed with every transaction."""
     return timedelta(seconds=current_app.config["SPECTRUM_DEADLINE"] + 30)
 
 
-def _postpone_all(error: str) -> None:
-    """Postpone every unsent export at once: 500 must not each wait for a connect timeout."""
+def _postpone_all(unavailable: ErpUnavailable) -> None:
+    """Postpone every unsent export at once: 500 must not each wait for a connect timeout.
+
+    What a setting holds is said once, on every page, and not at each project.
+    """
     waiting = update(Export).where(Export.due(utcnow()), Export.sent_at.is_(None))
+    later = {"due_at": utcnow() + Export.retry_delay(), "token": None, "lease_until": None, "step": ""}
     with writing():
-        db.session.execute(
-            waiting.values(due_at=utcnow() + Export.retry_delay(), token=None, lease_until=None, step="", error=error)
-        )
+        db.session.execute(waiting.values(**later, error="" if unavailable.held else str(unavailable)))
+        if unavailable.held:
+            since = (Setting.read(connection_state.HELD) or {}).get("since", utcnow().isoformat())
+            Setting.write(connection_state.HELD, {"error": str(unavailable), "since": since})
 
 
-def _process(erp: ERP, hold: Hold) -> None:
-    with hold() as export:
-        values, sent, made, resent = export.values, export.sent_at, export.created_at, export.resent
-        export.step = CONFIRMING if made else CHECKING
+def _process(erp: Connection, transaction: Transaction) -> None:
+    with transaction() as export:
+        request, sent, answered = export.lines, export.sent_at, export.created_at
+        synced = export.project.status is Status.SYNCED
+        export.step = CONFIRMING if answered else CHECKING
         if not sent:
             export.error = ""
-    if made:
-        _complete(erp, hold, values)
+    if synced:
+        _complete(erp, transaction, request)
+    elif answered:
+        _await_listing(erp, transaction, request)
     elif sent:
-        _reconcile(erp, hold, values, resent)
+        _reconcile(erp, transaction, request)
     else:
-        _create(erp, hold, values)
+        _create(erp, transaction, request)
 
 
 # --- the first time -------------------------------------------------------------------------------------------------
 
 
-def _create(erp: ERP, hold: Hold, values: Values) -> None:
+def _create(erp: Connection, transaction: Transaction, request: Request) -> None:
     try:
-        found = _find_existing(erp, values)
-    except ReadError as reading:
-        if reading.outcome in (Outcome.NOT_SENT, Outcome.UNKNOWN):
-            raise ErpUnavailable(reading.cause) from reading
-        _failed(hold, WriteResult(reading.outcome, reading.cause))
+        existing = _pick(erp.list_jobs(**_filters(request)).rows, request)
+    except ReadError as failure:
+        if failure.outcome is not Outcome.REFUSED:
+            raise ErpUnavailable(failure.error, failure.outcome is Outcome.HELD) from failure
+        _mark_failed(transaction, WriteResult(failure.outcome, failure.error))
         return
-    if found:
-        _another_job(hold, found)
+    if existing:
+        _mark_conflict(transaction, existing)
         return
-    with hold() as export:
+    with transaction() as export:
+        if Setting.exports_held():  # paused since this round began
+            export.step = ""
+            export.release(retry_at=utcnow())
+            return
         export.step, export.sent_at = CREATING, utcnow()
-    _take_answer(erp, hold, values, erp.add_job(values))
+    _take_result(erp, transaction, request, erp.create_job(request))
 
 
-def _take_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> None:
-    match answer.outcome:
+def _take_result(erp: Connection, transaction: Transaction, request: Request, result: WriteResult) -> None:
+    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(connection_state.HELD):
+        with writing():
+            Setting.write(connection_state.HELD, None)
+    match result.outcome:
         case Outcome.CREATED:
-            _created(hold, values)
-            _complete(erp, hold, values)
-        case Outcome.NOT_SENT:
-            with hold() as export:
+            _take_confirmation(erp, transaction, request, result)
+        case Outcome.NOT_SENT | Outcome.HELD:
+            with transaction() as export:
                 export.sent_at = None
-            raise ErpUnavailable(answer.cause)
+            raise ErpUnavailable(result.error, result.outcome is Outcome.HELD)
         case Outcome.UNKNOWN:
-            with hold() as export:
-                workflow.mark_unknown(export.project, answer.cause)
-                _schedule_check(export, answer.cause)
+            with transaction() as export:
+                workflow.mark_unknown(export.project, result.error)
+                _schedule_check(export, result.error)
         case _:
-            _failed(hold, answer)
+            _mark_failed(transaction, result)
 
 
-def _created(hold: Hold, values: Values) -> None:
-    with hold() as export:
+def _take_confirmation(erp: Connection, transaction: Transaction, request: Request, result: WriteResult) -> None:
+    """A whole reply that says “created”: relied on once this installation has shown such a job in a list."""
+    proven = erp_connection.is_proven()
+    with transaction() as export:
         export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
+        if proven:
+            workflow.mark_exported(export.project)
+            Job.upsert(rules().job_from_request(request))
+    if proven:
+        _complete(erp, transaction, request)
+    else:
+        _await_listing(erp, transaction, request, result.reply)
+
+
+def _await_listing(erp: Connection, transaction: Transaction, request: Request, reply: str = "") -> None:
+    """Synced only once the job is listed: nothing else has shown yet what a confirmation is worth here."""
+    try:
+        found, _ = find_job(erp, request)
+        error = NOT_LISTED_YET
+    except ReadError as failure:
+        found, error = None, f"{NOT_LISTED_YET} {failure.error}"
+    if found is None:
+        with transaction() as export:
+            if export.project.status is Status.EXPORTING:
+                workflow.mark_unknown(export.project, error)
+            export.checks += 1
+            _schedule_check(export, error)
+        return
+    with transaction() as export:
+        export.step, export.error = CONFIRMING, ""
         workflow.mark_exported(export.project)
-        Job.keep(values)
+        Job.upsert(found)
+        erp_connection.note_proof(reply)
+    _complete(erp, transaction, request)
 
 
-def _failed(hold: Hold, answer: WriteResult) -> None:
-    with hold() as export:
-        export.error = answer.cause
-        export.field_errors = [[message.element, message.text] for message in answer.messages]
-        workflow.mark_failed(export.project, answer.cause)
+def _mark_failed(transaction: Transaction, result: WriteResult) -> None:
+    with transaction() as export:
+        export.error = result.error
+        export.field_errors = [[message.field, message.text] for message in result.messages]
+        workflow.mark_failed(export.project, result.error)
         export.finish()
 
 
-def _another_job(hold: Hold, found: Values) -> None:
-    with hold() as export:
-        export.error = f"Job {found['Job_Number']} already exists in Spectrum and is not this project."
-        export.conflicting_job = dict(found)
+def _mark_conflict(transaction: Transaction, found: ErpJob) -> None:
+    with transaction() as export:
+        export.error = f"Job {found.number} already exists in Spectrum and is not this project."
+        export.conflicting_job = found.raw
         workflow.mark_failed(export.project, export.error, keep_job=True)
         export.finish()
-        Job.keep(found)
+        Job.upsert(found)
 
 
 # --- an outcome that is not known -----------------------------------------------------------------------------------
 
 
-def _reconcile(erp: ERP, hold: Hold, values: Values, resent: bool) -> None:
-    with hold() as export:
+def _reconcile(erp: Connection, transaction: Transaction, request: Request) -> None:
+    with transaction() as export:
         if export.project.status is Status.EXPORTING:  # a crash between sending and the answer
             workflow.mark_unknown(export.project, "Countersign was interrupted while Spectrum was creating the job.")
         export.step = CHECKING
     try:
-        found, certain = look(erp, values)
-    except ReadError as reading:
-        with hold() as export:
-            _schedule_check(export, reading.cause)
+        found, absent = find_job(erp, request)
+    except ReadError as failure:
+        with transaction() as export:
+            _schedule_check(export, failure.error)
         return
-    if found and not differences(values, found):
-        _found_ours(hold, found)
-        _complete(erp, hold, values)
+    if found and not rules().differences(request, found.raw):
+        _mark_found(transaction, found)
+        _complete(erp, transaction, request)
     elif found:
-        _another_job(hold, found)
+        _mark_conflict(transaction, found)
     else:
-        _not_found(erp, hold, values, may_resend=certain and not resent)
+        _take_absence(erp, transaction, request, absent)
 
 
-def _found_ours(hold: Hold, found: Values) -> None:
-    with hold() as export:
+def _mark_found(transaction: Transaction, found: ErpJob) -> None:
+    with transaction() as export:
         export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
         workflow.mark_exported(export.project, Transition.FOUND)
-        Job.keep(found)
+        Job.upsert(found)
 
 
-def _not_found(erp: ERP, hold: Hold, values: Values, may_resend: bool) -> None:
-    with hold() as export:
+def _take_absence(erp: Connection, transaction: Transaction, request: Request, proven: bool) -> None:
+    """Send once more after two checks that proved the job absent; a list that proves nothing never leads to that."""
+    number = rules().job_from_request(request).number
+    error = f"Job {number} is not in Spectrum's job list."
+    if not proven:
+        error += " The list showed no job that was known before, or was cut short, so this proves nothing."
+    with transaction() as export:
         export.checks += 1
-        if export.checks < LOOKS_BEFORE_RESENDING or not may_resend:
-            _schedule_check(export, f"Job {values['Job_Number']} is not in Spectrum's job list.")
+        export.absences += proven
+        enough = proven and not export.resent and export.absences >= CHECKS_BEFORE_RESENDING
+        if not enough or Setting.exports_held():
+            _schedule_check(export, error)
             return
         export.step, export.resent = CREATING, True
-    _take_second_answer(erp, hold, values, erp.add_job(values))
+    _take_second_result(erp, transaction, request, erp.create_job(request))
 
 
-def _take_second_answer(erp: ERP, hold: Hold, values: Values, answer: WriteResult) -> None:
-    """After a second AddJob only "created" settles it; a duplicate, too, means that the first one may have worked."""
-    if answer.outcome is Outcome.CREATED:
-        _created(hold, values)
-        _complete(erp, hold, values)
+def _take_second_result(erp: Connection, transaction: Transaction, request: Request, result: WriteResult) -> None:
+    """After a second try only "created" settles it; a duplicate, too, means that the first one may have worked."""
+    if result.outcome is Outcome.CREATED:
+        _take_confirmation(erp, transaction, request, result)
         return
-    with hold() as export:
-        export.resent = answer.outcome is not Outcome.NOT_SENT
-        _schedule_check(export, answer.cause)
+    with transaction() as export:
+        export.resent = result.outcome not in (Outcome.NOT_SENT, Outcome.HELD)
+        _schedule_check(export, result.error)
 
 
-def _schedule_check(export: Export, cause: str) -> None:
-    export.step, export.error = CHECKING, cause
+def _schedule_check(export: Export, error: str) -> None:
+    export.step, export.error = CHECKING, error
     export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
 
 
 # --- the job is there: what is left to do ---------------------------------------------------------------------------
 
 
-def _complete(erp: ERP, hold: Hold, values: Values) -> None:
-    """Copy the template's phases where it asks for them, and read the new job back. What goes wrong is a remark."""
-    if phases.copy(erp, hold, values["Job_Number"]):
-        with hold() as export:
+def _complete(erp: Connection, transaction: Transaction, request: Request) -> None:
+    """Copy the template's phases where it asks for them, and read the new job back. What goes wrong is a warning."""
+    if phases.copy(erp, transaction, rules().job_from_request(request).number):
+        with transaction() as export:
             export.step = CONFIRMING
-    found, warnings = _read_back(erp, values)
-    with hold() as export:
+    found, warnings = _read_back(erp, request)
+    with transaction() as export:
         export.warnings = [*export.warnings, *warnings]
         export.finish()
         if found:
-            Job.keep(found)
+            Job.upsert(found)
 
 
-def _read_back(erp: ERP, values: Values) -> tuple[Values | None, list[str]]:
-    """The new job as Spectrum lists it, if it does, and what there is to remark."""
+def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[str]]:
+    """The new job as it is listed, if it is, and what there is to warn of."""
     try:
-        listing = erp.jobs(**_filters(values))
-        found = _pick(listing.rows, values)
+        listing = erp.list_jobs(**_filters(request))
+        found = _pick(listing.rows, request)
         if not found and not listing.complete:  # nor would it be found in a list that is less narrow
             return None, [MORE_THAN_LISTED]
-        found = found or look(erp, values)[0]
-    except ReadError as reading:
-        return None, [f"The new job could not be read back. {reading.cause}"]
+        found = found or find_job(erp, request)[0]
+    except ReadError as failure:
+        return None, [f"The new job could not be read back. {failure.error}"]
     if found is None:
-        return None, ["Spectrum does not list the new job yet."]
-    differing = differences(values, found)
-    return found, [f"{label} was sent as “{sent}” and is “{read}” in Spectrum." for label, sent, read in differing]
+        return None, [NOT_LISTED_YET]
+    sent = {line.key: line.value for line in request}
+    differing = rules().differences(request, found.raw, _read_dates(erp, request))
+    return found, [_warning(line, sent.get(line.key, "")) for line in differing]
 
 
-def look(erp: ERP, values: Values) -> tuple[Values | None, bool]:
-    """The job of that number as Spectrum lists it, or None; and whether its absence is certain.
+def _warning(line: FieldValue, sent: str) -> str:
+    if not line.value:
+        return f"Spectrum did not keep {line.label} ({sent})."
+    return f"{line.label} was sent as “{sent}” and is “{line.value}” in Spectrum."
 
-    Raises Unreadable. Complete jobs are looked through too; a list that was cut short is narrowed by what was sent.
+
+def _read_dates(erp: Connection, request: Request) -> dict[str, str] | None:
+    """The new job's dates, where the system can tell them: the service is optional."""
+    try:
+        dates = _pick(erp.list_job_dates(**_filters(request)).rows, request)
+    except ReadError:
+        return None
+    return dates.raw if dates else None
+
+
+def find_job(erp: Connection, request: Request) -> tuple[ErpJob | None, bool]:
+    """The job of that number as it is listed, or None; and whether its absence is proven.
+
+    Complete jobs are looked through too; a list that was cut short is narrowed by what was sent. Absence is proven only
+    where each list was read to its end, and one of them showed a job that was known before. Raises ReadError.
     """
-    certain = True
-    for status in ("", "C"):
-        listing = erp.jobs(status=status)
-        found = _pick(listing.rows, values)
-        if not found and not listing.complete:
-            listing = erp.jobs(status=status, **_filters(values))
-            found = _pick(listing.rows, values)
-        if found:
-            return found, True
-        certain = certain and listing.complete
-    return None, certain
+    complete, shown = True, set[str]()
+    for status in ("open", "complete"):
+        for filters in ({}, _filters(request)):
+            listing = erp.list_jobs(status, **filters)
+            if found := _pick(listing.rows, request):
+                return found, False
+            shown |= {job.key for job in listing.rows}
+            if listing.complete:
+                break
+        complete = complete and listing.complete
+    return None, complete and _knows_any(shown)
 
 
-def _find_existing(erp: ERP, values: Values) -> Values | None:
-    return _pick(erp.jobs(**_filters(values)).rows, values)
+def _knows_any(keys: Iterable[str]) -> bool:
+    """Whether one of these jobs was listed before."""
+    known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
+    db.session.rollback()
+    return not known.isdisjoint(keys)
 
 
-def _filters(values: Values) -> dict[str, str]:
-    filters = {"customer": "Customer_Code", "division": "Division", "cost_center": "Cost_Center"}
-    return {name: values.get(element, "") for name, element in filters.items()}
+def _filters(request: Request) -> dict[str, Any]:
+    job = rules().job_from_request(request)
+    return {"customer": job.customer, "division": job.division, "cost_center": job.cost_center}
 
 
-def _pick(rows: list[dict[str, str]], values: Values) -> Values | None:
-    wanted = job_key(values["Job_Number"])
-    return next((row for row in rows if job_key(row["Job_Number"]) == wanted), None)
+def _pick(rows: Iterable[Listed], request: Request) -> Listed | None:
+    wanted = job_key(rules().job_from_request(request).number)
+    return next((row for row in rows if row.key == wanted), None)

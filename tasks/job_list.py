@@ -1,199 +1,150 @@
-"""Spectrum's jobs: read past the row limit, and kept here.
+"""The job list: read from the accounting system, and brought into the table `job` in one transaction.
 
-The product's pages work from the kept list, so that they work while Spectrum does not.
+Pages work from the kept list, so they work while the accounting system does not. A reading proves which jobs there are.
+That a job is gone it proves only where it was complete and did not lose suspiciously many.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import combinations
+from hashlib import sha256
+from typing import Any
 
-from flask import current_app
 from sqlalchemy import insert, select, text, update
 
-from erp import ERP, ReadError, ReadResult
-from erp.spectrum.client import Spectrum
-from erp.spectrum.mapping import job_key
+import models
+from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Project, Setting, Status, utcnow
-from services import job_matching
-from tasks.erp_connection import MonitoredERP
+from models import Job, Setting, utcnow
+from services import after_restore, connection_state
+from tasks import erp_connection, job_list_reader
+from tasks.job_list_reader import JobList
 
-LAST = "job list"  # the setting that says when the list was last read, and how that went
-NARROWING = {"customer": "Customer_Code", "division": "Division", "cost_center": "Cost_Center"}
-CUT_SHORT = ("division", "cost_center", "customer")  # how a part is narrowed: by what has few values first
+FEW = 5  # jobs that may be gone at once without a question; above, a fifth of the list
 KEPT = {"customer": Job.customer_code, "division": Job.division, "cost_center": Job.cost_center}
 
-Rows = dict[str, dict[str, str]]  # jobs by job_key
 
-
-def spectrum() -> ERP | None:
-    """Spectrum as the settings say, made once, because it reads the certificate store; None where it is not set up."""
-    if not current_app.config["SPECTRUM_URL"]:
-        return None
-    erp: ERP = current_app.extensions.get("spectrum") or current_app.extensions.setdefault("spectrum", _connected())
-    return erp
-
-
-def _connected() -> ERP:
-    settings = current_app.config
-    client = (settings["SPECTRUM_CLIENT_ID"], settings["SPECTRUM_CLIENT_SECRET"])
-    erp = Spectrum(
-        settings["SPECTRUM_URL"],
-        settings["SPECTRUM_COMPANY_CODE"],
-        settings["SPECTRUM_AUTHORIZATION_ID"],
-        ca_file=settings["SPECTRUM_CA_FILE"] or None,
-        connect_timeout=settings["SPECTRUM_CONNECT_TIMEOUT"],
-        read_timeout=settings["SPECTRUM_READ_TIMEOUT"],
-        deadline=settings["SPECTRUM_DEADLINE"],
-        token_client=client if client[0] else None,
-    )
-    return MonitoredERP(erp)
-
-
-def refresh(erp: ERP) -> str:
-    """Read the whole list and take it over; returns what was found, as a sentence. Raises Unreadable."""
+def refresh(erp: Connection) -> str:
+    """Read the whole list and save it; returns a sentence with the counts. Raises ReadError."""
     began = utcnow()
-    open_before = set(db.session.scalars(select(Job.key).where(Job.removed_at.is_(None))))
-    learnt = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
-    db.session.rollback()  # no transaction is open while Spectrum is spoken to
     try:
-        active = read_whole(erp, "", learnt)
-        complete = read_whole(erp, "C", learnt)
-    except ReadError as reading:
+        erp_connection.learn_if_new(erp)
+        before = _listed_keys()
+        reading, doubt = _read(erp, before)
+        customers = _read_customers(erp)
+    except ReadError as failure:
         with writing():
-            Setting.write(LAST, (Setting.read(LAST) or {}) | {"error": reading.cause, "tried": utcnow().isoformat()})
+            tried = {"error": failure.error, "tried": utcnow().isoformat()}
+            Setting.write(connection_state.JOB_LIST, connection_state.job_list() | tried)
         raise
-    rows = {job_key(row["Job_Number"]): row for row in [*active.rows, *complete.rows]}
-    return _save(began, rows, open_before, active.complete and complete.complete)
+    return _save(began, reading, doubt, before, customers)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def read_whole(erp: ERP, status: str, learnt: dict[str, set[str]]) -> ReadResult:
-    """One status of the list, past the row limit. `learnt` holds the values to narrow by, by filter, and grows.
-
-    A list that was cut short is asked for again customer by customer, division by division and cost center by cost
-    center, and what is still cut short by the other two. A way misses jobs with no such value, or with one that nothing
-    has shown yet. So the list counts as whole only when two ways that rely on different filters show the same jobs,
-    and every job that was shown at all.
-    """
-    reading = _Reading(erp, status, learnt)
-    if reading.ask({}).complete:
-        return ReadResult(list(reading.rows.values()), complete=True)
-    before = 0
-    while before < len(reading.rows):  # what one way shows, another can ask for
-        before = len(reading.rows)
-        ways = [reading.by(name, {}) for name in NARROWING]
-    whole = [way for way in ways if way and way.found >= reading.rows.keys()]
-    agree = any(one.relied_on.isdisjoint(other.relied_on) for one, other in combinations(whole, 2))
-    return ReadResult(list(reading.rows.values()), complete=agree)
+def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
+    """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
+    known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
+    db.session.rollback()  # no transaction is open while the accounting system is asked
+    reading = job_list_reader.read(erp, known)
+    doubt = _doubt(reading, before)
+    db.session.rollback()
+    if doubt:
+        other = job_list_reader.read(erp, known, second_way=True)
+        if len(other.jobs) > len(reading.jobs):
+            erp_connection.learn(erp)  # so that the next reading begins in the way that shows more
+            reading, doubt = other, _doubt(other, before)
+    return reading, doubt
 
 
-@dataclass(frozen=True)
-class _Way:
-    """Jobs read value by value to their end, and the filters whose values had to be known for that."""
-
-    found: set[str]
-    relied_on: set[str]
+def _listed_keys() -> set[str]:
+    return set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
 
 
-class _Reading:
-    """The questions that one status of the list takes, none asked twice, and the rows that came."""
-
-    def __init__(self, erp: ERP, status: str, learnt: dict[str, set[str]]) -> None:
-        self.rows: Rows = {}
-        self._erp, self._status, self._learnt = erp, status, learnt
-        self._answers: dict[frozenset[tuple[str, str]], ReadResult] = {}
-
-    def ask(self, filters: Mapping[str, str]) -> ReadResult:
-        question = frozenset(filters.items())
-        if question not in self._answers:
-            asked = {
-                name: value if name == "cost_center" else _escape_wildcards(value) for name, value in filters.items()
-            }
-            self._answers[question] = answer = self._erp.jobs(status=self._status, **asked)
-            for row in answer.rows:
-                self.rows[job_key(row["Job_Number"])] = row
-                for name, element in NARROWING.items():
-                    self._learnt[name] |= {row[element]} - {""}
-        return self._answers[question]
-
-    def by(self, name: str, filters: Mapping[str, str]) -> _Way | None:
-        """The jobs behind all known values of one filter; None where some could not be read to the end."""
-        ways = [self._through({**filters, name: value}) for value in sorted(self._learnt[name])]
-        read = [way for way in ways if way]
-        if len(read) < len(ways):
-            return None
-        return _Way(set().union(*(way.found for way in read)), {name}.union(*(way.relied_on for way in read)))
-
-    def _through(self, filters: Mapping[str, str]) -> _Way | None:
-        answer = self.ask(filters)
-        if answer.complete:
-            return _Way({job_key(row["Job_Number"]) for row in answer.rows}, set())
-        narrower = (self.by(name, filters) for name in CUT_SHORT if name not in filters)
-        return next((way for way in narrower if way and way.found >= self._shown(filters)), None)
-
-    def _shown(self, filters: Mapping[str, str]) -> set[str]:
-        """The jobs behind these values that any answer has shown."""
-        wanted = {(NARROWING[name], job_key(value)) for name, value in filters.items()}
-        return {key for key, row in self.rows.items() if all(job_key(row[name]) == value for name, value in wanted)}
+def _doubt(reading: JobList, before: set[str]) -> str:
+    """Return why a list can't be relied on for what it lacks, as a sentence; "" where it can."""
+    missing = len(before - reading.jobs.keys())
+    if not reading.jobs and not connection_state.job_list().get("confirmed_empty"):
+        return "Spectrum listed no jobs."
+    if before and (missing == len(before) or missing > max(FEW, len(before) // 5)):
+        return f"Spectrum did not list {missing} of {len(before)} known jobs."
+    return ""
 
 
-def _escape_wildcards(value: str) -> str:
-    """A code as a filter that takes operators: each of their letters is asked for as “any one letter”."""
-    return "AL?" if job_key(value) == "all" else re.sub(r"[*,/#]", "?", value)
+def _read_customers(erp: Connection) -> ReadResult[Customer]:
+    """Read the customers; none where the service is missing, because it is optional."""
+    try:
+        return erp.list_customers()
+    except ReadError:
+        return ReadResult([], complete=False)
 
 
-# --- keeping --------------------------------------------------------------------------------------------------------
+# --- saving ---------------------------------------------------------------------------------------------------------
 
 
-def _save(began: datetime, rows: Rows, open_before: set[str], complete: bool) -> str:
+def _save(began: datetime, reading: JobList, doubt: str, before: set[str], customers: ReadResult[Customer]) -> str:
     """Bring the kept list to what was read, in a few statements. What was decided here about a job stays.
 
-    Gone is only what the list has shown before, was there when the reading began, and a complete reading misses.
+    Gone is only a job that was listed `before` the reading began.
     """
     with writing():
         _lock_table()
-        last = Setting.read(LAST, {})
+        last = connection_state.job_list()
         if "began" in last and datetime.fromisoformat(last["began"]) > began:
             return str(last["said"])  # a reading that began later is in already
-        columns = select(Job.id, Job.key, Job.row, Job.listed, Job.removed_at)
-        kept = {job.key: job for job in db.session.execute(columns)}
-        fresh = {key: Job.columns(row) | {"listed": True} for key, row in rows.items()}
-        new = [fresh[key] for key in fresh.keys() - kept.keys()]
-        seen = [job for job in kept.values() if job.key in rows]
-        changed = {job.id for job in seen if job.row != rows[job.key] or job.removed_at}
-        touched = [fresh[job.key] | {"id": job.id} for job in seen if job.id in changed or not job.listed]
-        missed = open_before - rows.keys() if complete else set()
-        gone = [{"id": job.id, "removed_at": utcnow()} for job in kept.values() if job.key in missed and job.listed]
-        for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
-            if values:
-                db.session.execute(statement, values)
-        said = f"{len(rows)} jobs read: {len(new)} new, {len(changed)} changed, {len(gone)} gone."
-        if not complete:
-            said += " Spectrum has more jobs than it would list; the rest was kept as it was."
-        times = {"began": began.isoformat(), "at": utcnow().isoformat()}
-        Setting.write(LAST, times | {"said": said, "complete": complete})
-        if complete:
-            _suggest_links_after_restore()
+        doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
+        proven = reading.complete and not doubt
+        new, changed, gone = _update_jobs(reading, before if proven else set())
+        _save_customers(customers, reading)
+        said = " ".join(_sentences(reading, doubt, new, changed, gone))
+        state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
+        state |= {"jobs": reading.counts, "customers": len(customers.rows)}
+        state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
+        state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
+        Setting.write(connection_state.JOB_LIST, state)
+        if proven:
+            after_restore.compare_jobs()
     return said
 
 
-def _suggest_links_after_restore() -> None:
-    """Once after a restore: a waiting project that looks like a job made since the backup is offered for linking."""
-    restored = Setting.read(Setting.RESTORED)
-    if not restored:
-        return
-    held = select(Project.job_key).where(Project.job_key.is_not(None))
-    since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
-    unknown = db.session.scalars(select(Job).where(since, Job.key.not_in(held))).all()
-    waiting = db.session.scalars(select(Project).where(Project.status == Status.READY))
-    for project, job in job_matching.resembling(unknown, waiting).items():
-        project.suggested_job_key = job.key
-    Setting.write(Setting.RESTORED, None)
+def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, int, int]:
+    """Insert, update and mark as removed; returns how many are new, changed and gone."""
+    kept = {job.key: job for job in db.session.execute(select(Job.id, Job.key, Job.row, Job.listed, Job.removed_at))}
+    fresh = {key: Job.columns(job) | {"listed": True} for key, job in reading.jobs.items()}
+    new = [fresh[key] for key in fresh.keys() - kept.keys()]
+    seen = [job for job in kept.values() if job.key in fresh]
+    changed = {job.id for job in seen if job.row != fresh[job.key]["row"] or job.removed_at}
+    touched = [fresh[job.key] | {"id": job.id} for job in seen if job.id in changed or not job.listed]
+    missed = can_be_gone - fresh.keys()
+    gone = [{"id": job.id, "removed_at": utcnow()} for job in kept.values() if job.key in missed]
+    for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
+        if values:
+            db.session.execute(statement, values)
+    return len(new), len(changed), len(gone)
+
+
+def _sentences(reading: JobList, doubt: str, new: int, changed: int, gone: int) -> list[str]:
+    said = [f"{len(reading.jobs)} jobs read: {new} new, {changed} changed, {gone} gone."]
+    if doubt:
+        said.append(f"{doubt} The list was kept as it was. If this is right, press This Is Right in the ERP settings.")
+    elif not reading.complete:
+        said.append("Spectrum has more jobs than it would list; the rest was kept as it was.")
+    if reading.damaged:
+        named = ", ".join(reading.damaged[:5]) + (" and others" if len(reading.damaged) > 5 else "")
+        said.append(f"A character could not be read and was replaced in: {named}. Correct it in Spectrum.")
+    return said
+
+
+def _fingerprint(reading: JobList) -> str:
+    """A digest of the jobs' numbers, so that a person confirms this list and no other."""
+    return sha256("\n".join(sorted(reading.jobs)).encode()).hexdigest()
+
+
+def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
+    """Keep the customers; where they could not be read, those that the job list names."""
+    rows = [vars(customer) for customer in customers.rows]
+    named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
+    of_jobs = [vars(Customer(code, name)) for code, name in named.items()]
+    models.Customer.take_over(rows or of_jobs, complete=bool(rows) and customers.complete)
 
 
 def _lock_table() -> None:

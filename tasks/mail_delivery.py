@@ -17,7 +17,7 @@ from flask import current_app
 from sqlalchemy import or_, update
 
 from extensions import db, writing
-from lib.formatting import local
+from lib.formatting import local, today
 from models import Delivery, LeaseLost, MailKind, MailOutcome, Setting, utcnow
 from services.mail_settings import describe_way, is_set_up, server, uses_graph
 from services.outstanding import anything_outstanding, describe_stuck
@@ -172,10 +172,13 @@ def _skip_reason(delivery: Delivery) -> str:
         return "" if describe_stuck() else "Nothing is stuck any more."
     if delivery.kind != MailKind.DIGEST:
         return ""
-    if not person.is_approver:
+    day = delivery.day or today()
+    if not person.is_approver_on(day):
         return f"{person.name} no longer decides about projects."
     if not person.subscribed:
         return f"{person.name} unsubscribed."
+    if person.is_away_on(day):
+        return f"{person.name} is away."
     return "" if anything_outstanding() else "Nothing waits any more."
 
 

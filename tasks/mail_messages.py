@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from extensions import db
 from lib import formatting
-from models import LINKS, Delivery, Event, MailKind, Project, utcnow
+from models import Delivery, Event, MailKind, Project, utcnow
+from services import accounts
 from services.mail_settings import sender
 from services.outstanding import LISTED, Summary, describe_stuck, stuck_projects
 from tasks.mail_errors import MailError, MailFailure
@@ -33,7 +34,7 @@ def compose(delivery: Delivery) -> Mail:
 
 
 def digest(delivery: Delivery) -> Mail:
-    unsubscribe = url_for("mails.unsubscribe", token=delivery.person.unsubscribe_token)
+    unsubscribe = url_for("mails.unsubscribe", token=accounts.unsubscribe_token(delivery.person))
     return _of_delivery(
         delivery,
         "ERP Integrations Daily Summary",
@@ -92,8 +93,10 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 
 def _with_link(delivery: Delivery, subject: str, **content: Any) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
-    link = url_for("auth.set_password", token=delivery.person.link_token(delivery.kind))
-    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(LINKS[delivery.kind]), **content)
+    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
+    return _of_delivery(
+        delivery, subject, link=link, good_for=formatting.format_duration(accounts.LINKS[delivery.kind]), **content
+    )
 
 
 def _of_delivery(delivery: Delivery, subject: str, headers: dict[str, str] | None = None, **content: Any) -> Mail:
@@ -127,7 +130,7 @@ def _message(
 
 def _render(template: str, macros: str, content: dict[str, Any]) -> str:
     say = current_app.jinja_env.get_template(f"mail/{macros}").module
-    return render_template(f"mail/{template}.mail", say=say, since=formatting.since, **content)
+    return render_template(f"mail/{template}.mail", say=say, elapsed=formatting.elapsed, **content)
 
 
 def _smtp_address(address: str) -> str:

@@ -31,6 +31,7 @@ from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser as ChromiumBrowser
 from playwright.sync_api import Page, sync_playwright
 from support.fake_erp import FakeERP
+from support.jobs import keep_job
 from support.mail_server import Postbox
 from werkzeug.test import TestResponse
 
@@ -38,9 +39,8 @@ from app import create_app
 from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
-from services import workflow
-from tables import people
-from tasks import job_list
+from services import accounts, workflow
+from tasks import erp_connection, job_list
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct-horse-battery"
@@ -155,7 +155,7 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
 
 @pytest.fixture(autouse=True)
 def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "HASHER", CHEAP)
+    monkeypatch.setattr(accounts, "HASHER", CHEAP)
 
 
 @pytest.fixture
@@ -171,7 +171,9 @@ def app(environ: dict[str, str], tmp_path: Path, compiled_templates: FileSystemB
             person.directory, person.can_push = directory, can_push
             person.password_hash = CHEAP.hash(PASSWORD)
             db.session.add(person)
+        erp_connection.note_proof("")  # a job was created and listed before
         db.session.commit()
+        erp_connection.learn(FakeERP())
         yield app
         db.session.remove()
         db.engine.dispose()
@@ -254,7 +256,7 @@ def make_project(cast: dict[str, Person]) -> Callable[..., Project]:
 @pytest.fixture
 def template(app: Flask) -> Job:
     """A job template in the kept job list."""
-    job = Job.keep(
+    job = keep_job(
         {
             "Job_Number": "T-COMM",
             "Job_Description": "Template Commercial",
@@ -401,7 +403,7 @@ def live(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             app = create_app(environ)
             with app.app_context():
                 seed.seed()
-                job_list.refresh(job_list.spectrum())  # type: ignore[arg-type]  # it is set up
+                job_list.refresh(erp_connection.connect())  # type: ignore[arg-type]  # it is set up
                 db.session.remove()
                 db.engine.dispose()
             yield Live(environ["BASE_URL"], addresses["spectrum"], addresses["mailbox"], environ)

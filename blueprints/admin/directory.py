@@ -3,7 +3,8 @@
 People are disabled, never deleted: history keeps their names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -12,17 +13,19 @@ from sqlalchemy import select, true
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db
-from lib.formatting import since
-from models import Level, Person
+from lib.formatting import format_ago, parse_date
+from models import Event, Level, Person
 from permissions import TOOLS, Rule, log_refusal, requires
+from services import accounts, company_accounts, directory
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
+NOT_A_DAY = "Enter a date, such as 12/31/2026."
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
-SHOWN = {
-    "active": ("Active", Person.active),
-    "approvers": ("Accounting Approvers", Person.approvers()),
-    "disabled": ("Disabled", ~Person.active),
-    "all": ("All", true()),
+SHOWN: dict[str, tuple[str, Callable[[], Any]]] = {
+    "active": ("Active", lambda: Person.active),
+    "approvers": ("Accounting Approvers", Person.approvers),  # as of today, so it is asked each time
+    "disabled": ("Disabled", lambda: ~Person.active),
+    "all": ("All", true),
 }
 
 
@@ -32,7 +35,7 @@ def index() -> Any:
     shown = request.args.get("show", "")
     shown = shown if shown in SHOWN else "active"
     words = request.args.get("q", "").casefold().split()
-    everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]).order_by(Person.name, Person.id))
+    everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]()).order_by(Person.name, Person.id))
     found = [each for each in everybody if all(word in f"{each.name} {each.email}".casefold() for word in words)]
     return render_template("admin/directory.html", people=found, shown=shown, filters=SHOWN, keeper=KEEPER)
 
@@ -47,17 +50,17 @@ def new() -> Any:
 @requires(KEEPER)
 def add() -> Any:
     wanted, errors = read_person(request.form)
-    errors = Person.problems(current_user, wanted) | errors
+    errors = directory.validate(current_user, wanted) | errors
     if errors:
         return _refuse(None, wanted, errors)
-    person = Person.add(current_user, wanted)
-    person.send_link("invitation", current_user)
+    person = directory.add(current_user, wanted)
+    accounts.send_link(person, "invitation", current_user)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. A mail with a link to set a password is on its way to {person.email}.")
+    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 
@@ -70,14 +73,14 @@ def person(person_id: int) -> Any:
 @blueprint.post("/<int:person_id>")
 @requires(KEEPER)
 def save(person_id: int) -> Any:
-    found = Person.hold(person_id) or abort(404)
+    found = directory.lock(person_id) or abort(404)
     if request.form.get("version") != str(found.version):
         return _page(found, 409, conflict=_how_it_is(found))
     wanted, errors = read_person(request.form)
-    errors = Person.problems(current_user, wanted, found) | errors
+    errors = directory.validate(current_user, wanted, found) | errors
     if errors:
         return _refuse(found, wanted, errors)
-    found.change(current_user, wanted)
+    directory.change(found, current_user, wanted)
     try:
         db.session.commit()
     except IntegrityError:
@@ -92,15 +95,52 @@ def save(person_id: int) -> Any:
 def invite(person_id: int) -> Any:
     """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
-    if found.password_hash or not found.active:
-        return _page(found, 409, conflict=f"{found.name} has a password or is disabled. Nothing was mailed.")
-    before = found.send_link("invitation", current_user)
+    if not (found.is_invited and found.active):
+        return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
+    before = accounts.send_link(found, "invitation", current_user)
     db.session.commit()
-    sentence = f"The invitation is on its way to {found.email}."
+    sentence = f"We are emailing the invitation to {found.email}."
     if before:
-        sentence = f"The last invitation to {found.email} is from {since(before)} ago, so no other was mailed."
-        sentence += " The next can go five minutes after it."
+        sentence = f"We emailed {found.email} an invitation {format_ago(before)}."
+        sentence += " You can send another five minutes after it."
     flash(sentence)
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+@blueprint.post("/<int:person_id>/password-link")
+@requires(KEEPER)
+def send_password_link(person_id: int) -> Any:
+    found = db.session.get(Person, person_id) or abort(404)
+    if not found.active:
+        return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
+    before = accounts.send_link(found, "reset", current_user)
+    db.session.commit()
+    flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+def _since(before: datetime | None) -> str:
+    return f" {format_ago(before)}. You can send another five minutes after it" if before else ""
+
+
+@blueprint.post("/<int:person_id>/sign-out")
+@requires(KEEPER)
+def sign_out_everywhere(person_id: int) -> Any:
+    found = directory.lock(person_id) or abort(404)
+    directory.end_sessions(found, current_user)
+    db.session.commit()
+    flash(f"{found.name} was signed out everywhere.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+@blueprint.post("/<int:person_id>/forget-account")
+@requires(KEEPER)
+def forget_account(person_id: int) -> Any:
+    found = directory.lock(person_id) or abort(404)
+    forgotten = company_accounts.forget(found, current_user)
+    db.session.commit()
+    told = "The company account of {} was forgotten." if forgotten else "{} has no company account."
+    flash(told.format(found.name))
     return redirect(url_for(".person", person_id=person_id), 303)
 
 
@@ -109,6 +149,11 @@ def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     wanted: dict[str, Any] = {column: form.get(column, "").strip() for column in ("name", "email")}
     wanted |= {column: column in form for column in ("can_push", "subscribed", "active")}
     errors = {}
+    if "can_push_until" in form:
+        try:
+            wanted["can_push_until"] = parse_date(form["can_push_until"])
+        except ValueError:
+            errors["can_push_until"] = NOT_A_DAY
     for tool in TOOLS:
         try:
             wanted[tool] = Level(form.get(tool))
@@ -126,9 +171,11 @@ def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]
 
 def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
     """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
-    return render_template("admin/person.html", **({"person": found, "keeper": KEEPER, "errors": {}} | context)), status
+    history = Event.about(found) if found else []
+    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}}
+    return render_template("admin/person.html", **begun | context), status
 
 
 def _how_it_is(found: Person) -> str:
-    who = next((event.who for event in found.events if event.action == "changed"), "Somebody")
+    who = next((event.who for event in Event.about(found) if event.action == "changed"), "Somebody")
     return f"{who} changed {found.name} while you had this page open. Nothing that you entered was applied."

@@ -8,8 +8,9 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from erp.spectrum.mapping import job_key
+from erp import job_key
 from extensions import db
+from lib.text import clean
 from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import workflow, worklist
@@ -23,7 +24,7 @@ NOTE_LENGTH = 2000
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("admin/projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
+    return render_template("admin/projects.html", page=worklist.all_projects(worklist.read_params(request.args)))
 
 
 @blueprint.get("/new")
@@ -86,7 +87,7 @@ def refused(refusal: NotAllowed) -> Any:
     project = _project(request.view_args["project_id"])
     typed, _, _ = read_information(request.form, project) if "name" in request.form else ({}, {}, {})
     lost = diff(as_text(project.information), typed) if typed else []
-    note = request.form.get("note", project.note).strip()
+    note = clean(request.form.get("note", project.note))
     return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
 
@@ -94,7 +95,7 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     """Save what is typed, then do what the button says; nothing of either where something is wrong."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
-    note = request.form.get("note", "").strip()
+    note = clean(request.form.get("note", ""))
     active = "active" in request.form
     if move is Transition.SEND and not active:
         errors["active"] = "An inactive project is not sent. Tick Active Project? first."

@@ -8,16 +8,16 @@ from sqlalchemy.exc import IntegrityError
 
 from blueprints.approvals.responses import (
     CommentPrompt,
-    announced,
     comment,
     conflict,
     current_project,
-    done,
     get_project,
-    page,
-    refused,
+    not_allowed,
+    render_project,
+    render_row,
+    success,
+    with_announcement,
 )
-from blueprints.approvals.responses import row as project_row
 from extensions import db
 from models import Level, NotAllowed, Project, Status, Transition
 from permissions import APPROVER, Rule, requires
@@ -25,7 +25,7 @@ from services import accept_form as acceptance
 from services import job_numbers, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
-blueprint.register_error_handler(NotAllowed, refused)
+blueprint.register_error_handler(NotAllowed, not_allowed)
 VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
 PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
 REJECT = CommentPrompt("approvals.reject", "Reject", "It tells the sender what to correct.")
@@ -40,7 +40,7 @@ def project(project_id: int) -> Any:
     """The project; what a button asks for, such as `?accept`, has a page of its own."""
     if asked := next((panel for panel in PANELS if panel in request.args), None):
         return redirect(f"{request.path}/{asked}")
-    return page(get_project(project_id))
+    return render_project(get_project(project_id))
 
 
 @blueprint.get("/row")
@@ -48,7 +48,7 @@ def project(project_id: int) -> Any:
 def row(project_id: int) -> Any:
     """The row as it is now, for a list that shows the project at work; `was` is the status the list shows."""
     found = get_project(project_id)
-    return announced(project_row(found), found)
+    return with_announcement(render_row(found), found)
 
 
 @blueprint.get("/standing")
@@ -56,21 +56,21 @@ def row(project_id: int) -> Any:
 def standing(project_id: int) -> Any:
     """Where it stands, for the project's own page while an export is under way; `was` as above."""
     found = get_project(project_id)
-    return announced(render_template("approvals/_status.html", project=found), found)
+    return with_announcement(render_template("approvals/_status.html", project=found), found)
 
 
 @blueprint.get("/accept")
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    return page(found, panel="accept", form=acceptance.begin(found))
+    return render_project(found, panel="accept", form=acceptance.initial(found))
 
 
 @blueprint.post("/preview")
 @requires(APPROVER)
 def preview(project_id: int) -> Any:
     """What Spectrum will receive, while it is being typed; a POST, so that the form's token stays out of addresses."""
-    return render_template("approvals/_preview.html", form=acceptance.read(get_project(project_id), request.form))
+    return render_template("approvals/_preview.html", form=acceptance.from_form(get_project(project_id), request.form))
 
 
 @blueprint.get("/number")
@@ -79,27 +79,27 @@ def number(project_id: int) -> Any:
     """Whether the Spectrum Job ID that is being typed is free."""
     typed = " ".join(request.args.get("job_number", "").split())
     found = get_project(project_id)
-    return render_template("approvals/_job_number.html", project=found, verdict=job_numbers.check(typed, found))
+    return render_template("approvals/_job_number.html", project=found, number_check=job_numbers.check(typed, found))
 
 
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
     found = _acceptable(current_project(project_id))
-    form = acceptance.read(found, request.form)
+    form = acceptance.from_form(found, request.form)
     if "show" in request.form:  # another template was chosen: its values first
-        return page(found, panel="accept", form=form)
+        return render_project(found, panel="accept", form=form)
     if not form.check() or form.template is None:
-        return page(found, 422, panel="accept", form=form)
+        return render_project(found, 422, panel="accept", form=form)
     try:
         workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
-        return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
+        return success(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
-        form = acceptance.read(found, request.form)
+        form = acceptance.from_form(found, request.form)
         form.check()
-        return page(found, 422, panel="accept", form=form)
+        return render_project(found, 422, panel="accept", form=form)
 
 
 @blueprint.get("/reject")
@@ -119,7 +119,7 @@ def reject(project_id: int) -> Any:
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
     told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
-    return done(found, f"{found.title} was rejected. It is editable again{told}.")
+    return success(found, f"{found.title} was rejected. It is editable again{told}.")
 
 
 @blueprint.post("/take-back")
@@ -127,7 +127,7 @@ def reject(project_id: int) -> Any:
 def cancel_export(project_id: int) -> Any:
     found = current_project(project_id)
     workflow.cancel_export(found, current_user)
-    return done(found, f"{found.title} was taken back and waits again.")
+    return success(found, f"{found.title} was taken back and waits again.")
 
 
 @blueprint.post("/present")
@@ -136,7 +136,7 @@ def present(project_id: int) -> Any:
     """“It is in Spectrum”: a person has seen the job there."""
     found = current_project(project_id)
     workflow.resolve(found, current_user, exists=True)
-    return done(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
+    return success(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
 
 
 @blueprint.get("/absent")
@@ -154,7 +154,7 @@ def absent(project_id: int) -> Any:
     if found.can_be_resolved and not comment():
         return ABSENT.ask_again(found)
     workflow.resolve(found, current_user, exists=False, comment=comment())
-    return done(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
+    return success(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
 
 
 @blueprint.post("/copy-phases")
@@ -162,13 +162,12 @@ def absent(project_id: int) -> Any:
 def copy_phases(project_id: int) -> Any:
     found = current_project(project_id)
     workflow.copy_remaining_phases(found, current_user)
-    return done(found, f"The remaining phases of {found.title} are being copied.")
+    return success(found, f"The remaining phases of {found.title} are being copied.")
 
 
 def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
-    if found.violates_four_eyes(current_user.id):
-        raise NotAllowed(workflow.OTHER_APPROVER_NEEDED)
+    workflow.refuse_acceptance(found, current_user)
     return found

@@ -10,9 +10,9 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import EMAIL, Delivery, Event, MailKind, MailOutcome, NotAllowed, Person, TaskRequest, utcnow
+from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
 from permissions import ERP_ADMIN, from_anywhere, public, requires
-from services import mail_settings
+from services import accounts, directory, mail_settings
 
 blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
 KINDS = {
@@ -58,7 +58,7 @@ def resend(delivery_id: int) -> Any:
 def test() -> Any:
     """Ask the timetable for a test mail; the page shows what came of it."""
     address = request.form.get("address", "").strip()
-    if not EMAIL.fullmatch(address) or len(address) > 254:
+    if not directory.EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
     TaskRequest.ask("test mail", current_user, address)
     db.session.commit()
@@ -84,9 +84,9 @@ def unsubscribe(token: str) -> Any:
 @from_anywhere
 def keep_unsubscribed(token: str) -> Any:
     """One click in a mail program (RFC 8058), without sign-in; the signed token can do nothing else."""
-    person = Person.from_unsubscribe_token(token)
+    person = accounts.from_unsubscribe_token(token)
     if person:
-        person.change(person, {"subscribed": False})
+        directory.change(person, person, {"subscribed": False})
         db.session.commit()
     return _unsubscribe_page(token)
 
@@ -95,7 +95,7 @@ csrf.exempt(keep_unsubscribed)
 
 
 def _unsubscribe_page(token: str) -> Any:
-    person = Person.from_unsubscribe_token(token)
+    person = accounts.from_unsubscribe_token(token)
     return render_template("auth/unsubscribe.html", person=person), 200 if person else 404
 
 
@@ -128,7 +128,7 @@ def _stuck() -> list[Delivery]:
 def _others() -> pagination.Page:
     newest_first = pagination.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
     others = pagination.PagedQuery(select(Delivery).where(not_(_is_stuck())), newest_first)
-    return others.page(pagination.ListParams.of(request.args), others.count({}), pagination.objects(*BESIDE), {})
+    return others.page(pagination.ListParams.from_args(request.args), others.count({}), pagination.objects(*BESIDE), {})
 
 
 def _delivery(delivery_id: int) -> Delivery:

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 from app import create_app
 from dev.bench import load, servers
 from dev.bench.pages import Visitor
-from erp.spectrum.mapping import compose
+from erp import rules
 from extensions import db, writing
 from models import Export, Job, Person, Project, Status
 from services import workflow
-from tasks import exports, job_list
+from tasks import erp_connection, exports
 
 SHARE = {"Division": "1", "Price_Method_Code": "F"}
 TEMPLATE = {"Job_Number": "T-COMM", "Job_Description": "Template Commercial", "Status_Code": "A", **SHARE}
@@ -45,7 +45,7 @@ def _send(count: int, name: str) -> list[int]:
     projects = []
     with writing():
         if not Job.by_number(TEMPLATE["Job_Number"]):
-            Job.keep(TEMPLATE).is_template = True
+            Job.upsert(rules().job_from_raw(TEMPLATE)).is_template = True
         for number in range(count):
             information = {"number": f"{name}{number:06}", "name": f"Wharf {number}", "city": "Tacoma", "state": "WA"}
             projects.append(workflow.create(manager, information))
@@ -100,7 +100,7 @@ def measure_exports(path: Path, waiting: int, seconds: float, delay: int = 50) -
         httpx.post(f"{spectrum}/sandbox/faults", json=slow).raise_for_status()
         with product(f"sqlite:///{copy}", SPECTRUM_URL=spectrum):
             _accept(_send(waiting, "E"))
-            erp = job_list.spectrum()
+            erp = erp_connection.connect()
             assert erp
             begun = time.perf_counter()
             exports.run_due(
@@ -120,8 +120,10 @@ def _accept(ids: list[int]) -> None:
     assert template
     with writing():
         for project in db.session.scalars(select(Project).where(Project.id.in_(ids))):
-            typed = {"Job_Number": project.number, "Job_Description": project.name, "Taxable_Flag": "Y"}
-            workflow.accept(project, approver, compose(project.information, template.row, typed), template, "HB")
+            typed = {"job_number": project.number, "job_name": project.name, "taxable": "Y"}
+            workflow.accept(
+                project, approver, rules().build_request(project.information, typed, template.row), template, "HB"
+            )
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy import event as sa_event
 
 from dev.demo.bulk import seed_many
-from dev.demo.bulk_insert import past_the_log
-from erp.spectrum.mapping import compose
+from dev.demo.bulk_insert import bypass_wal
+from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
-from services import workflow
+from services import accounts, workflow
 
 COMPANY_CODE = "HB"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
@@ -50,7 +50,7 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
     Returns what was done; `progress` is told how far it is. Raises ValueError for any other database.
     """
     if many:
-        past_the_log()
+        bypass_wal()
     with writing():
         filled = Setting.read(Setting.DEMO, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):
@@ -76,7 +76,7 @@ def _person(name: str, erp: Level, projects: Level, directory: Level, can_push: 
     if known := Person.by_email(address(name)):
         return known
     person = Person(email=address(name), name=name, erp=erp, projects=projects, directory=directory, can_push=can_push)
-    person.set_password(PASSWORD)
+    accounts.set_password(person, PASSWORD)
     db.session.add(person)
     return person
 
@@ -104,9 +104,8 @@ class Story:
         self.dated()
 
     def accept(self, project: Project, template: str, **typed: str) -> Export:
-        start = TEMPLATES[template]
-        decided = {"Job_Number": project.number, "Job_Description": project.name[:25], "Taxable_Flag": "Y", **start}
-        lines = compose(project.information, start, decided | typed)
+        decided = {"job_number": project.number, "job_name": project.name[:25], "taxable": "Y", **typed}
+        lines = rules().build_request(project.information, decided, TEMPLATES[template])
         export = workflow.accept(project, self.approver, lines, Job(number=template), COMPANY_CODE)
         export.accepted_at = self.now
         export.due_at = None
@@ -177,7 +176,7 @@ def _checking(story: Story, project: Project, template: str) -> None:
 
 def _refused(story: Story, project: Project, template: str) -> None:
     story.send(project)
-    export = story.accept(project, template, Customer_Code="HARBRLITE")
+    export = story.accept(project, template, customer="HARBRLITE")
     _fail(
         story,
         export,
@@ -188,7 +187,7 @@ def _refused(story: Story, project: Project, template: str) -> None:
 
 def _another(story: Story, project: Project, number: str) -> None:
     story.send(project)
-    export = story.accept(project, "T-SERVICE", Job_Number=number)
+    export = story.accept(project, "T-SERVICE", job_number=number)
     export.conflicting_job = {"Job_Number": number, "Job_Description": "City Shops HVAC Renewal", "Status_Code": "A"}
     _fail(story, export, f"Job {number} already exists in Spectrum and is not this project.", [], keep_job=True)
 

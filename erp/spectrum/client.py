@@ -1,27 +1,49 @@
-"""Spectrum over its Data Exchange web services: the only place that knows SOAP.
+"""Spectrum over its Data Exchange web services, as the port's Connection describes it.
 
-Here is what is called and with what. Which fields there are stands in `erp.tables`, the XML in
-`erp.envelope`, the HTTP in `erp.transport`, and what an answer means in `erp.verdicts`. The
-Authorization ID, the GUID and tokens are in no cause and no log.
+Here is what is called and with what. The XML stands in `erp.spectrum.soap`, the HTTP in `erp.spectrum.http`, the
+sign-in in `erp.spectrum.access`, and what an answer means in `erp.spectrum.answers`. The Authorization ID, the GUID,
+the client secret and tokens are in no error and no log.
 """
 
-import json
 import re
+import time
 from collections.abc import Mapping
-from urllib.parse import urlencode
 from uuid import uuid4
 
-from erp import Outcome, ReadError, ReadResult, WriteResult
-from erp.spectrum import answers, soap
-from erp.spectrum.http import Transport
-from erp.spectrum.rules import job_key
+from erp import (
+    Customer,
+    ErpJob,
+    JobDates,
+    Learned,
+    NewSecret,
+    Outcome,
+    Phase,
+    ReadError,
+    ReadResult,
+    Request,
+    WriteResult,
+    job_key,
+)
+from erp.spectrum import answers, learning, soap
+from erp.spectrum.access import Access
+from erp.spectrum.fields import STATUSES, UPDATE_ELEMENTS, returns
+from erp.spectrum.http import Passing, Reply, Transport
+from erp.spectrum.mapping import to_job
+from erp.spectrum.system import values_of
+
+STATUS_FILTER = {"open": ""} | {word: code for code, word in STATUSES.items()}
+COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_Code")  # of a phase
+TAXABLE = {"y": "Y", "taxable": "Y", "n": "N", "non-taxable": "N"}
+OTHER_GUID = {"fresh": "empty", "empty": "fresh"}
+PAUSES = (0.3, 1.0)  # seconds before a read is tried for the second and the third time
+ALL_THE_SAME = " It may have arrived all the same; Countersign looks in Spectrum by itself."
 
 
 class Spectrum:
-    """One company of one Spectrum, as `erp.ERP` describes it.
+    """One company of one Spectrum. Times in seconds, `deadline` for a whole call with its repetitions.
 
-    Times in seconds, `deadline` for a whole call. `token_client`, an id and a secret, is for a hosted
-    Spectrum, which wants a token with each call. An unreadable `ca_file` raises OSError.
+    `token_client`, an id and a secret, is for a hosted Spectrum, which wants a token with each call. `auth` and `guid`
+    overrule what was learned. An unreadable `ca_file` raises OSError.
     """
 
     def __init__(
@@ -34,78 +56,163 @@ class Spectrum:
         read_timeout: float = 60,
         deadline: float = 120,
         token_client: tuple[str, str] | None = None,
+        auth: str = "auto",
+        guid: str = "auto",
+        learned: Learned | None = None,
+        pauses: tuple[float, ...] = PAUSES,
     ) -> None:
         self._transport = Transport(url, ca_file, connect_timeout, read_timeout, deadline)
         self._company_code = company_code
         self._authorization_id = authorization_id
-        self._token_client = token_client
+        self._pauses = pauses
+        self._wanted_guid = guid
+        self._wanted_auth = "token" if auth == "auto" and token_client else auth
+        self._about = learning.digest(url, company_code, authorization_id)
+        self._learned = learned if learned and learned.about == self._about else None
+        self._access = Access(self._transport, company_code, authorization_id, token_client)
+        self.use(self._learned.style if self._learned else {})
 
-    def add_job(self, values: Mapping[str, str]) -> WriteResult:
-        """Create one job; CREATED only where Spectrum's answer says exactly that."""
-        return self._write("AddJob", values)
+    def use(self, style: Mapping[str, str]) -> None:
+        """Call in this style from now on, as far as no setting says otherwise."""
+        self._access.style = style.get("http", "none") if self._wanted_auth == "auto" else self._wanted_auth
+        self._guid = style.get("guid", "fresh") if self._wanted_guid == "auto" else self._wanted_guid
 
-    def add_phase(self, values: Mapping[str, str]) -> WriteResult:
-        """Add one phase to a job, or update it."""
-        return self._write("AddPhase", values)
+    # --- writes: sent once ------------------------------------------------------------------------------------------
 
-    def jobs(self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = "") -> ReadResult:
-        """Read jobs (GetJobMain). In customer and division SuperSelect's operators work."""
-        return self._read("GetJobMain", _filters(status, customer, division, cost_center))
+    def create_job(self, request: Request) -> WriteResult:
+        return self._write("AddJob", values_of(request))
 
-    def job_details(
-        self, *, status: str = "", customer: str = "", division: str = "", cost_center: str = ""
-    ) -> ReadResult:
-        """Read jobs (GetJob). In customer and division SuperSelect's operators work."""
-        return self._read("GetJob", _filters(status, customer, division, cost_center))
+    def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
+        """Send what may change, and what UpdateJob would set to a default of its own where it is left out."""
+        changes = {"Job_Number", *UPDATE_ELEMENTS.values()}
+        values = {element: value for element, value in values_of(request).items() if element in changes}
+        repeated = {"Status_Code": job.raw["Status_Code"], "Create_Date": dates.raw["Create_Date"]}
+        return self._write("UpdateJob", values | repeated)
 
-    def phases(self, job_number: str) -> ReadResult:
+    def add_phase(self, job_number: str, phase: Phase) -> WriteResult:
+        values = {element: phase.raw.get(element, "") for element in COPIED}
+        fixed = {"Job_Number": job_number, "Price_Method_Code": "J"}
+        return self._write("AddPhase", values | fixed | {"Phase_Cost_Center": phase.raw.get("Cost_Center", "")})
+
+    def _write(self, service: str, values: Mapping[str, str]) -> WriteResult:
+        try:
+            return answers.parse_write(service, *self._call(service, values, self._guid))
+        except ReadError as failure:
+            more = ALL_THE_SAME if failure.outcome is Outcome.UNKNOWN else ""
+            return WriteResult(failure.outcome, failure.error + more)
+
+    # --- reads: repeated where that may help ------------------------------------------------------------------------
+
+    def list_jobs(
+        self,
+        status: str = "open",
+        *,
+        customer: str = "",
+        division: str = "",
+        cost_center: str = "",
+        project_manager: str = "",
+        second_way: bool = False,
+    ) -> ReadResult[ErpJob]:
+        guid = OTHER_GUID[self._guid] if second_way else self._guid
+        filters = _filters(status, customer, division, cost_center) | {"pProject_Manager": _literally(project_manager)}
+        found = self.read("GetJobMain", filters, "Job_Number", guid)
+        return ReadResult([to_job(row) for row in found.rows], found.complete, found.damaged)
+
+    def list_project_managers(self, status: str = "open", *, cost_center: str = "") -> ReadResult[str]:
+        """Read the managers of the jobs that GetJob shows; GetJobMain does not tell them."""
+        found = self.read("GetJob", _filters(status, "", "", cost_center), "Job_Number")
+        managers = {row.get("Project_Manager", "") for row in found.rows} - {""}
+        return ReadResult(sorted(managers), found.complete, found.damaged)
+
+    def list_job_dates(
+        self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""
+    ) -> ReadResult[JobDates]:
+        found = self.read("GetJobDates", _filters(status, customer, division, cost_center), "Job_Number")
+        return ReadResult([JobDates(row["Job_Number"], row) for row in found.rows], found.complete, found.damaged)
+
+    def list_phases(self, job_number: str) -> ReadResult[Phase]:
         """Read the phases of one job; where its number has an operator in it, other jobs' are left out."""
-        found = self._read("GetPhase", {"pJob_Number": job_number})
+        found = self.read("GetPhase", {"pJob_Number": _literally(job_number)}, "Job_Number")
         own = [row for row in found.rows if job_key(row["Job_Number"]) == job_key(job_number)]
-        return ReadResult(own, found.complete)
+        return ReadResult([_phase(row) for row in own], found.complete, found.damaged)
+
+    def list_customers(self) -> ReadResult[Customer]:
+        found = self.read("GetCustomers", {"pStatus": "ALL"}, "Customer_Code")
+        return ReadResult([_customer(row) for row in found.rows], found.complete, found.damaged)
+
+    def read(self, service: str, filters: Mapping[str, str], named_by: str, guid: str = "") -> answers.Listing:
+        """Return the rows of a read service, from the best of up to three answers."""
+        ends = time.monotonic() + self._transport.deadline
+        best, failure = None, None
+        for pause in (*self._pauses, None):
+            try:
+                reply, redact = self._call(service, filters, guid or self._guid, ends - time.monotonic())
+                listing = answers.parse_read(service, reply, named_by, redact)
+                best = max(listing, best or listing, key=lambda each: len(each.rows))
+                if not listing.partial:
+                    return _declared(service, listing)
+            except Passing as passing:
+                failure = passing
+            if pause is None or time.monotonic() + pause >= ends:
+                break
+            time.sleep(pause)
+        if best is None:
+            assert failure is not None
+            raise failure
+        return _declared(service, best)
+
+    # --- the connection itself --------------------------------------------------------------------------------------
 
     def probe(self, service: str) -> str | None:
         """Compare the service's WSDL with our table; None when it is there and takes the same fields."""
         try:
-            reply = self._transport.get(f"/wsdls/{service}.jws")
+            reply = self._wsdl(service)
+            if reply.status == 404:
+                other = self._wsdl("AddJob" if service == "GetJobMain" else "GetJobMain")
+                return answers.missing_service(service, alone=other.status == 200)
             answers.check_status(reply.status, service)
-            return answers.unlike(service, soap.declared(service, reply.body))
+            return answers.compare_wsdl(service, soap.declared(service, reply.body))
         except ReadError as failure:
-            return failure.cause
+            return failure.error
         except soap.Unparsable:
             return f"Spectrum's description of {service} cannot be read. Ask IT to check SPECTRUM_URL."
 
-    def _write(self, service: str, values: Mapping[str, str]) -> WriteResult:
+    def learn(self) -> Learned:
+        styles = ("none", "basic") if self._wanted_auth == "auto" else (self._wanted_auth,)
+        guids = ("fresh", "empty") if self._wanted_guid == "auto" else (self._wanted_guid,)
+        proven = bool(self._learned and self._learned.proven)
+        before = {"http": self._access.style, "guid": self._guid}
         try:
-            return answers.written(service, self._call(service, values))
-        except ReadError as failure:
-            open_end = " It may have arrived all the same; Countersign looks in Spectrum by itself."
-            return WriteResult(
-                failure.outcome, failure.cause + (open_end if failure.outcome is Outcome.UNKNOWN else "")
-            )
+            self._learned = learning.learn(self, self._about, styles, guids, proven)
+        except ReadError:
+            self.use(before)
+            raise
+        return self._learned
 
-    def _read(self, service: str, filters: Mapping[str, str]) -> ReadResult:
-        return answers.listed(service, self._call(service, filters))
+    def rotate_secret(self) -> NewSecret:
+        return self._access.rotate_secret()
 
-    def _call(self, service: str, values: Mapping[str, str]) -> list[dict[str, str]]:
-        """Return the rows of the answer; Unreadable where there is no answer to rely on."""
-        guid = str(uuid4())
+    # --- one call ---------------------------------------------------------------------------------------------------
+
+    def _wsdl(self, service: str) -> Reply:
+        return self._transport.get(f"/wsdls/{service}.jws", self._access.sign()[0])
+
+    def _call(
+        self, service: str, values: Mapping[str, str], guid_style: str, deadline: float | None = None
+    ) -> tuple[Reply, answers.Redact]:
+        """Send a call, and once more where only its token was refused. Raises ReadError without any reply."""
+        guid = str(uuid4()) if guid_style == "fresh" else ""
         call = self._request(service, values, guid)
-        client_id, client_secret = self._token_client or ("", "")
-        token = self._token(client_id, client_secret) if client_id else ""
-        reply = self._transport.post(f"/ws/{service}", call, self._headers(service, token))
-        answers.check_status(reply.status, service)
-        secrets = [guid, token, self._authorization_id, client_secret]
-        try:
-            rows = soap.rows(service, reply.body, reply.charset)
-        except soap.Unparsable:
-            raise ReadError(Outcome.UNKNOWN, answers.UNCLEAR) from None
-        except soap.Fault as fault:
-            told = answers.masked({"desc": fault.text}, secrets)["desc"]
-            raise answers.faulted(service, fault.code, told) from None
-        if reply.status != 200:
-            raise ReadError(Outcome.UNKNOWN, answers.UNCLEAR)
-        return [answers.masked(row, secrets) for row in rows]
+        reply, old_token = self._post(service, call, deadline)
+        if reply.status == 401 and old_token:
+            self._access.forget_token()
+            reply, _ = self._post(service, call, deadline)
+        return reply, answers.redactor([guid, self._authorization_id, *self._access.secrets])
+
+    def _post(self, service: str, call: bytes, deadline: float | None) -> tuple[Reply, bool]:
+        signed, old_token = self._access.sign()
+        kind = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f"{self._transport.url}/ws/{service}"}
+        return self._transport.post(f"/ws/{service}", call, kind | signed, deadline), old_token
 
     def _request(self, service: str, values: Mapping[str, str], guid: str) -> bytes:
         access = {
@@ -119,38 +226,33 @@ class Spectrum:
         except ValueError:
             raise ReadError(Outcome.REFUSED, "A value holds a character that cannot be sent to Spectrum.") from None
 
-    def _headers(self, service: str, token: str) -> dict[str, str]:
-        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f"{self._transport.url}/ws/{service}"}
-        return headers | ({"Authorization": f"Bearer {token}"} if token else {})
-
-    def _token(self, client_id: str, client_secret: str) -> str:
-        """Fetch a token. However that fails, the call itself was not sent."""
-        form = {"grant_type": "client_credentials", "scope": "spectrumapi", "client_id": client_id}
-        content = urlencode({**form, "client_secret": client_secret}).encode()
-        kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        try:
-            reply = self._transport.post("/connect/token", content, kind)
-        except ReadError as failure:
-            outcome = Outcome.NOT_SENT if failure.outcome is Outcome.UNKNOWN else failure.outcome
-            raise ReadError(outcome, failure.cause) from None
-        if 400 <= reply.status < 500:
-            cause = f"Spectrum gave no token for the call (HTTP {reply.status}); nothing was sent."
-            raise ReadError(Outcome.CONFIGURATION, f"{cause} Ask IT to check the client id and secret.")
-        token = _access_token(reply.body)
-        if not token:
-            cause = "Spectrum gave no token for the call; nothing was sent. Countersign tries again by itself."
-            raise ReadError(Outcome.NOT_SENT, cause)
-        return token
-
 
 def _filters(status: str, customer: str, division: str, cost_center: str) -> dict[str, str]:
-    return {"pStatus_Code": status, "pCustomer_Code": customer, "pDivision": division, "pCost_Center": cost_center}
+    return {
+        "pStatus_Code": STATUS_FILTER[status],
+        "pCustomer_Code": _literally(customer),
+        "pDivision": _literally(division),
+        "pCost_Center": cost_center,
+    }
 
 
-def _access_token(body: bytes) -> str:
-    """Return the token of a reply, "" where there is none that a header can carry."""
-    try:
-        token = json.loads(body)["access_token"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return token if isinstance(token, str) and re.fullmatch(r"[!-~]+", token) else ""
+def _literally(value: str) -> str:
+    """Return a value for a filter that takes operators: each of their letters is asked for as “any one letter”."""
+    return "AL?" if job_key(value) == "all" else re.sub(r"[*,/#]", "?", value)
+
+
+def _declared(service: str, listing: answers.Listing) -> answers.Listing:
+    """Leave out the columns that newer releases add, and what is said of errors: it is blank."""
+    rows = [{element: row[element] for element in returns(service) if element in row} for row in listing.rows]
+    return answers.Listing(rows, listing.damaged, listing.complete, listing.partial, listing.cut)
+
+
+def _phase(row: dict[str, str]) -> Phase:
+    key = row.get("Phase_Code", ""), row.get("Cost_Type", "")
+    return Phase(key, " ".join(filter(None, key)), row)
+
+
+def _customer(row: dict[str, str]) -> Customer:
+    taxable = TAXABLE.get(row.get("Taxable_Flag", "").casefold(), "")
+    active = not row.get("Status", "").casefold().startswith("i")
+    return Customer(row["Customer_Code"], row.get("Name", ""), taxable, active)

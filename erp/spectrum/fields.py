@@ -1,7 +1,7 @@
 """The field tables: what each service takes and returns, in wire order.
 
 The facts stand in the CSV files beside this one, once in the project; requests, validation and
-the sandbox are all made from them. Rules about values stand in `erp.rules`.
+the sandbox are all made from them. Rules about values stand in `erp.spectrum.rules`.
 """
 
 import csv
@@ -10,7 +10,18 @@ from functools import cache
 from pathlib import Path
 
 SCHEMA = Path(__file__).parent / "schema"
-SERVICES = ("AddJob", "AddPhase", "GetJob", "GetJobMain", "GetPhase")
+
+# Each service that is called, and what can not be done without it; "" where nothing can be done.
+SERVICES = {
+    "AddJob": "",
+    "AddPhase": "",
+    "GetJob": "",
+    "GetJobMain": "",
+    "GetPhase": "",
+    "GetCustomers": "Without it, customers are known by the jobs that have one.",
+    "GetJobDates": "Without it, the dates of jobs are not read and no update is sent.",
+    "UpdateJob": "Without it, no update is sent.",
+}
 
 # Who calls and for which company: the connection's own parameters, never typed for a job.
 CREDENTIALS = ("Authorization_ID", "GUID", "Company_Code", "pCompany_Code")
@@ -48,7 +59,13 @@ def parameters(service: str) -> tuple[Field, ...]:
 @cache
 def returns(service: str) -> tuple[str, ...]:
     """Return the elements of a row that the service returns; none for a write service."""
-    return tuple(row["element"] for row in _rows(service) if row.get("part") == "return")
+    return tuple(lengths(service))
+
+
+@cache
+def lengths(service: str) -> dict[str, int]:
+    """Return how many characters each element holds that the service returns."""
+    return {row["element"]: int(row["max"]) for row in _rows(service) if row.get("part") == "return"}
 
 
 LABELS = {row["element"]: row["element"].replace("_", " ") for service in SERVICES for row in _rows(service)} | {
@@ -63,3 +80,28 @@ LABELS = {row["element"]: row["element"].replace("_", " ") for service in SERVIC
     "Est_Complete_Date": "Estimated Completion Date",
     "Work_Local_Tax_Cod": "Work Local Tax Code",
 }
+
+# What an approver decides by a form's key, and what a project gives by its column.
+FORM_ELEMENTS = {
+    "job_number": "Job_Number",
+    "job_name": "Job_Description",
+    "taxable": "Taxable_Flag",
+    "customer": "Customer_Code",
+    "division": "Division",
+    "cost_center": "Cost_Center",
+    "price_type": "Price_Method_Code",
+}
+PROJECT_ELEMENTS = {
+    "address_1": "Address_1",
+    "address_2": "Address_2",
+    "city": "City",
+    "state": "State",
+    "zip": "Zip_Code",
+    "phone": "Phone",
+    "start_date": "Est_Start_Date",
+    "completion_date": "Est_Complete_Date",
+}
+UPDATE_ELEMENTS = {"name": "Job_Description"} | PROJECT_ELEMENTS
+STARTING = ("customer", "division", "cost_center", "price_type")  # what a template gives
+
+STATUSES = {"A": "active", "I": "inactive", "C": "complete"}

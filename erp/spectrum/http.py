@@ -7,9 +7,11 @@ could tell whether what was written to it arrived. Nothing here knows SOAP.
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,15 +19,21 @@ import httpx
 from erp import Outcome, ReadError
 
 LARGEST_REPLY = 32 * 2**20  # bytes
+AT_ONCE = threading.BoundedSemaphore(2)  # Spectrum was seen to fail at six calls at once, not at three
+
+
+class Passing(ReadError):
+    """A failure that may be over in a moment: a read is tried again."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back whole; `charset` as its Content-Type names it, if it does."""
+    """What came back; `broken` says why not all of it did. `charset` as its Content-Type names it, if it does."""
 
     status: int
-    body: bytes
-    charset: str | None
+    body: bytes = field(repr=False)
+    charset: str | None = None
+    broken: str = ""
 
 
 class Transport:
@@ -38,58 +46,96 @@ class Transport:
         self, url: str, ca_file: str | None, connect_timeout: float, read_timeout: float, deadline: float
     ) -> None:
         self.url = url.rstrip("/")
+        self.deadline = deadline
         self._server = urlsplit(url).netloc.rpartition("@")[2]
-        self._trust = ssl.create_default_context(cafile=ca_file)
+        self._trust = _trust(ca_file)
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self._read_timeout = read_timeout
-        self._deadline = deadline
 
-    def get(self, path: str) -> Reply:
-        """Fetch; raises Unreadable where no whole reply came."""
-        return self._exchange("GET", path, b"", {})
+    def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """Fetch; raises ReadError where no reply came."""
+        return self._exchange("GET", path, b"", headers, self.deadline)
 
-    def post(self, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
-        """Send; raises Unreadable where no whole reply came."""
-        return self._exchange("POST", path, content, headers)
+    def post(self, path: str, content: bytes, headers: Mapping[str, str], deadline: float | None = None) -> Reply:
+        """Send; raises ReadError where no reply came."""
+        return self._exchange("POST", path, content, headers, deadline or self.deadline)
 
-    def _exchange(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
+    def _exchange(self, method: str, path: str, content: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
+        if not AT_ONCE.acquire(timeout=deadline):
+            raise ReadError(Outcome.NOT_SENT, "Other calls to Spectrum did not end; nothing was sent.")
+        exchange = _Exchange()
         try:
+            call = self._converse(exchange, method, path, content, headers, deadline)
             # A loop of its own in a thread of its own: the caller's thread may already run one.
             with ThreadPoolExecutor(1) as thread:
-                return thread.submit(asyncio.run, self._converse(method, path, content, headers)).result()
+                thread.submit(asyncio.run, call).result()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unconnected(error) from None
         except httpx.ReadTimeout:
-            cause = f"Spectrum did not answer within {self._read_timeout:g} seconds."
+            exchange.broken = f"Spectrum did not answer within {self._read_timeout:g} seconds."
         except TimeoutError:
-            cause = f"Spectrum's answer was not complete after {self._deadline:g} seconds."
+            exchange.broken = f"Spectrum's answer was not complete after {self.deadline:g} seconds."
         except httpx.HTTPError:
-            cause = "The connection to Spectrum broke before its answer was complete."
-        raise ReadError(Outcome.UNKNOWN, cause)
+            exchange.broken = "The connection to Spectrum broke before its answer was complete."
+            exchange.passing = True
+        finally:
+            AT_ONCE.release()
+        return exchange.reply()
 
-    async def _converse(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Reply:
+    async def _converse(
+        self,
+        exchange: "_Exchange",
+        method: str,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        deadline: float,
+    ) -> None:
         """Asynchronous because only so the deadline also ends a server that drips headers."""
-        body = bytearray()
         async with (
-            asyncio.timeout(self._deadline),
+            asyncio.timeout(deadline),
             httpx.AsyncClient(verify=self._trust, timeout=self._timeout, trust_env=False) as client,
             client.stream(
                 method, self.url + path, content=content, headers={**headers, "Accept-Encoding": "identity"}
             ) as response,
         ):
+            exchange.status, exchange.charset = response.status_code, response.charset_encoding
             async for piece in response.aiter_raw():
-                body += piece
-                if len(body) > LARGEST_REPLY:
+                exchange.body += piece
+                if len(exchange.body) > LARGEST_REPLY:
                     raise ReadError(Outcome.UNKNOWN, "Spectrum's answer was too large to be one of its answers.")
-            return Reply(response.status_code, bytes(body), response.charset_encoding)
 
     def _unconnected(self, error: Exception) -> ReadError:
         below = _root(error)
         if isinstance(below, ssl.SSLCertVerificationError):
-            cause = f"The certificate of {self._server} is not trusted ({below.verify_message}); nothing was sent."
-            return ReadError(Outcome.CONFIGURATION, f"{cause} Ask IT to check it, SPECTRUM_URL and SPECTRUM_CA_FILE.")
-        cause = f"Spectrum could not be reached at {self._server} ({_why(below)}); nothing was sent."
-        return ReadError(Outcome.NOT_SENT, f"{cause} Countersign tries again by itself.")
+            told = f"The certificate of {self._server} is not trusted ({below.verify_message}); nothing was sent."
+            return ReadError(Outcome.HELD, f"{told} Ask IT to check it, SPECTRUM_URL and SPECTRUM_CA_FILE.")
+        told = f"Spectrum could not be reached at {self._server} ({_why(below)}); nothing was sent."
+        hosted = " Where Trimble hosts Spectrum, ask Trimble to allow this server's address."
+        advice = hosted if isinstance(error, httpx.ConnectTimeout) else ""
+        return ReadError(Outcome.NOT_SENT, f"{told} Countersign tries again by itself.{advice}")
+
+
+@cache
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """Read the certificates once: that takes longer than many a call."""
+    return ssl.create_default_context(cafile=ca_file)
+
+
+@dataclass
+class _Exchange:
+    """What has come so far."""
+
+    status: int = 0
+    charset: str | None = None
+    body: bytearray = field(default_factory=bytearray)
+    broken: str = ""
+    passing: bool = False
+
+    def reply(self) -> Reply:
+        if self.broken and not self.body:
+            raise (Passing if self.passing else ReadError)(Outcome.UNKNOWN, self.broken)
+        return Reply(self.status, bytes(self.body), self.charset, self.broken)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,95 +1,79 @@
-"""From a project to what AddJob receives, and back: mapping and comparison, pure functions.
+"""From a project to what Spectrum receives, and back: mapping and comparison by element, pure functions.
 
-The field tables stand in `erp.tables`, what Spectrum refuses in `erp.rules`, shortening in
-`erp.shortening`; other modules take all of it from here. Nothing here talks to Spectrum.
+The field tables stand in `erp.spectrum.fields`, what Spectrum refuses in `erp.spectrum.rules`. Nothing here talks to
+Spectrum, and nothing here knows a form.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 
+from erp import ErpJob, FieldValue, job_key
 from erp.spectrum.abbreviations import shorten
-from erp.spectrum.fields import CREDENTIALS, LABELS, PRICE_METHODS, Field, parameters, returns
-from erp.spectrum.rules import as_date, is_number, job_key, job_number_problem, problems
+from erp.spectrum.fields import (
+    CREDENTIALS,
+    FORM_ELEMENTS,
+    LABELS,
+    PROJECT_ELEMENTS,
+    STARTING,
+    STATUSES,
+    lengths,
+    parameters,
+)
+from erp.spectrum.rules import as_date, is_number
+from erp.spectrum.salvage import unescape
 
-__all__ = [
-    "CREDENTIALS",
-    "LABELS",
-    "PRICE_METHODS",
-    "Field",
-    "FieldValue",
-    "compose",
-    "differences",
-    "from_project",
-    "from_template",
-    "job_key",
-    "job_number_problem",
-    "parameters",
-    "problems",
-    "returns",
-    "shorten",
-    "to_project",
-]  # fmt: skip
-
-TEMPLATE_SHARE = ("Division", "Cost_Center", "Customer_Code", "Price_Method_Code")
+TEMPLATE_SHARE = tuple(FORM_ELEMENTS[name] for name in STARTING)
 PHONES = ("Phone", "Fax_Phone", "Job_Site_Phone")
 LONGEST_PHONE = 11  # digits of one number in the US or Canada, the 1 in front among them; a + begins any other
 
 
-@dataclass(frozen=True)
-class FieldValue:
-    """One value that AddJob will receive; `source` is project, template, approver or fixed."""
-
-    element: str
-    label: str
-    value: str
-    source: str
-
-
 def from_project(project: Mapping[str, object]) -> dict[str, str]:
     """Return the project's share of a job; its number and name are the approver's to decide."""
-    return {
-        "Address_1": _text(project.get("address_1")),
-        "Address_2": _text(project.get("address_2")),
-        "City": _text(project.get("city")),
-        "State": _text(project.get("state")).upper(),
-        "Zip_Code": _text(project.get("zip")),
-        "Phone": _phone(_text(project.get("phone"))),
-        "Est_Start_Date": _date(project.get("start_date")),
-        "Est_Complete_Date": _date(project.get("completion_date")),
-    }
+    return {element: as_sent(element, project.get(column)) for column, element in PROJECT_ELEMENTS.items()}
 
 
-def to_project(job_row: Mapping[str, str]) -> dict[str, object]:
+def as_sent(element: str, value: object) -> str:
+    """Return a project's value as Spectrum takes it."""
+    if isinstance(value, date):
+        return f"{value:%m/%d}/{value.year:04}"
+    text = _text(value)
+    if element in PHONES:
+        return _phone(text)
+    return text.upper() if element == "State" else text
+
+
+def to_project(job: Mapping[str, str]) -> dict[str, object]:
     """Return what a project made from a job begins with, by column; what the row does not have is empty."""
-    given = {element: _text(value) for element, value in job_row.items()}
-    texts = {column: given.get(element, "") for column, element in _PLACES.items()}
-    dates = {
-        "start_date": as_date(given.get("Est_Start_Date", "")),
-        "completion_date": as_date(given.get("Est_Complete_Date", "")),
-    }
+    given = {element: unescape(_text(value)) for element, value in job.items()}
+    values: dict[str, object] = {column: given.get(element, "") for column, element in PROJECT_ELEMENTS.items()}
+    dates = {column: as_date(str(values[column])) for column in ("start_date", "completion_date")}
     named = {"number": given["Job_Number"], "name": given.get("Job_Description") or given["Job_Number"]}
-    return {**named, "description": "", **texts, **dates}
+    return {**named, "description": "", **values, **dates}
 
 
-_PLACES = {
-    "address_1": "Address_1",
-    "address_2": "Address_2",
-    "city": "City",
-    "state": "State",
-    "zip": "Zip_Code",
-    "phone": "Phone",
-}
+def to_job(row: Mapping[str, str]) -> ErpJob:
+    """Return a job from its row, or from what AddJob is sent. A status that is none of the three is shown as it is."""
+    code = row.get("Status_Code") or "A"
+    return ErpJob(
+        row["Job_Number"],
+        row.get("Job_Description", ""),
+        STATUSES.get(code, code),
+        row.get("Customer_Code", ""),
+        row.get("Division", ""),
+        row.get("Cost_Center", ""),
+        dict(row),
+        unescape(row.get("Customer_Name", "")),
+    )
 
 
-def from_template(job_row: Mapping[str, str]) -> dict[str, str]:
+def from_template(job: Mapping[str, str]) -> dict[str, str]:
     """Return the four values that a new job starts with, from its template's row."""
-    return {element: _text(job_row.get(element)) for element in TEMPLATE_SHARE}
+    return {element: unescape(_text(job.get(element))) for element in TEMPLATE_SHARE}
 
 
-def compose(
+def build_request(
     project: Mapping[str, object],
     template: Mapping[str, str],
     typed: Mapping[str, str],
@@ -110,33 +94,38 @@ def compose(
         given[element] = text, source
     return [
         FieldValue(field.element, LABELS[field.element], *given.get(field.element, ("", "approver")))
-        for field in _COMPOSED
-        if field.required or given.get(field.element, ("", ""))[0]
+        for field in parameters("AddJob")
+        if field.element not in CREDENTIALS and (field.required or given.get(field.element, ("", ""))[0])
     ]
 
 
-def differences(sent: Mapping[str, str], read: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return (label, sent, read) for each value that Spectrum's job has otherwise than it was sent.
+def differing(sent: Mapping[str, str], read: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield (element, value read) for each value that Spectrum's job has otherwise than it was sent.
 
-    `read` is a row of GetJobMain; what was sent empty, or what the row does not have, does not count.
+    `read` is a row of GetJobMain, of GetJobDates too; what was sent empty, or what the row does not have, is left out.
     """
-    both = [element for element in returns("GetJobMain") if _text(sent.get(element)) and element in read]
-    return [
-        (LABELS[element], _text(sent[element]), _text(read[element]))
-        for element in both
-        if _comparable(element, sent[element]) != _comparable(element, read[element])
-    ]
+    for element in _LONGEST:
+        value = unescape(_text(sent.get(element)))
+        if value and element in read:
+            there = unescape(_text(read[element]))
+            if not _same(element, value, there):
+                yield element, there
 
 
-def _comparable(element: str, value: str) -> str | Decimal:
+def _same(element: str, sent: str, read: str) -> bool:
+    return _comparable(element, read) in (_comparable(element, sent), _comparable(element, sent[: _LONGEST[element]]))
+
+
+def _comparable(element: str, value: str) -> str | Decimal | date:
     if element in PHONES:
         return _digits(value)
-    if element in _NUMERIC and is_number(value.strip()):
-        return Decimal(value.strip())
-    return job_key(value)
+    if element in _NUMERIC and is_number(value):
+        return Decimal(value)
+    return as_date(value) or job_key(" ".join(value.split()))
 
 
-_COMPOSED = [field for field in parameters("AddJob") if field.element not in CREDENTIALS]
+# Spectrum cuts what is too long, and refuses nothing.
+_LONGEST = lengths("GetJobMain") | lengths("GetJobDates")
 _NUMERIC = frozenset(field.element for field in parameters("AddJob") if field.kind == "numeric")
 
 
@@ -153,7 +142,3 @@ def _phone(text: str) -> str:
 
 def _digits(text: str) -> str:
     return re.sub(r"[^0-9]", "", text)
-
-
-def _date(value: object) -> str:
-    return f"{value:%m/%d}/{value.year:04}" if isinstance(value, date) else ""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 
+from erp import job_key
 from erp.spectrum.fields import CREDENTIALS, LABELS, PRICE_METHODS, Field, parameters
 
 STATES = {
@@ -27,11 +28,6 @@ CHOICES = {
 
 # XML 1.0 has no place for most control characters and lone surrogates, and alters line breaks.
 _UNSENDABLE = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def job_key(number: str) -> str:
-    """Return a job number as numbers are compared: two with the same key are the same job."""
-    return number.strip().casefold()
 
 
 def job_number_problem(text: str) -> str | None:

@@ -5,18 +5,22 @@ from typing import Any
 
 import pytest
 from lxml import html
+from support.fake_erp import FakeERP
+from support.jobs import keep_job, prove_job_list
 
+from erp import Customer, rules
 from extensions import db
 from models import Export, Job, Person, Project, Setting, Transition
 from services import accept_form, workflow
 from services.accept_form import AcceptForm
+from tasks import job_list
 
 ProjectMaker = Callable[..., Project]
 TYPED = {"job_number": "26-900", "job_name": "Depot", "taxable": "Y", "price_type": "F"}
 
 
 def keep(number: str, status: str = "A", **marks: Any) -> Job:
-    job = Job.keep({"Job_Number": number, "Job_Description": f"Job {number}", "Status_Code": status})
+    job = keep_job({"Job_Number": number, "Job_Description": f"Job {number}", "Status_Code": status})
     for column, value in marks.items():
         setattr(job, column, value)
     db.session.commit()
@@ -28,11 +32,11 @@ def offered(by: Person) -> list[str]:
 
 
 def filled(project: Project, template: str, **typed: str) -> AcceptForm:
-    return accept_form.read(project, {"template": template, **TYPED, **typed})
+    return accept_form.from_form(project, {"template": template, **TYPED, **typed})
 
 
 def sources(form: AcceptForm) -> Mapping[str, tuple[str, str]]:
-    return {line.element: (line.value, line.source) for line in form.lines}
+    return {line.key: (line.value, line.source) for line in form.lines}
 
 
 @pytest.fixture
@@ -128,9 +132,9 @@ def test_a_retry_does_not_begin_with_a_template_that_is_no_longer_offered(
     workflow.accept(waiting, cast["approver"], form.lines, form.template, "HB")
     workflow.mark_failed(waiting, "Spectrum did not accept the job.")
     db.session.commit()
-    assert accept_form.begin(waiting).template == template
+    assert accept_form.initial(waiting).template == template
     keep("A-1", is_template=True)
-    assert accept_form.begin(waiting).template is None
+    assert accept_form.initial(waiting).template is None
 
 
 # what a template brings along
@@ -167,7 +171,7 @@ def test_a_template_without_a_remembered_taxable_leaves_the_question_to_the_appr
     keep("A-1")
     form = filled(waiting, "A-1", taxable="")
     assert not form.check()
-    assert form.errors["taxable"] == "Say whether the job is taxable: Yes or No."
+    assert form.errors["taxable"] == "Choose Yes or No."
 
 
 def test_the_radio_button_of_the_remembered_taxable_is_checked_when_the_template_is_shown(
@@ -200,7 +204,7 @@ def test_a_fixed_value_never_stands_in_for_what_the_project_says(waiting: Projec
 
 
 def test_no_fixed_value_can_be_set_for_what_the_project_the_approver_or_the_connection_gives() -> None:
-    fixable = {each.element for each in accept_form.FIXABLE}
+    fixable = {each.key for each in rules().default_fields}
     assert {"Tax_Class_Code", "Job_Type", "Certified_Flag", "Work_State_Tax_Code", "UDF20"} <= fixable
     given = {"Job_Number", "Job_Description", "Taxable_Flag", "City", "Phone", "Est_Start_Date", "Customer_Code"}
     one_jobs_own = {"Contract_Number", "Original_Contract", "Status_Code", "Standard_Phase_Category", "Start_Date"}
@@ -231,6 +235,8 @@ def test_customers_divisions_and_cost_centers_are_suggested_from_the_job_list(
 def test_free_or_taken_is_said_while_typing(
     browser: Callable[[str], Any], waiting: Project, template: Job, number: str, sentence: str
 ) -> None:
+    prove_job_list()
+    db.session.commit()
     address = f"/approvals/{waiting.id}/number"
     assert sentence in browser("approver").client.get(address, query_string={"job_number": number}).text
 
@@ -263,3 +269,48 @@ def test_a_taken_number_is_refused_at_the_field(browser: Callable[[str], Any], w
     page = html.fromstring(answer.text)
     assert page.xpath('//input[@name="job_number"]/@aria-invalid') == ["true"]
     assert answer.text.count("Spectrum already has job 26-014") == 1
+
+
+# customers
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "note"),
+    [
+        ("CASCREST", "CASCREST", "Cascade Crest"),
+        ("Harbor Lite Homes", "HARBLITE", "HARBLITE Harbor Lite Homes is inactive in Spectrum."),
+        ("NOBODY", "NOBODY", "Spectrum's customer list has no NOBODY."),
+    ],
+)
+def test_a_customer_is_known_by_code_or_name_and_an_odd_one_is_warned_of(
+    waiting: Project, erp: FakeERP, typed: str, code: str, note: str
+) -> None:
+    erp.keep({"Job_Number": "A-1", "Customer_Code": "CASCREST"})
+    erp.kept_customers = [
+        Customer("CASCREST", "Cascade Crest", "N"),
+        Customer("HARBLITE", "Harbor Lite Homes", active=False),
+    ]
+    job_list.refresh(erp)
+    form = filled(waiting, "A-1", customer=typed)
+    assert form.typed["customer"] == code
+    assert note in form.customer_note
+
+
+@pytest.mark.parametrize(("template", "expected"), [("", "N"), ("Y", "Y")])
+def test_taxable_begins_with_the_customers_standard_where_the_template_does_not_say(
+    waiting: Project, erp: FakeERP, template: str, expected: str
+) -> None:
+    erp.keep({"Job_Number": "A-1", "Customer_Code": "CASCREST"})
+    erp.kept_customers = [Customer("CASCREST", "Cascade Crest", "N")]
+    job_list.refresh(erp)
+    Job.by_number("A-1").taxable = template  # type: ignore[union-attr]
+    db.session.commit()
+    assert accept_form.initial(waiting).typed["taxable"] == expected
+
+
+def test_without_the_list_of_customers_their_names_are_those_of_the_jobs(waiting: Project, erp: FakeERP) -> None:
+    erp.keep({"Job_Number": "A-1", "Customer_Code": "CASCREST", "Customer_Name": "Cascade Crest"})
+    erp.missing = {"GetCustomers"}
+    job_list.refresh(erp)
+    assert filled(waiting, "A-1", customer="CASCREST").customer_note == "Cascade Crest"
+    assert filled(waiting, "A-1", customer="NOBODY").customer_note == ""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from conftest import Browser
 from flask import Flask
+from support.jobs import prove_job_list
 
 from extensions import db
 from models import Delivery, Job, Person, Project, Setting, Status
@@ -124,6 +125,7 @@ def test_a_number_that_is_typed_is_looked_up_at_once_in_the_other_rows_too(
 ) -> None:
     approver = browser("approver")
     Setting.write(Setting.PATTERN, "26-###")
+    prove_job_list()
     db.session.commit()
     assert approver.post("/erp/together/accept", accepting(waiting[2:])).status_code == 303
     mine, other = waiting[0].id, waiting[1].id
@@ -147,4 +149,4 @@ def test_nothing_ticked_leads_back_to_the_list(app: Flask, browser: Callable[[st
     approver = browser("approver")
     for decision in ("accept", "reject"):
         assert approver.get(f"/erp/together/{decision}").status_code == 302
-    assert "Select the projects first." in approver.get("/erp/jobs").text
+    assert "Select one or more projects first." in approver.get("/erp/jobs").text

@@ -6,8 +6,8 @@ import pytest
 from conftest import Browser
 from lxml import html
 from sqlalchemy import event
+from support.jobs import compose, keep_job, values
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Job, Person, Project, Status
 from services import workflow
@@ -75,7 +75,7 @@ def test_what_is_wrong_with_an_acceptance_is_said_at_its_field_and_nothing_chang
 
 
 def test_a_number_of_a_complete_job_is_taken_too(browser: SignIn, waiting: Project) -> None:
-    Job.keep({"Job_Number": "23-018", "Job_Description": "Fern Hill", "Status_Code": "C"})
+    keep_job({"Job_Number": "23-018", "Job_Description": "Fern Hill", "Status_Code": "C"})
     db.session.commit()
     page = browser("approver").post(f"/approvals/{waiting.id}/accept", form(waiting, job_number="23-018"))
     assert page.status_code == 422
@@ -117,16 +117,16 @@ def test_what_spectrum_would_refuse_of_the_project_itself_is_said_too(
 
 
 def test_another_template_brings_its_values_where_nobody_touched_them(browser: SignIn, waiting: Project) -> None:
-    Job.keep({"Job_Number": "T-TI", "Division": "2", "Cost_Center": "SEATTLE", "Price_Method_Code": "C"})
+    keep_job({"Job_Number": "T-TI", "Division": "2", "Cost_Center": "SEATTLE", "Price_Method_Code": "C"})
     db.session.commit()
     changed = form(waiting, template="T-TI", template_shown="T-COMM", cost_center="OLYMPIA")
     assert browser("approver").post(f"/approvals/{waiting.id}/accept", changed).status_code == 303
     db.session.expire_all()
     assert waiting.export is not None
-    values = waiting.export.values
-    assert (values["Division"], values["Price_Method_Code"]) == ("2", "C")
-    assert values["Cost_Center"] == "OLYMPIA"
-    assert "Customer_Code" not in values
+    received = values(waiting.export)
+    assert (received["Division"], received["Price_Method_Code"]) == ("2", "C")
+    assert received["Cost_Center"] == "OLYMPIA"
+    assert "Customer_Code" not in received
 
 
 def test_every_value_says_whether_it_comes_from_project_template_or_approver(browser: SignIn, waiting: Project) -> None:
@@ -199,7 +199,7 @@ def test_whoever_came_second_is_shown_the_comment_that_was_typed(browser: SignIn
     typed = {"version": "999", "comment": "The owner <b>changed</b> twice."}
     page = browser("approver").post(f"/approvals/{waiting.id}/reject", typed)
     assert page.status_code == 409
-    assert "You had written: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
+    assert "Your comment: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
 
 
 def test_a_double_click_on_export_makes_one_export(browser: SignIn, waiting: Project) -> None:
@@ -235,7 +235,7 @@ def test_a_retry_opens_with_the_values_used_and_makes_a_new_export(
     assert waiting.status is Status.EXPORTING
     assert waiting.export is not None
     assert waiting.export.id != first.id
-    assert waiting.export.values["Customer_Code"] == "CASCREST"
+    assert values(waiting.export)["Customer_Code"] == "CASCREST"
 
 
 def test_sending_saves_first_what_is_typed(browser: SignIn, make_project: Callable[..., Project]) -> None:
@@ -342,6 +342,24 @@ def test_how_an_export_ended_is_said_once_it_has(
     db.session.commit()
     said = approver.get(address).headers["HX-Trigger"]
     assert f"{waiting.title} is Failed to Export now. Spectrum refused to create the job: City: Too long." in said
+
+
+def test_sixty_reasons_of_a_refusal_fit_into_an_answer(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
+) -> None:
+    """A server or proxy drops an answer with a long header, and the row would stay Exporting."""
+    workflow.accept(
+        waiting, cast["approver"], compose(waiting.information, {}, {"Job_Number": "26-014"}), template, "HB"
+    )
+    assert waiting.export
+    waiting.export.field_errors = [["", f"Reason {number} ☐"] for number in range(60)]
+    waiting.export.error = " ".join(text for _, text in waiting.export.field_errors)
+    workflow.mark_failed(waiting, waiting.export.error)
+    db.session.commit()
+    row = browser("approver").get(f"/approvals/{waiting.id}/row?was=Exporting")
+    assert "Reason 0" in row.headers["HX-Trigger"]
+    assert max(len(value) for _, value in row.headers) < 4000
+    assert "Reason 59 ☐" in row.text
 
 
 def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(

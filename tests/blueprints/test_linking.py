@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from support.jobs import compose, keep_job
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Status, utcnow
 from services import workflow
@@ -27,7 +27,7 @@ def make_job() -> Callable[..., Job]:
     def make(number: str = "26-014", **fields: str) -> Job:
         place = {"Address_1": "1735 Jefferson Ave", "City": "Tacoma", "State": "WA", "Zip_Code": "98402"}
         row = {"Job_Number": number, "Job_Description": "Depot Lofts", "Status_Code": "A", "Phone": "2535550129"}
-        job = Job.keep(row | place | fields)
+        job = keep_job(row | place | fields)
         db.session.commit()
         return job
 

@@ -15,9 +15,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from extensions import db
-from models import Delivery, Event, Job, Level, NotAllowed, Person, Project
-from services import workflow
-from tables import setting
+from models import Delivery, Event, Job, Level, NotAllowed, Person, Project, utcnow
+from services import accounts, cache, directory, workflow
 
 NONE, READ_ONLY, STANDARD, ADMIN = Level
 
@@ -49,8 +48,11 @@ TABLE: dict[str, Needs | str] = {
     "auth.sign_in": ANYBODY,
     "auth.forgotten": ANYBODY,
     "auth.ask_for_link": ANYBODY,
+    "auth.save_absence": SIGNED_IN,
+    "auth.ask_provider": ANYBODY,
+    "auth.answer_of_provider": ANYBODY,
+    "auth.password_form": ANYBODY,
     "auth.set_password": ANYBODY,
-    "auth.keep_password": ANYBODY,
     "auth.sign_out": SIGNED_IN,
     "auth.me": SIGNED_IN,
     "auth.change_password": SIGNED_IN,
@@ -58,7 +60,7 @@ TABLE: dict[str, Needs | str] = {
     "erp.home": SIGNED_IN,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
-    "erp.figures": SEE_ERP,
+    "erp.statistics_page": SEE_ERP,
     "history.index": SEE_ERP,
     "history.as_csv": SEE_ERP,
     "erp.refresh": Needs("erp", STANDARD),
@@ -70,8 +72,9 @@ TABLE: dict[str, Needs | str] = {
     "settings.resume": RUN_ERP,
     "settings.refresh": RUN_ERP,
     "settings.numbers": RUN_ERP,
-    "settings.template": RUN_ERP,
-    "settings.save_template": RUN_ERP,
+    "settings.confirm_job_list": RUN_ERP,
+    "job_templates.template": RUN_ERP,
+    "job_templates.save_template": RUN_ERP,
     "mails.index": RUN_ERP,
     "mails.row": RUN_ERP,
     "mails.resend": RUN_ERP,
@@ -80,6 +83,7 @@ TABLE: dict[str, Needs | str] = {
     "mails.unsubscribe": ANYBODY,
     "mails.keep_unsubscribed": ANYBODY,
     "approvals.project": SEE_ONE,
+    "receipt.show": SEE_ONE,
     "approvals.standing": SEE_ONE,
     "approvals.row": SEE_ERP,
     "approvals.accept_form": DECIDE,
@@ -93,11 +97,11 @@ TABLE: dict[str, Needs | str] = {
     "approvals.absent_form": DECIDE,
     "approvals.absent": DECIDE,
     "approvals.copy_phases": DECIDE,
-    "together.accept_form": DECIDE,
-    "together.accept": DECIDE,
-    "together.number": DECIDE,
-    "together.reject_form": DECIDE,
-    "together.reject": DECIDE,
+    "bulk.accept_form": DECIDE,
+    "bulk.accept": DECIDE,
+    "bulk.number": DECIDE,
+    "bulk.reject_form": DECIDE,
+    "bulk.reject": DECIDE,
     "linking.choose_project": DECIDE,
     "linking.add_ticked": DECIDE,
     "linking.link_ticked": DECIDE,
@@ -116,16 +120,19 @@ TABLE: dict[str, Needs | str] = {
     "projects.update": KEEP_PROJECTS,
     "projects.send": KEEP_PROJECTS,
     "projects.retrieve": KEEP_PROJECTS,
-    "transfer.export": SEE_PROJECTS,
-    "transfer.choose": KEEP_PROJECTS,
-    "transfer.preview": KEEP_PROJECTS,
-    "transfer.confirm": KEEP_PROJECTS,
+    "project_csv.export": SEE_PROJECTS,
+    "project_csv.choose": KEEP_PROJECTS,
+    "project_csv.preview": KEEP_PROJECTS,
+    "project_csv.confirm": KEEP_PROJECTS,
     "directory.index": SEE_PEOPLE,
     "directory.person": SEE_PEOPLE,
     "directory.new": KEEP_PEOPLE,
     "directory.add": KEEP_PEOPLE,
     "directory.save": KEEP_PEOPLE,
     "directory.invite": KEEP_PEOPLE,
+    "directory.send_password_link": KEEP_PEOPLE,
+    "directory.sign_out_everywhere": KEEP_PEOPLE,
+    "directory.forget_account": KEEP_PEOPLE,
 }
 # What stands in for the parts of an address; the numbers are those of rows that are there.
 PARTS: dict[str, object] = {
@@ -176,10 +183,12 @@ def test_every_route_stands_in_the_permission_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
     unlisted = sorted(routes - TABLE.keys())
     assert not unlisted, (
-        f"Say in TABLE of tests/test_access.py who may use {', '.join(unlisted)}, from the permission table, "
+        f"Say in TABLE of test_permissions.py who may use {', '.join(unlisted)}, from the permission table, "
         "and in PARTS what stands in for any new part of an address."
     )
-    assert not TABLE.keys() - routes, "These routes are gone; take them out of TABLE in tests/test_access.py."
+    assert not TABLE.keys() - routes, (
+        "These routes are gone; take them out of TABLE in tests/blueprints/test_permissions.py."
+    )
 
 
 @on_sqlite
@@ -196,10 +205,10 @@ def test_each_kind_of_person_reaches_what_the_table_says_and_nothing_else(
             setattr(somebody, name, value)
         db.session.add(somebody)
     workflow.send(project, somebody if has and has.get("sender") else cast["manager"])
-    cast["manager"].send_link("reset", None)
+    accounts.send_link(cast["manager"], "reset", None)
     db.session.commit()
     assert {template.id, project.id, *db.session.scalars(select(Delivery.id))} == {1}
-    parts = PARTS | {"token": cast["manager"].unsubscribe_token}
+    parts = PARTS | {"token": accounts.unsubscribe_token(cast["manager"])}
     visitor, differing = Visitor(app.test_client(), somebody), {}
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods & {"GET", "POST"}):
@@ -226,7 +235,7 @@ class Visitor:
         session_id = self.person and self.person.get_id()
         with self.client.session_transaction() as session:
             session.clear()
-            session.update(self.kept | ({"_user_id": session_id} if session_id else {}))
+            session.update(self.kept | ({"_user_id": session_id, "used": utcnow().timestamp()} if session_id else {}))
 
     def outcome(self, method: str, address: str) -> str:
         self._sign_in()
@@ -266,7 +275,7 @@ def test_who_loses_what_it_takes_while_a_page_is_open_is_refused_at_the_next_cli
     page = approver.get(f"/approvals/{project.id}/reject")
     form = {"version": project.version, "comment": "Wrong city", "csrf_token": approver.token()}
     assert page.status_code == 200
-    cast["approver"].change(None, change)
+    directory.change(cast["approver"], None, change)
     db.session.commit()
     assert approver.client.post(f"/approvals/{project.id}/reject", data=form).status_code == status
     assert project.status == "Ready to Export"
@@ -348,13 +357,13 @@ def test_a_refusal_is_logged_without_secrets(
     app: Flask, browser: Callable[[str], Browser], cast: dict[str, Person], caplog: pytest.LogCaptureFixture
 ) -> None:
     stranger = browser("outsider")
-    token = cast["approver"].link_token("reset")
+    token = accounts.link_token(cast["approver"], "reset")
     with caplog.at_level(logging.WARNING):
         stranger.get("/admin/directory")
         stranger.post(f"/password/{token}", {"password": "a-very-secret-password"})
         page = app.test_client().get("/login").text
         assert "csrf_token" in page
-        stranger.post("/me/password", {"present": "my-own-guess-at-it", "password": "short"})
+        stranger.post("/me/password", {"present_password": "my-own-guess-at-it", "password": "short"})
     refusals = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(refusals) >= 2
     assert f"to {cast['outsider'].id} from 127.0.0.1" in refusals[0]
@@ -396,6 +405,26 @@ def test_with_four_eyes_who_sent_a_project_can_not_accept_it(
     assert browser("controller").get(f"/approvals/{project.id}/accept").status_code == 200
 
 
+def test_with_four_eyes_who_sent_a_project_can_not_link_it_either(
+    app: Flask,
+    browser: Callable[[str], Browser],
+    cast: dict[str, Person],
+    make_project: Callable[..., Project],
+    template: Job,
+) -> None:
+    app.config["FOUR_EYES"] = True
+    project = make_project()
+    workflow.send(project, cast["approver"])
+    db.session.commit()
+    form = {"version": project.version, "job": template.number, "job_number": template.number, "job_id": template.id}
+    answer = browser("approver").post(f"/approvals/{project.id}/link", form)
+    assert answer.status_code == 409
+    assert "You sent this project, so another accounting approver must link it." in answer.text
+    assert project.status == "Ready to Export"
+    workflow.link(project, cast["controller"], template, "HB")
+    assert project.status == "Synced"
+
+
 def test_without_four_eyes_who_sent_a_project_may_accept_it_too(
     browser: Callable[[str], Browser], cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
@@ -411,7 +440,7 @@ def test_a_decision_stands_when_who_took_it_is_disabled_afterwards(
     project = make_project()
     workflow.send(project, cast["manager"])
     workflow.reject(project, cast["approver"], "Wrong city")
-    cast["approver"].change(None, {"active": False})
+    directory.change(cast["approver"], None, {"active": False})
     db.session.commit()
     assert project.status == "Rejected"
     assert db.session.query(Event).filter_by(action="rejected").one().who == "Approver"
@@ -422,12 +451,12 @@ def test_what_somebody_may_changes_with_the_next_click_however_lately_they_were_
     browser: Callable[[str], Browser], cast: dict[str, Person], monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
     if slow:  # what takes long to read may be some seconds old, but never who somebody is
-        monkeypatch.setattr(setting, "SLOW", -1)
+        monkeypatch.setattr(cache, "SLOW", -1)
     approver = browser("approver")
     assert approver.get("/erp/jobs").status_code == 200
-    cast["approver"].change(None, {"erp": Level.NONE})
+    directory.change(cast["approver"], None, {"erp": Level.NONE})
     db.session.commit()
     assert approver.get("/erp/jobs").status_code == 404
-    cast["approver"].change(None, {"active": False})
+    directory.change(cast["approver"], None, {"active": False})
     db.session.commit()
     assert approver.get("/erp/jobs").location.startswith("/login")

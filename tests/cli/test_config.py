@@ -66,6 +66,13 @@ WRONG = [
     ("HOST", "not a host"),
     ("RUN_SCHEDULER", "maybe"),
     ("FOUR_EYES", "maybe"),
+    ("OIDC_ISSUER", "https://login.microsoftonline.com/common/v2.0"),
+    ("OIDC_ONLY", "maybe"),
+    ("OIDC_CREATE_PEOPLE", "maybe"),
+    ("OIDC_SECRET_EXPIRES", "soon"),
+    ("SESSION_IDLE_HOURS", "0"),
+    ("SESSION_IDLE_HOURS", "a day"),
+    ("SESSION_IDLE_HOURS", "169"),
 ]
 
 
@@ -78,6 +85,7 @@ def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name: s
 def test_every_setting_of_free_form_aside_each_can_be_wrong() -> None:
     free = {"SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_USERNAME", "MAIL_PASSWORD"}
     free |= {"MAIL_OAUTH_CLIENT_ID", "MAIL_OAUTH_CLIENT_SECRET", "MAIL_OAUTH_SCOPE"}
+    free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
     assert {name for name, _ in WRONG} == config.SETTINGS.keys() - free
 
 
@@ -153,6 +161,37 @@ def test_a_mail_password_in_clear_or_towards_microsoft_gets_a_remark(given: dict
     assert [remark in each for each in found] == [True] if remark else found == []
 
 
+# Of each secret that may stand in a file: a value, and the setting's other ones that it needs
+SECRETS = {
+    "SECRET_KEY": ("0123456789abcdef", {}),
+    "DATABASE_URL": ("postgresql+psycopg://name@server/countersign", {}),
+    "SPECTRUM_AUTHORIZATION_ID": ("DEMO", {"SPECTRUM_URL": "https://spectrum.example", "SPECTRUM_COMPANY_CODE": "HB"}),
+    "SPECTRUM_CLIENT_SECRET": ("hush", {"SPECTRUM_CLIENT_ID": "x"}),
+    "MAIL_PASSWORD": ("hüsh ", {"MAIL_USERNAME": "x"}),
+    "MAIL_OAUTH_CLIENT_SECRET": ("hush", {}),
+    "OIDC_CLIENT_SECRET": ("hush", {"OIDC_ISSUER": "https://sso.example", "OIDC_CLIENT_ID": "x"}),
+}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_stand_in_a_file_but_not_in_both_places(name: str, end: str, tmp_path: Path) -> None:
+    value, others = SECRETS[name]
+    (tmp_path / "secret").write_bytes(f"{value}{end}".encode())
+    given = ENOUGH | others | {f"{name}_FILE": str(tmp_path / "secret"), name: ""}
+    assert config.load(given)[name] == value.strip()
+    with pytest.raises(config.SettingsError, match=f"{name} and {name}_FILE are both set. Keep one of them."):
+        config.load(given | {name: value})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"], ids=["not there", "empty", "a line", "no text"])
+def test_a_secrets_file_that_can_not_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(config.SettingsError, match=r"^SECRET_KEY_FILE (must|is) .+secret”\)\.$"):
+        config.load({"SECRET_KEY_FILE": str(tmp_path / "secret")})
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "countersign.localhost"])
 def test_plain_http_is_for_this_machine(host: str) -> None:
     assert config.load({**ENOUGH, "BASE_URL": f"http://{host}:8000"})["BASE_URL"] == f"http://{host}:8000"
@@ -170,14 +209,14 @@ def test_a_database_that_can_not_be_reached_is_one_sentence_and_no_traceback(com
     flask = [sys.executable, "-m", "flask", "--app", "app", *command.split()]
     done = subprocess.run(flask, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: The database of DATABASE_URL can not be used: ")
+    assert done.stderr.startswith("Error: The database of DATABASE_URL cannot be used: ")
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("url", "command", "advice"),
     [
-        ("sqlite:///{path}/new.db", "users list", "A new one is made ready with: flask db upgrade."),
+        ("sqlite:///{path}/new.db", "users list", "Prepare a new one with: flask db upgrade."),
         (
             "sqlite:///file:{path}/test.db?mode=ro&uri=true",
             "demo seed",
@@ -207,9 +246,9 @@ SERVER = "gunicorn --config gunicorn.conf.py app:create_app()"
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("sqlite:////nowhere/at/all.db", "Look whether its folder is there"),
+        ("sqlite:////nowhere/at/all.db", "Check that its folder exists"),
         ("sqlite:///file:{path}/test.db?mode=ro&uri=true", "Let the user that runs Countersign write to it"),
-        ("sqlite:///{path}/letter.txt", "look whether the address is right"),
+        ("sqlite:///{path}/letter.txt", "Check the address"),
     ],
 )
 def test_the_server_refuses_a_database_that_it_can_not_write(
@@ -219,7 +258,7 @@ def test_the_server_refuses_a_database_that_it_can_not_write(
     (tmp_path / "letter.txt").write_text("Dear accounting, " * 99)
     done = start(SERVER, url.format(path=tmp_path))
     assert done.returncode == 1
-    assert "Error: The database of DATABASE_URL can not be used: " in done.stderr
+    assert "Error: The database of DATABASE_URL cannot be used: " in done.stderr
     assert advice in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -1,11 +1,14 @@
 """flask users: what the directory does, on the server, for the first person and the day when the last holder left."""
 
+from datetime import date
+
 import pytest
 from conftest import PASSWORD
 from flask import Flask
 
 from extensions import db
-from models import HASHER, Level, Person
+from models import Event, Level, Person
+from services import accounts, directory
 
 
 def users(app: Flask, *args: str, stdin: str | bytes = "") -> tuple[int, str, str]:
@@ -24,8 +27,8 @@ def test_create_adds_a_person_who_can_sign_in(app: Flask) -> None:
     assert (nora.erp, nora.projects, nora.directory) == (Level.ADMIN, Level.NONE, Level.READ_ONLY)
     assert nora.can_push
     assert nora.subscribed
-    assert Person.sign_in("nora@example.com", PASSWORD) is nora
-    assert [(event.who, event.action) for event in nora.events] == [("Countersign", "added")]
+    assert accounts.sign_in("nora@example.com", PASSWORD) is nora
+    assert [(event.who, event.action) for event in Event.about(nora)] == [("Countersign", "added")]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +60,8 @@ def test_set_changes_what_it_names_and_nothing_else(app: Flask, cast: dict[str, 
     assert (code, said) == (0, "Changed Clara Kent <clerk@example.com>.\n")
     assert (clerk.erp, clerk.projects, clerk.directory) == (Level.STANDARD, Level.ADMIN, Level.NONE)
     assert (clerk.can_push, clerk.subscribed, clerk.active) == (True, False, True)
-    assert ["Can Push to Accounting", "No", "Yes"] in clerk.events[0].details["changes"]
-    assert clerk.events[0].comment == "With flask users, on the server."
+    assert ["Can Push to Accounting", "No", "Yes"] in Event.about(clerk)[0].details["changes"]
+    assert Event.about(clerk)[0].comment == "With flask users, on the server."
     assert users(app, "set", "clerk@example.com", "--can-push", "no")[0] == 0
     assert not clerk.can_push
 
@@ -69,6 +72,24 @@ def test_set_grants_the_privilege_where_nobody_is_left_who_holds_it(app: Flask, 
     db.session.commit()
     assert users(app, "set", "clerk@example.com", "--can-push", "yes")[0] == 0
     assert cast["clerk"].is_approver
+
+
+def test_set_gives_the_privilege_a_last_day_and_takes_it_off(app: Flask, cast: dict[str, Person]) -> None:
+    assert users(app, "set", "approver@example.com", "--can-push-until", "2020-01-31")[0] == 0
+    assert (cast["approver"].can_push_until, cast["approver"].is_approver) == (date(2020, 1, 31), False)
+    assert "can-push subscribed can-push-until=2020-01-31" in users(app, "list")[1].replace("  ", " ")
+    assert users(app, "set", "approver@example.com", "--can-push-until", "never")[0] == 0
+    assert cast["approver"].is_approver
+
+
+def test_forget_account_unties_the_company_account(app: Flask, cast: dict[str, Person]) -> None:
+    cast["clerk"].oidc_issuer, cast["clerk"].oidc_subject = "https://sso.example", "1"
+    db.session.commit()
+    told = (0, "Forgot the company account of Clerk <clerk@example.com>.\n", "")
+    assert users(app, "forget-account", "clerk@example.com") == told
+    assert cast["clerk"].oidc_subject is None
+    told = (1, "", "Error: Clerk has no company account.\n")
+    assert users(app, "forget-account", "clerk@example.com") == told
 
 
 def test_set_that_changes_nothing_says_so(app: Flask) -> None:
@@ -88,25 +109,25 @@ def test_the_last_active_directory_admin_stays_one_here_too(
 def test_disable_ends_the_sessions_and_the_sign_in(app: Flask, cast: dict[str, Person]) -> None:
     session_id = cast["clerk"].get_id()
     assert users(app, "disable", "clerk@example.com")[0] == 0
-    assert Person.from_session(session_id) is None
-    assert Person.sign_in("clerk@example.com", PASSWORD) is None
+    assert accounts.from_session(session_id) is None
+    assert accounts.sign_in("clerk@example.com", PASSWORD) is None
     assert users(app, "set", "clerk@example.com", "--active", "yes")[0] == 0
-    assert Person.sign_in("clerk@example.com", PASSWORD) is cast["clerk"]
-    assert Person.from_session(session_id) is None
+    assert accounts.sign_in("clerk@example.com", PASSWORD) is cast["clerk"]
+    assert accounts.from_session(session_id) is None
 
 
 def test_passwd_sets_the_password_and_ends_the_sessions(app: Flask, cast: dict[str, Person]) -> None:
     session_id = cast["clerk"].get_id()
     code, said, _ = users(app, "passwd", "clerk@example.com", "--password-stdin", stdin="a-new-and-longer-one\r\n")
     assert (code, said) == (0, "Set the password of Clerk <clerk@example.com>.\n")
-    assert HASHER.verify(cast["clerk"].password_hash or "", "a-new-and-longer-one")
-    assert Person.from_session(session_id) is None
+    assert accounts.HASHER.verify(cast["clerk"].password_hash or "", "a-new-and-longer-one")
+    assert accounts.from_session(session_id) is None
     assert "longer" not in said
     assert users(app, "passwd", "clerk@example.com", "--password-stdin", stdin="short")[0] == 1
 
 
 def test_list_has_a_line_for_everybody(app: Flask, cast: dict[str, Person]) -> None:
-    cast["clerk"].change(None, {"active": False, "subscribed": False})
+    directory.change(cast["clerk"], None, {"active": False, "subscribed": False})
     db.session.add(Person(email="new@example.com", name="New"))
     db.session.commit()
     code, said, _ = users(app, "list")
@@ -125,6 +146,7 @@ def test_list_has_a_line_for_everybody(app: Flask, cast: dict[str, Person]) -> N
     [
         ["set", "x@example.com", "--erp", "admin"],
         ["disable", "x@example.com"],
+        ["forget-account", "x@example.com"],
         ["passwd", "x@example.com", "--password-stdin"],
     ],
 )
@@ -141,6 +163,7 @@ def test_a_person_who_is_not_there_is_named(app: Flask, command: list[str]) -> N
         ["create", "x@example.com", "--name", "X", "--erp", "owner", "--password-stdin"],
         ["set", "clerk@example.com"],
         ["set", "clerk@example.com", "--can-push", "maybe"],
+        ["set", "clerk@example.com", "--can-push-until", "12/3/2026"],
         ["set"],
         ["passwd", "clerk@example.com"],
         ["nonsense"],
@@ -152,7 +175,7 @@ def test_wrong_usage_exits_with_2(app: Flask, command: list[str]) -> None:
     assert "Usage:" in complaint
 
 
-@pytest.mark.parametrize("command", ["create", "set", "passwd", "list", "disable"])
+@pytest.mark.parametrize("command", ["create", "set", "passwd", "list", "disable", "forget-account"])
 def test_each_answers_help(app: Flask, command: str) -> None:
     code, said, _ = users(app, command, "--help")
     assert code == 0

@@ -1,7 +1,8 @@
 """The log: a line of JSON per request and per step, nothing secret, and no flood while something is out of order.
 
 Taken out to see a test here fail: the minute between two equal lines, its end, and that all is well before “works
-again” is said (logs.Refrain); what leaves the traceback out of the database's own troubles, there and in app.py.
+again” is said (RateLimitedLog); what leaves the traceback out
+of the database's own troubles, there and in blueprints/errors.py.
 """
 
 import json
@@ -110,7 +111,7 @@ def test_what_fails_is_said_again_after_a_while_and_a_line_says_when_it_is_over(
         return [line for line in lines(caplog) if line["level"] == level]
 
     monkeypatch.setattr(scheduler, "TIMETABLE", [(work, 0.02), (lambda: None, 0.02)])  # the other one is well
-    monkeypatch.setattr(json_log, "SAY_EVERY", 0.2)  # in seconds; a minute is as good
+    monkeypatch.setattr(json_log, "REPEAT_AFTER", 0.2)  # in seconds; a minute is as good
     running(app)
     wait_until(lambda: len(said("ERROR")) >= 3)
     assert not said("WARNING")
@@ -126,7 +127,7 @@ def test_a_page_that_finds_no_database_leaves_a_line_with_the_cause_and_no_trace
     client = nowhere.test_client()
     token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[1]  # type: ignore[index]
     answer = client.post("/login", data={"csrf_token": token, "email": "a@example.com", "password": "b"})
-    assert (answer.status_code, "The database can not be reached." in answer.text) == (503, True)
+    assert (answer.status_code, "The database cannot be reached." in answer.text) == (503, True)
     [line] = [line for line in lines(caplog) if line["level"] == "ERROR"]
     assert "Connection refused" in line["said"]
     assert "trace" not in line

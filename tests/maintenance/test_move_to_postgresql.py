@@ -59,6 +59,18 @@ def test_every_row_is_moved_and_the_next_project_gets_the_next_number(
 
 
 @ON_SQLITE
+def test_a_nul_that_an_older_version_kept_does_not_keep_a_database_from_moving(
+    app: Flask, make_project: Callable[..., Project], new_database: str
+) -> None:
+    project = make_project()
+    workflow.send(project, project.created_by, "Note\x00")  # type: ignore[arg-type]  # the manager made it
+    project.name = "Depot\x00"
+    db.session.commit()
+    result = move(app, new_database)
+    assert result.exit_code == 0, result.output
+
+
+@ON_SQLITE
 def test_a_database_with_people_in_it_is_not_moved_into(app: Flask, new_database: str) -> None:
     assert move(app, new_database).exit_code == 0
     result = move(app, new_database)
@@ -81,4 +93,4 @@ def test_no_database_is_moved_into_a_file(app: Flask, tmp_path: Path) -> None:
 def test_a_database_that_is_not_there_is_said_to_be_the_one_at_the_address(app: Flask) -> None:
     result = move(app, "postgresql://nobody@127.0.0.1:1/none")
     assert result.exit_code == 1
-    assert result.output.startswith("Error: The database at ADDRESS can not be reached: ")
+    assert result.output.startswith("Error: The database at ADDRESS cannot be reached: ")

@@ -20,7 +20,7 @@ from support.fault_injection import Sandbox, Server, accept, decider, export_of,
 from extensions import db, writing
 from models import Delivery, Event, Export, Person, Project, Status, Transition, utcnow
 from services import workflow
-from tasks import exports, job_list
+from tasks import erp_connection, exports
 
 Ends = Callable[[int], None]
 GoOn = Callable[[Callable[[], object]], None]
@@ -58,7 +58,7 @@ def go_on_until(app: Flask, environ: dict[str, str]) -> Iterator[GoOn]:
 
     def here(true: Callable[[], object]) -> None:
         leases_run_out(Export)
-        erp = job_list.spectrum()
+        erp = erp_connection.connect()
         assert erp
 
         def tick() -> object:

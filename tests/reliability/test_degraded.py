@@ -22,7 +22,7 @@ from blueprints import health
 from dev.demo import seed
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
-from services import workflow
+from services import accounts, workflow
 from tasks import alerts, exports, mail_messages
 
 MakeProject = Callable[..., Project]
@@ -52,13 +52,13 @@ def pragma(statement: str) -> Iterator[None]:
 @ON_SQLITE
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
-    [("max_page_count=1", "The disk of the server is full."), ("query_only=ON", "The database can only be read")],
+    [("max_page_count=1", "The server's disk is full."), ("query_only=ON", "The database can only be read")],
     ids=["full", "read-only"],
 )
 def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half_done(
     trouble: str, sentence: str, browser: SignIn, make_project: MakeProject
 ) -> None:
-    """Taken out to see it fail: the page for the database's own troubles (app.create_app)."""
+    """Taken out to see it fail: the page for the database's own troubles (errors.register)."""
     manager = browser("manager")
     token = manager.token()
     with pragma(trouble):
@@ -260,7 +260,7 @@ def test_the_demo_alarms_nobody(app: Flask) -> None:
 
 
 def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict[str, Person]) -> None:
-    cast["manager"].send_link("invitation", cast["administrator"])
+    accounts.send_link(cast["manager"], "invitation", cast["administrator"])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
         alerts.raise_alarm()

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import time_machine
 from sqlalchemy import event
+from support.jobs import keep_job
 
 from extensions import db
 from models import Job, Person, Project, Setting
-from services import accept_form, job_numbers, workflow
+from services import accept_form, connection_state, job_numbers, workflow
 
 TODAY = date(2026, 3, 9)
 ProjectMaker = Callable[..., Project]
@@ -30,7 +31,7 @@ def today() -> Iterator[None]:
 @pytest.fixture
 def depot(cast: dict[str, Person]) -> Job:
     """A job that somebody made in Spectrum itself."""
-    job = Job.keep({"Job_Number": "26-014", "Job_Description": "Depot", "Status_Code": "A"})
+    job = keep_job({"Job_Number": "26-014", "Job_Description": "Depot", "Status_Code": "A"})
     db.session.commit()
     return job
 
@@ -84,18 +85,18 @@ def test_a_project_whose_number_does_not_fit_is_offered_the_next_free_one(
     make_project: ProjectMaker, depot: Job
 ) -> None:
     set_pattern("YY-###")
-    assert accept_form.begin(make_project(number="P 1001/b")).typed["job_number"] == "26-015"
-    assert accept_form.begin(make_project(number="P-1001")).typed["job_number"] == "26-015"
+    assert accept_form.initial(make_project(number="P 1001/b")).typed["job_number"] == "26-015"
+    assert accept_form.initial(make_project(number="P-1001")).typed["job_number"] == "26-015"
 
 
 def test_a_project_whose_number_fits_begins_with_it(make_project: ProjectMaker, depot: Job) -> None:
     set_pattern("YY-###")
-    assert accept_form.begin(make_project(number="25-333")).typed["job_number"] == "25-333"
+    assert accept_form.initial(make_project(number="25-333")).typed["job_number"] == "25-333"
 
 
 def test_without_a_pattern_nothing_is_suggested(make_project: ProjectMaker, depot: Job) -> None:
-    assert accept_form.begin(make_project(number="P 1001/b")).typed["job_number"] == ""
-    assert accept_form.begin(make_project(number="P-1001")).typed["job_number"] == "P-1001"
+    assert accept_form.initial(make_project(number="P 1001/b")).typed["job_number"] == ""
+    assert accept_form.initial(make_project(number="P-1001")).typed["job_number"] == "P-1001"
 
 
 def test_a_number_held_by_an_export_under_way_is_not_offered_again(
@@ -108,7 +109,7 @@ def test_a_number_held_by_an_export_under_way_is_not_offered_again(
     workflow.accept(other, cast["approver"], form.lines, template, "HB")
     db.session.commit()
     verdict = job_numbers.check("26-015", make_project(number="P-2"))
-    assert not verdict.free
+    assert not verdict.usable
     assert "P-1 Elm Street Reroof, which is Exporting" in verdict.sentence
     assert verdict.next_free == "26-016"
     assert verdict.job is None
@@ -129,7 +130,25 @@ def test_a_number_taken_in_spectrum_names_the_job_its_status_the_next_number_and
 
 
 def test_a_number_that_differs_in_case_only_is_taken(make_project: ProjectMaker, template: Job) -> None:
-    assert not job_numbers.check("t-comm", make_project()).free
+    assert not job_numbers.check("t-comm", make_project()).usable
+
+
+@pytest.mark.parametrize(
+    ("job_list", "said"),
+    [
+        ({"at": "2026-03-09T00:00:00+00:00", "proven": True}, "26-900 is free."),
+        ({"at": "2026-03-09T00:00:00+00:00", "proven": False}, "isn't known to be complete"),
+        ({}, "hasn't been loaded yet"),
+    ],
+)
+def test_a_number_is_called_free_only_where_the_job_list_is_proven(
+    make_project: ProjectMaker, job_list: dict[str, object], said: str
+) -> None:
+    Setting.write(connection_state.JOB_LIST, job_list)
+    found = job_numbers.check("26-900", make_project())
+    assert found.usable
+    assert said in found.sentence
+    assert ("free" in found.sentence) == bool(job_list.get("proven"))
 
 
 def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
@@ -139,8 +158,8 @@ def test_a_number_that_spectrum_no_longer_lists_is_free_but_never_suggested(
     depot.removed_at = job_numbers.utcnow()
     db.session.commit()
     project = make_project(number="P-2")
-    assert job_numbers.check(depot.number, project).free
-    assert job_numbers.suggested(project) == "26-015"
+    assert job_numbers.check(depot.number, project).usable
+    assert job_numbers.suggest(project) == "26-015"
 
 
 def test_a_text_that_is_no_job_number_is_said_to_be_none(make_project: ProjectMaker) -> None:
@@ -162,7 +181,7 @@ def test_the_next_number_is_looked_for_among_those_of_the_year_only(make_project
             plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {written}", parameters[1:]))
 
     event.listen(db.engine, "before_cursor_execute", explain)
-    assert job_numbers.suggested(project) == "26-016"
+    assert job_numbers.suggest(project) == "26-016"
     event.remove(db.engine, "before_cursor_execute", explain)
     assert len(plans) == (3 if on_sqlite else 0)
     assert all(step.startswith("SEARCH") for step in plans), plans

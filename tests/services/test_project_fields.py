@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from lxml import html
 
+from erp import rules
 from extensions import db
 from models import Job, Person, Project
-from services import accept_form, readiness, workflow
+from services import accept_form, workflow
 
 INFORMATION: dict[str, Any] = {
     "number": "26-014",
@@ -41,18 +42,20 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "column", "sentence"), REFUSED)
 def test_what_spectrum_would_refuse_is_said_at_its_column(changes: dict[str, Any], column: str, sentence: str) -> None:
-    said = readiness.refused(INFORMATION | changes)
+    said = rules().project_problems(INFORMATION | changes)
     assert list(said) == [column]
     assert sentence in said[column]
 
 
 def test_a_project_that_spectrum_would_take_is_ready() -> None:
-    assert readiness.refused(INFORMATION) == {}
-    assert readiness.altered(INFORMATION) == {}
+    assert rules().project_problems(INFORMATION) == {}
+    assert rules().project_changes(INFORMATION) == {}
 
 
 def test_an_empty_project_is_ready_because_spectrum_requires_none_of_it() -> None:
-    assert readiness.refused(dict.fromkeys(INFORMATION, "") | {"start_date": None, "completion_date": None}) == {}
+    assert (
+        rules().project_problems(dict.fromkeys(INFORMATION, "") | {"start_date": None, "completion_date": None}) == {}
+    )
 
 
 @pytest.mark.parametrize(("changes", "column", "sentence"), REFUSED)
@@ -64,7 +67,7 @@ def test_readiness_says_word_for_word_what_acceptance_would_say(
         project, {"template": "T-COMM", "job_number": "26-900", "job_name": "Depot", "taxable": "Y"}
     )
     assert not form.check()
-    assert form.other_errors == list(readiness.refused(project.information).values())
+    assert form.other_errors == list(rules().project_problems(project.information).values())
 
 
 def test_the_accept_form_says_it_as_soon_as_it_opens(
@@ -75,7 +78,7 @@ def test_the_accept_form_says_it_as_soon_as_it_opens(
     db.session.commit()
     page = browser("approver").get(f"/approvals/{project.id}/accept").text
     assert "Spectrum would refuse what the project says." in page
-    assert readiness.refused(project.information)["state"] in page
+    assert rules().project_problems(project.information)["state"] in page
 
 
 def test_what_was_typed_and_sent_at_once_is_said_to_who_sent_it_while_it_can_still_be_retrieved(
@@ -86,12 +89,15 @@ def test_what_was_typed_and_sent_at_once_is_said_to_who_sent_it_while_it_can_sti
     typed = {column: value or "" for column, value in project.information.items()} | {"state": "Washington"}
     manager.post(f"{address}/send", {**typed, "active": "yes", "version": project.version})
     assert (
-        f"Spectrum would refuse it as it is. {readiness.refused(typed)['state']} Retrieve" in manager.get(address).text
+        f"Spectrum would refuse it as it is. {rules().project_problems(typed)['state']} Retrieve"
+        in manager.get(address).text
     )
 
 
 def test_a_long_name_and_an_unfit_number_are_said_to_be_accountings_to_change() -> None:
-    said = readiness.altered(INFORMATION | {"name": "Commencement Bay Elementary School Addition", "number": "26/014"})
+    said = rules().project_changes(
+        INFORMATION | {"name": "Commencement Bay Elementary School Addition", "number": "26/014"}
+    )
     assert "Spectrum takes 25 characters" in said["name"]
     assert "Accounting chooses another number" in said["number"]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import update
 from support.fake_erp import FakeERP
+from support.jobs import compose
 
 from erp import Message, Outcome, WriteResult
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import Event, Export, Job, Person, Project, Status, Transition
 from services import workflow
@@ -28,7 +28,7 @@ UNKNOWN = WriteResult(Outcome.UNKNOWN, "No answer.")
 ANSWERS = [
     (WriteResult(Outcome.CREATED), True),
     (WriteResult(Outcome.NOT_SENT, "Away."), False),
-    (WriteResult(Outcome.CONFIGURATION, "Check SPECTRUM_URL."), False),
+    (WriteResult(Outcome.HELD, "Check SPECTRUM_URL."), False),
     (REFUSED, False),
     (UNKNOWN, True),
     (UNKNOWN, False),
@@ -121,7 +121,7 @@ class ProjectAtWork(RuleBasedStateMachine):
         self.erp._planned.clear()
         for answer, created in answers:
             if not self.my_jobs():  # Spectrum's own rule: no second job of a number, whatever it answers
-                self.erp.next_add_job(answer, created=created)
+                self.erp.next_create(answer, created=created)
         exports.run_due(self.erp)
         db.session.rollback()
         self.time.shift(timedelta(seconds=400))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
+from support.jobs import compose
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from models import TRANSITIONS, Event, Job, NotAllowed, Person, Project, Status, Transition
 from services import workflow

@@ -12,8 +12,8 @@ from conftest import Browser, migrate
 from flask import Flask
 from markupsafe import escape
 from sqlalchemy import event, func, select, text, update
+from support.jobs import compose, keep_job
 
-from erp.spectrum.mapping import compose
 from extensions import db
 from lib import pagination
 from models import Counter, Job, Person, Project, Setting, Status, utcnow
@@ -190,7 +190,7 @@ def test_a_row_escapes_all_but_numbers_and_words_of_ours() -> None:
     """Rows are read without autoescape, for speed: so each value is escaped by name, or stands in the list above."""
     template = (Path(__file__).parent.parent.parent / "templates/approvals/_row.html").read_text()
     bare = {each.strip() for each in re.findall(r"{{(.+?)}}", template) if not each.strip().endswith("| e")}
-    conditions = {each for each in bare if each.startswith(("project.sent_at | ago(", "1 if "))}
+    conditions = {each for each in bare if each.startswith(("project.sent_at | time_tag(", "1 if "))}
     assert bare - conditions == OURS, "end it with | e"
 
 
@@ -423,7 +423,7 @@ def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
             case "a setting":
                 Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
             case "a job":
-                Job.keep({"Job_Number": "26-900"})
+                keep_job({"Job_Number": "26-900"})
             case "a person":
                 db.session.execute(update(Person).values(name="Somebody"))
             case "a minute":

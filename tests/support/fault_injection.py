@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 from conftest import INFORMATION, PASSWORD, start_server, wait_until
 from sqlalchemy import select, update
+from support.jobs import compose
 
-from erp.spectrum.mapping import compose
 from extensions import db, writing
 from models import Delivery, Export, Job, Person, Project, utcnow
 from services import workflow

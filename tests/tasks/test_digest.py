@@ -148,7 +148,7 @@ def test_the_summary_tells_what_waits_since_when_by_whom_and_links_to_each(
     text = mail.part("plain")
     assert mail.header("Subject") == "ERP Integrations Daily Summary"
     assert "2 projects wait for accounting" in text
-    assert "The oldest has waited for 3 days, since Fri 6 Mar 2026, 5:00 AM PST." in text
+    assert "The oldest has waited for 3 days, since Mar 6, 2026, 5:00 AM." in text
     assert text.index("26-014 Depot Lofts Retail Shell") < text.index("26-015 Annex")
     assert "1735 Jefferson Ave, Tacoma, WA" in text
     assert "Sent by Manager 3 days ago" in text

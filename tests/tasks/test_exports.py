@@ -2,24 +2,34 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import update
 from support.fake_erp import FakeERP
+from support.jobs import compose, keep_job, values
 
-from erp import Message, Outcome, WriteResult
-from erp.spectrum.mapping import compose
+from erp import Message, Outcome, Phase, WriteResult
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
-from services import workflow
-from tasks import exports, job_list
+from services import connection_state, workflow
+from tasks import erp_connection, exports
 
 pytestmark = pytest.mark.usefixtures("app")
 UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
 NOT_SENT = WriteResult(Outcome.NOT_SENT, "Spectrum could not be reached.")
 DUPLICATE = WriteResult(Outcome.REFUSED, "Taken.", (Message("Job_Number", "Duplicate job number", "I"),))
+
+
+@pytest.fixture
+def erp() -> FakeERP:
+    """A Spectrum with a job that an earlier list showed."""
+    known = {"Job_Number": "25-001", "Job_Description": "Known"}
+    keep_job(known).listed = True
+    db.session.commit()
+    return FakeERP(known)
 
 
 @pytest.fixture
@@ -69,7 +79,7 @@ def test_an_accepted_project_becomes_a_job_with_every_value_as_accepted(
     assert project.status is Status.SYNCED
     assert project.export is not None
     job = erp.kept["26-014"]
-    assert {element: job.get(element, "") for element in project.export.values} == project.export.values
+    assert {element: job.get(element, "") for element in values(project.export)} == values(project.export)
     assert project.export.warnings == []
     assert project.export.due_at is None
     assert [delivery.kind for delivery in db.session.query(Delivery)] == ["export"]
@@ -91,7 +101,7 @@ def test_where_spectrum_has_more_jobs_like_it_than_it_lists_an_export_asks_no_mo
     project = accepted()
     assert project.export
     for number in ("A-1", "A-2"):
-        erp.keep(project.export.values | {"Job_Number": number})
+        erp.keep(values(project.export) | {"Job_Number": number})
     erp.cap = 2
     run(erp)
     assert project.status is Status.SYNCED
@@ -109,7 +119,7 @@ def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Ca
 
 
 def test_the_command_says_that_exports_are_paused(app: Flask, monkeypatch: pytest.MonkeyPatch, erp: FakeERP) -> None:
-    monkeypatch.setattr(job_list, "spectrum", lambda: erp)
+    monkeypatch.setattr(erp_connection, "connect", lambda: erp)
     Setting.write(Setting.PAUSED, {"by": "Dana"})
     db.session.commit()
     result = app.test_cli_runner().invoke(args=["exports", "run"])
@@ -138,7 +148,7 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
 ) -> None:
     project = accepted()
     message = Message("Customer_Code", "Customer CASCREST is on hold", "I")
-    erp.next_add_job(WriteResult(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
+    erp.next_create(WriteResult(Outcome.REFUSED, "Spectrum did not accept the job.", (message,)), created=False)
     run(erp)
     assert project.status is Status.FAILED
     assert project.export is not None
@@ -146,12 +156,60 @@ def test_a_refusal_ends_in_failed_with_each_fields_message_and_frees_the_number(
     assert project.job_key is None
 
 
-def test_a_wrong_setting_ends_in_failed_and_names_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
-    project = accepted()
-    erp.next_add_job(WriteResult(Outcome.CONFIGURATION, "Check SPECTRUM_AUTHORIZATION_ID."), created=False)
+def test_a_wrong_setting_holds_every_export_under_one_banner_and_they_go_once_it_is_fixed(
+    erp: FakeERP, accepted: Callable[..., Project], browser: Callable[[str], Any]
+) -> None:
+    first, second = accepted(), accepted("26-015")
+    erp.next_create(WriteResult(Outcome.HELD, "Ask IT to check SPECTRUM_AUTHORIZATION_ID."), created=False)
     run(erp)
-    assert project.status is Status.FAILED
-    assert project.events[0].comment == "Check SPECTRUM_AUTHORIZATION_ID."
+    assert (first.status, second.status, added(erp)) == (Status.EXPORTING, Status.EXPORTING, 1)
+    assert first.export and first.export.sent_at is None and first.export.error == ""
+    page = browser("approver").get("/erp/jobs?filter=exporting").text
+    assert page.count("Ask IT to check SPECTRUM_AUTHORIZATION_ID.") == 1
+    assert "nobody has to retry" in page
+    run_later(erp)
+    assert (first.status, second.status) == (Status.SYNCED, Status.SYNCED)
+    assert "Ask IT" not in browser("approver").get("/erp/jobs?filter=exporting").text
+
+
+@pytest.mark.parametrize("case", ["nothing listed", "only unknown jobs", "one look proven"])
+def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
+    erp: FakeERP, accepted: Callable[..., Project], case: str
+) -> None:
+    project = accepted()
+    erp.next_create(UNKNOWN, created=False)
+    run(erp)
+    known = erp.kept.pop("25-001")
+    if case == "only unknown jobs":
+        erp.keep({"Job_Number": "99-001"})
+    for seconds in range(31, 400, 31):
+        run_later(erp, seconds)
+    if case == "one look proven":
+        erp.keep(known)
+        run_later(erp, 4000)
+    assert added(erp) == 1
+    assert project.status is Status.CHECKING
+    assert project.can_be_resolved
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_first_job_of_an_installation_is_synced_only_once_it_is_listed(
+    erp: FakeERP, accepted: Callable[..., Project], listed: bool
+) -> None:
+    Setting.write(connection_state.LEARNED, None)
+    project = accepted()
+    erp.next_create(WriteResult(Outcome.CREATED, reply="Spectrum answered with no row."), created=listed)
+    run(erp)
+    assert project.status is (Status.SYNCED if listed else Status.CHECKING)
+    assert bool(connection_state.learned().get("proof")) is listed
+    for seconds in range(31, 400, 31):
+        run_later(erp, seconds)
+    assert added(erp) == 1
+    assert project.export
+    erp.keep(project.export.lines)
+    run_later(erp, 4000)
+    assert project.status is Status.SYNCED
+    assert connection_state.learned()["proof"]
 
 
 def test_a_number_that_spectrum_has_already_fails_without_anything_being_sent(
@@ -177,7 +235,7 @@ def test_a_number_that_spectrum_has_already_fails_without_anything_being_sent(
 
 def test_an_add_that_could_not_be_sent_is_tried_again_by_itself(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(NOT_SENT, created=False)
+    erp.next_create(NOT_SENT, created=False)
     run(erp)
     assert project.status is Status.EXPORTING
     assert project.export is not None
@@ -190,7 +248,7 @@ def test_an_unknown_outcome_whose_job_is_there_becomes_synced_by_looking(
     erp: FakeERP, accepted: Callable[..., Project]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=True)
+    erp.next_create(UNKNOWN, created=True)
     run(erp)
     assert project.status is Status.CHECKING
     run_later(erp)
@@ -202,7 +260,7 @@ def test_an_unknown_outcome_with_another_job_there_fails_and_keeps_the_number(
     erp: FakeERP, accepted: Callable[..., Project]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     erp.keep({"Job_Number": "26-014", "Job_Description": "Somebody else's"})
     run_later(erp)
@@ -217,7 +275,7 @@ def test_no_second_add_comes_before_two_looks_apart_and_then_only_one(
 ) -> None:
     project = accepted()
     for _ in range(2):
-        erp.next_add_job(UNKNOWN, created=False)
+        erp.next_create(UNKNOWN, created=False)
     run(erp)
     run(erp)
     assert added(erp) == 1
@@ -233,7 +291,7 @@ def test_no_second_add_comes_before_two_looks_apart_and_then_only_one(
 
 def test_a_second_add_that_works_settles_it(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     look_and_resend(erp)
     assert project.status is Status.SYNCED
@@ -242,8 +300,8 @@ def test_a_second_add_that_works_settles_it(erp: FakeERP, accepted: Callable[...
 
 def test_a_duplicate_on_the_second_add_means_looking_again(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
-    erp.next_add_job(DUPLICATE, created=True)
+    erp.next_create(UNKNOWN, created=False)
+    erp.next_create(DUPLICATE, created=True)
     run(erp)
     look_and_resend(erp)
     assert project.status is Status.CHECKING
@@ -253,7 +311,7 @@ def test_a_duplicate_on_the_second_add_means_looking_again(erp: FakeERP, accepte
 
 def test_a_list_that_was_cut_short_never_allows_a_second_add(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     for number in range(3):
         erp.keep({"Job_Number": f"X{number}", "Customer_Code": "CASCREST", "Division": "1", "Cost_Center": "TACOMA"})
@@ -272,7 +330,7 @@ def test_a_crash_between_sending_and_the_answer_is_checked_and_never_sent_blindl
     assert project.export is not None
     project.export.sent_at = utcnow()
     db.session.commit()
-    erp.keep(project.export.values)
+    erp.keep(values(project.export))
     run(erp)
     assert added(erp) == 0
     assert project.status is Status.SYNCED
@@ -282,16 +340,16 @@ def test_a_worker_whose_lease_ran_out_writes_nothing_more(
     erp: FakeERP, accepted: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = accepted()
-    slow = erp.add_job
+    slow = erp.create_job
 
-    def taken_over_meanwhile(values: dict[str, str]) -> WriteResult:
-        answer = slow(values)
+    def taken_over_meanwhile(request: Any) -> WriteResult:
+        answer = slow(request)
         with exports.writing():
             export = db.session.get_one(Export, project.export.id)  # type: ignore[union-attr]
             export.token = "somebody else"
         return answer
 
-    monkeypatch.setattr(erp, "add_job", taken_over_meanwhile)
+    monkeypatch.setattr(erp, "create_job", taken_over_meanwhile)
     run(erp)
     assert project.status is Status.EXPORTING
     assert project.export is not None
@@ -303,8 +361,8 @@ def test_what_reads_back_different_is_a_remark_on_a_synced_project(
 ) -> None:
     project = accepted()
     assert project.export is not None
-    erp.next_add_job(WriteResult(Outcome.CREATED), created=False)
-    erp.keep(project.export.values | {"City": "Fife"})
+    erp.next_create(WriteResult(Outcome.CREATED), created=False)
+    erp.keep(values(project.export) | {"City": "Fife"})
     erp.kept["26-014"]["Customer_Code"] = "OTHER"  # the first look, narrowed by customer, does not see it
     run(erp)
     assert project.status is Status.SYNCED
@@ -352,8 +410,8 @@ def test_a_person_may_end_a_checking_only_after_two_looks(
     erp: FakeERP, accepted: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
     project = accepted()
-    erp.next_add_job(UNKNOWN, created=False)
-    erp.next_add_job(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
+    erp.next_create(UNKNOWN, created=False)
     run(erp)
     with pytest.raises(NotAllowed, match="still looking"):
         workflow.resolve(project, cast["approver"], exists=True)
@@ -372,7 +430,7 @@ def test_it_is_in_spectrum_makes_it_synced(
 ) -> None:
     project = accepted()
     for _ in range(2):
-        erp.next_add_job(UNKNOWN, created=False)
+        erp.next_create(UNKNOWN, created=False)
     run(erp)
     look_and_resend(erp)
     workflow.resolve(project, cast["approver"], exists=True)
@@ -391,7 +449,7 @@ PHASES = [
 def with_phases(erp: FakeERP) -> None:
     erp.keep({"Job_Number": "T-COMM"})
     for phase in PHASES:
-        erp.add_phase(phase)
+        erp.keep_phase(**phase)
     erp.calls.clear()
 
 
@@ -423,9 +481,9 @@ def test_copying_that_stops_in_the_middle_is_a_remark_and_goes_on_with_what_is_m
     project = accepted(copy_phases=True)
     real, tried = erp.add_phase, []
 
-    def stops_after_two(values: dict[str, str]) -> WriteResult:
-        tried.append(values["Phase_Code"])
-        return real(values) if len(tried) <= 2 else UNKNOWN
+    def stops_after_two(job_number: str, phase: Phase) -> WriteResult:
+        tried.append(phase.name)
+        return real(job_number, phase) if len(tried) <= 2 else UNKNOWN
 
     monkeypatch.setattr(erp, "add_phase", stops_after_two)
     run(erp)

@@ -12,14 +12,15 @@ from conftest import sandboxed
 from flask import Flask
 from sqlalchemy import event, func, select
 from support.fake_erp import FakeERP
+from support.jobs import keep_job
 
 import scheduler
-from erp import ERP, Outcome, ReadError, ReadResult
+from erp import Connection, ErpJob, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, utcnow
-from services import workflow
-from tasks import job_list
+from services import connection_state, workflow
+from tasks import job_list, job_list_reader
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -138,7 +139,7 @@ def test_a_cost_center_that_only_the_unread_part_has_keeps_the_list_from_being_w
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Cost_Center=f"C{number // 5}"))
     job_list.refresh(erp)
-    assert Setting.read(job_list.LAST)["complete"] is False
+    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
 
 
 @pytest.mark.parametrize("blank", [{}, {"Division": "", "Cost_Center": ""}])
@@ -161,7 +162,7 @@ def test_jobs_that_only_their_customer_tells_apart_are_never_known_to_be_all(erp
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number % 4}", Division="", Cost_Center=""))
     assert "30 jobs read" in job_list.refresh(erp)
-    assert Setting.read(job_list.LAST)["complete"] is False
+    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
 
 
 def test_a_job_that_comes_back_is_no_longer_gone(erp: FakeERP) -> None:
@@ -188,7 +189,7 @@ def test_what_was_decided_here_about_a_job_survives_the_refresh(erp: FakeERP) ->
 
 
 def test_a_job_that_only_an_export_has_shown_is_never_gone(erp: FakeERP) -> None:
-    Job.keep(job("26-014"))  # made by Countersign; the operator may not see it
+    keep_job(job("26-014"))  # made by Countersign; the operator may not see it
     db.session.commit()
     erp.keep(job("26-015"))
     assert job_list.refresh(erp) == "1 jobs read: 1 new, 0 changed, 0 gone."
@@ -202,21 +203,22 @@ class During(FakeERP):
         super().__init__(job("26-015"))
         self.happens = happens
 
-    def jobs(self, **filters: str) -> ReadResult:
-        answer = super().jobs(**filters)
-        if filters["status"] == "C":
+    def list_jobs(self, status: str = "open", **filters: Any) -> ReadResult[ErpJob]:
+        answer = super().list_jobs(status, **filters)
+        if status == "complete":
             self.happens()
         return answer
 
 
 def test_a_job_that_comes_back_while_the_list_is_being_read_is_not_gone(erp: FakeERP) -> None:
     erp.keep(job("26-014"))
+    erp.keep(job("26-015"))
     job_list.refresh(erp)
-    erp.kept.clear()
+    del erp.kept["26-014"]
     job_list.refresh(erp)
 
     def exported() -> None:
-        Job.keep(job("26-014"))
+        keep_job(job("26-014"))
         db.session.commit()
 
     assert job_list.refresh(During(exported)).endswith("0 gone.")
@@ -237,8 +239,8 @@ def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -
     with pytest.raises(ReadError) as failure:
         job_list.refresh(erp)
     assert failure.value.outcome is Outcome.NOT_SENT
-    last = Setting.read(job_list.LAST)
-    assert last["error"] == failure.value.cause
+    last = Setting.read(connection_state.JOB_LIST)
+    assert last["error"] == failure.value.error
     assert last["said"].startswith("1 jobs read")
     assert count_of_gone() == 0
 
@@ -250,10 +252,10 @@ def test_no_transaction_is_open_while_spectrum_is_spoken_to() -> None:
 
 
 def test_two_workers_that_refresh_at_once_bring_each_job_in_once(app: Flask) -> None:
-    erps: list[ERP] = [FakeERP(*(job(f"26-{number:03}") for number in range(300))) for _ in range(2)]
+    erps: list[Connection] = [FakeERP(*(job(f"26-{number:03}") for number in range(300))) for _ in range(2)]
     together, outcomes = Barrier(2), []
 
-    def work(erp: ERP) -> None:
+    def work(erp: Connection) -> None:
         with app.app_context():
             together.wait()
             try:
@@ -271,7 +273,7 @@ def test_two_workers_that_refresh_at_once_bring_each_job_in_once(app: Flask) -> 
     assert db.session.scalar(select(func.count()).select_from(Job)) == 300
 
 
-@pytest.mark.parametrize(("fate", "said"), [("gone", "does not list job 26-014 any more"), ("C", "as complete")])
+@pytest.mark.parametrize(("fate", "said"), [("gone", "no longer lists job 26-014"), ("C", "as complete")])
 def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_longer_in_spectrum(
     make_project: Callable[..., Project],
     cast: dict[str, Person],
@@ -281,6 +283,7 @@ def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_l
     said: str,
 ) -> None:
     erp.keep(job("26-014"))
+    erp.keep(job("26-015"))
     job_list.refresh(erp)
     project = make_project()
     workflow.link(project, cast["approver"], kept()["26-014"], "HB")
@@ -290,7 +293,7 @@ def test_a_synced_project_says_on_its_pages_and_in_the_list_that_its_job_is_no_l
     for address in pages:
         assert "No longer in Spectrum" not in approver.get(address).text
     if fate == "gone":
-        erp.kept.clear()
+        del erp.kept["26-014"]
     else:
         erp.keep(job("26-014", Status_Code="C"))
     job_list.refresh(erp)
@@ -307,8 +310,103 @@ def test_a_list_that_could_not_be_read_is_asked_for_again_soon_although_it_is_yo
     app.config |= {"SPECTRUM_URL": spectrum_url, "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN"}
     now = utcnow()
     failed = {"at": now.isoformat(), "error": "Out of reach", "tried": (now - timedelta(minutes=tried)).isoformat()}
-    Setting.write(job_list.LAST, failed)
+    Setting.write(connection_state.JOB_LIST, failed)
     db.session.commit()
     scheduler.refresh_when_old()
     db.session.expire_all()
-    assert bool(Setting.read(job_list.LAST).get("error")) is not again
+    assert bool(Setting.read(connection_state.JOB_LIST).get("error")) is not again
+
+
+# what a list lacks
+
+
+def read_hundred(erp: FakeERP) -> None:
+    for number in range(100):
+        erp.keep(job(f"26-{number:03}"))
+    job_list.refresh(erp)
+
+
+@pytest.mark.parametrize(("lost", "kept_as_it_was"), [(100, True), (99, True), (21, True), (20, False), (1, False)])
+def test_a_list_that_lost_more_than_a_fifth_takes_nothing_away_and_says_so(
+    erp: FakeERP, lost: int, kept_as_it_was: bool
+) -> None:
+    read_hundred(erp)
+    for number in list(erp.kept)[:lost]:
+        del erp.kept[number]
+    said = job_list.refresh(erp)
+    assert count_of_gone() == (0 if kept_as_it_was else lost)
+    assert ("The list was kept as it was" in said) is kept_as_it_was
+    assert connection_state.job_list()["proven"] is not kept_as_it_was
+
+
+def test_five_jobs_of_a_small_company_may_be_gone_at_once(erp: FakeERP) -> None:
+    for number in range(8):
+        erp.keep(job(f"26-{number:03}"))
+    job_list.refresh(erp)
+    for number in range(5):
+        del erp.kept[f"26-{number:03}"]
+    assert job_list.refresh(erp).endswith("5 gone.")
+
+
+def test_a_person_who_says_that_it_is_right_has_the_list_taken_over(
+    erp: FakeERP, browser: Callable[[str], Any]
+) -> None:
+    read_hundred(erp)
+    erp.kept = {number: row for number, row in erp.kept.items() if number < "26-010"}
+    job_list.refresh(erp)
+    controller = browser("controller")
+    assert "This Is Right" in controller.get("/erp/settings").text
+    job_list.refresh(erp)
+    assert count_of_gone() == 0  # looking changes nothing
+    assert controller.post("/erp/settings/job-list-is-right").status_code == 303
+    job_list.refresh(erp)
+    assert count_of_gone() == 90
+    assert "This Is Right" not in controller.get("/erp/settings").text
+
+
+def test_what_was_confirmed_is_that_list_and_no_shorter_one(erp: FakeERP, browser: Callable[[str], Any]) -> None:
+    read_hundred(erp)
+    erp.kept = {number: row for number, row in erp.kept.items() if number < "26-010"}
+    job_list.refresh(erp)
+    browser("controller").post("/erp/settings/job-list-is-right")
+    erp.kept.clear()
+    job_list.refresh(erp)
+    assert count_of_gone() == 0
+
+
+def test_a_company_without_jobs_is_believed_once_a_person_says_so(erp: FakeERP, browser: Callable[[str], Any]) -> None:
+    assert "Spectrum listed no jobs." in job_list.refresh(erp)
+    assert not connection_state.job_list()["proven"]
+    browser("controller").post("/erp/settings/job-list-is-right")
+    job_list.refresh(erp)
+    assert connection_state.job_list()["proven"]
+    assert "listed no jobs" not in job_list.refresh(erp)
+
+
+def test_a_list_that_the_other_way_shows_whole_is_taken_from_there(erp: FakeERP) -> None:
+    read_hundred(erp)
+    erp.second_way_only = True
+    erp.keep(job("26-100"))
+    assert job_list.refresh(erp) == "101 jobs read: 1 new, 0 changed, 0 gone."
+    assert connection_state.job_list()["proven"]
+
+
+def test_after_a_restore_an_unproven_list_ends_no_waiting(erp: FakeERP) -> None:
+    read_hundred(erp)
+    Setting.write(Setting.RESTORED, {"at": utcnow().isoformat()})
+    db.session.commit()
+    erp.kept.clear()
+    job_list.refresh(erp)
+    assert Setting.read(Setting.RESTORED)
+
+
+@pytest.mark.parametrize("large_customers", [False, True])
+def test_eight_thousand_jobs_without_divisions_are_listed_whole(erp: FakeERP, large_customers: bool) -> None:
+    for number in range(8000):
+        customer = number % 7 if large_customers else number % 160  # the former have more jobs than one read returns
+        place = {"Customer_Code": f"CU{customer:03}", "Division": "", "Cost_Center": f"CC{number % 23}"}
+        status = "AICCCCCCCC"[number // 23 % 10]
+        erp.keep(job(f"{number:06}", **place, Status_Code=status, Project_Manager=f"PM{number % 31}"))
+    found = job_list_reader.read(erp, {})
+    assert (len(found.jobs), found.complete) == (8000, True)
+    assert len(erp.calls) < 600

@@ -1,0 +1,22 @@
+"""The receipt of an export: one page to print, with what was sent and what Spectrum has now."""
+
+from typing import Any
+
+from flask import Blueprint, abort, render_template
+
+from blueprints.approvals.decisions import VIEWER
+from blueprints.approvals.responses import get_project
+from models import Status
+from permissions import requires
+from services import receipt
+
+blueprint = Blueprint("receipt", __name__)
+
+
+@blueprint.get("/approvals/<int:project_id>/receipt")
+@requires(VIEWER)
+def show(project_id: int) -> Any:
+    project = get_project(project_id)
+    if project.status is not Status.SYNCED or project.export is None:
+        abort(404)
+    return render_template("approvals/receipt.html", project=project, lines=receipt.compare(project.export))

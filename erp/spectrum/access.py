@@ -1,0 +1,102 @@
+"""How Spectrum's server lets a call in: no HTTP sign-in, Basic, or a hosted one's token. For `erp.spectrum` only."""
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from erp import NewSecret, Outcome, ReadError
+from erp.spectrum.http import Reply, Transport
+
+EARLY = 30  # seconds before its end that a token is fetched anew
+ASK_CLIENT = "Ask IT to check SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET; the client secret may have expired."
+
+
+class Access:
+    """The HTTP sign-in in one of three styles: none, basic, token. A token is kept until shortly before its end."""
+
+    def __init__(self, transport: Transport, user: str, password: str, client: tuple[str, str] | None) -> None:
+        self.style = "none"
+        self._transport = transport
+        self._basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._client_id, self._client_secret = client or ("", "")
+        self._token, self._token_ends = "", 0.0
+        self._lock = threading.Lock()
+
+    def sign(self) -> tuple[dict[str, str], bool]:
+        """Return a call's headers, and whether they hold a token of an earlier call. Raises ReadError without one."""
+        if self.style == "basic":
+            return {"Authorization": f"Basic {self._basic}"}, False
+        if self.style == "none":
+            return {}, False
+        with self._lock:
+            kept = bool(self._token) and time.monotonic() < self._token_ends
+            if not kept:
+                self._fetch_token()
+            return {"Authorization": f"Bearer {self._token}"}, kept
+
+    def forget_token(self) -> None:
+        """Fetch a new token for the next call."""
+        self._token_ends = 0.0
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self._basic, self._token, self._client_secret]
+
+    def rotate_secret(self) -> NewSecret:
+        """Replace the client secret. Assumed: the old one is good no longer."""
+        with self._lock:
+            answer = _json(self._post_client("/secretRotation", "Spectrum did not renew the client secret"))
+            secret = answer.get("client_secret")
+            if not isinstance(secret, str) or not secret:
+                raise ReadError(Outcome.UNKNOWN, "Spectrum's answer holds no new client secret.")
+            self._client_secret, self._token_ends = secret, 0.0
+        return NewSecret(secret, _iso_date(str(answer.get("estimated_expiration", ""))))
+
+    def _fetch_token(self) -> None:
+        """Fetch a token. However that fails, the call that wants it was not sent."""
+        try:
+            reply = self._post_client("/connect/token", "Spectrum gave no token for the call; nothing was sent")
+        except ReadError as failure:
+            outcome = Outcome.NOT_SENT if failure.outcome is Outcome.UNKNOWN else failure.outcome
+            raise ReadError(outcome, failure.error) from None
+        answer = _json(reply)
+        token, lasts = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+            told = "Spectrum gave no token for the call; nothing was sent. Countersign tries again by itself."
+            raise ReadError(Outcome.NOT_SENT, told)
+        self._token = token
+        self._token_ends = time.monotonic() + (lasts - EARLY if isinstance(lasts, int | float) else 0)
+
+    def _post_client(self, path: str, failed: str) -> Reply:
+        form = {"grant_type": "client_credentials", "scope": "spectrumapi", "client_id": self._client_id}
+        content = urlencode({**form, "client_secret": self._client_secret}).encode()
+        reply = self._transport.post(path, content, {"Content-Type": "application/x-www-form-urlencoded"})
+        if 400 <= reply.status < 500:
+            raise ReadError(Outcome.HELD, f"{failed} (HTTP {reply.status}). {ASK_CLIENT}")
+        if reply.status != 200:
+            raise ReadError(Outcome.UNKNOWN, f"{failed} (HTTP {reply.status}).")
+        return reply
+
+
+def _json(reply: Reply) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(reply.body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _iso_date(text: str) -> str:
+    """Return a moment's day; "" where it is written in a way that nobody has shown."""
+    for day, form in ((text[:10], "%Y-%m-%d"), (text.partition(" ")[0], "%m/%d/%Y")):
+        try:
+            return datetime.strptime(day, form).date().isoformat()
+        except ValueError:
+            continue
+    return ""

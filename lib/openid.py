@@ -1,0 +1,213 @@
+"""OpenID Connect, the part of the one who asks: discovery, the code flow with PKCE, and the check of the ID token.
+
+It knows nothing of people. Whatever a provider does wrong ends in an OpenIDError with a sentence.
+"""
+
+import asyncio
+import json
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from time import monotonic
+from typing import Any
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+import httpx
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+CONNECT, DEADLINE = 5, 15  # seconds
+LARGEST_REPLY = 2**20  # bytes
+KEPT_FOR = 600  # seconds that what the provider says of itself is relied on
+LEEWAY = 120  # seconds by which its clock may differ
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
+NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+
+class OpenIDError(Exception):
+    """The sign-in did not work; the message is a sentence for the person who tried, `detail` is for the log."""
+
+    def __init__(self, sentence: str, detail: str = "") -> None:
+        super().__init__(sentence)
+        self.detail = detail
+
+
+@dataclass
+class Provider:
+    """One provider, and what it said of itself lately."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    name: str
+    _kept: dict[str, tuple[float, Any]] = field(default_factory=dict, repr=False)
+
+    def authorization_url(self, redirect_uri: str, state: str, nonce: str, verifier: str, silent: bool) -> str:
+        """Return the provider's address for the sign-in; with `silent` it asks the person nothing."""
+        asked = {
+            "response_type": "code",
+            "response_mode": "query",
+            "scope": "openid email profile",
+            "client_id": self.client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": create_s256_code_challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        endpoint = self._metadata()["authorization_endpoint"]
+        joint = "&" if urlsplit(endpoint).query else "?"
+        return f"{endpoint}{joint}{urlencode(asked | ({'prompt': 'none'} if silent else {}))}"
+
+    def claims(self, code: str, redirect_uri: str, nonce: str, verifier: str) -> Mapping[str, Any]:
+        """Return what the provider says of the person for whom it gave the code."""
+        answer = self._trade(code, redirect_uri, verifier)
+        token = answer.get("id_token")
+        if not isinstance(token, str):
+            raise self._failure("did not say who you are", "no id_token")
+        return self._checked(token, nonce, answer.get("access_token"))
+
+    def _trade(self, code: str, redirect_uri: str, verifier: str) -> Mapping[str, Any]:
+        """Return the token endpoint's answer to the code."""
+        metadata = self._metadata()
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        form |= {"code_verifier": verifier, "client_id": self.client_id}
+        headers = {}
+        if "client_secret_post" in (metadata.get("token_endpoint_auth_methods_supported") or ()):
+            form["client_secret"] = self.client_secret
+        else:
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        status, answer = self._ask("POST", metadata["token_endpoint"], form, headers)
+        error = answer.get("error") if isinstance(answer.get("error"), str) else ""
+        if error == "invalid_client":
+            raise self._failure("refused Countersign", "invalid_client", "Check OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.")
+        if error == "invalid_grant":
+            raise self._failure("no longer accepts this sign-in", "invalid_grant", "Try again.")
+        if status != 200 or error:
+            raise self._failure("answered with an error", f"{status} {error}")
+        return answer
+
+    def _checked(self, token: str, nonce: str, access_token: Any) -> Mapping[str, Any]:
+        """Return the token's claims; keys that are not known, or no longer right, are fetched anew once."""
+        try:
+            decoded = self._decoded(token, self._keys())
+        except (JoseError, ValueError, TypeError, KeyError):
+            decoded = self._decoded_with_fresh_keys(token)
+        params = {"nonce": nonce, "client_id": self.client_id, "access_token": access_token}
+        expected = {"iss": self._metadata()["issuer"], "aud": self.client_id}
+        options: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
+        claims = CodeIDToken(decoded.claims, decoded.header, options, params)
+        try:
+            claims.validate(leeway=LEEWAY)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise self._failure("sent an answer that cannot be trusted", str(error)) from None
+        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
+            raise self._failure("sent an answer that cannot be trusted", "no usable sub")
+        return dict(claims)
+
+    def _decoded_with_fresh_keys(self, token: str) -> jwt.Token:
+        self._kept.pop("keys", None)
+        try:
+            return self._decoded(token, self._keys())
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise self._failure("sent an answer that cannot be trusted", str(error)) from None
+
+    def _decoded(self, token: str, keys: KeySet) -> jwt.Token:
+        return jwt.decode(token, keys, algorithms=ALGORITHMS)
+
+    def _keys(self) -> KeySet:
+        return KeySet.import_key_set(self._get("keys", self._metadata()["jwks_uri"]))  # type: ignore[arg-type]
+
+    def _metadata(self) -> Mapping[str, Any]:
+        """Return what the provider says of itself; what is wrong is not kept, so that it can be put right."""
+        try:
+            return self._checked_metadata()
+        except OpenIDError:
+            self._kept.pop("metadata", None)
+            raise
+
+    def _checked_metadata(self) -> Mapping[str, Any]:
+        issuer = self.issuer.rstrip("/")
+        found = self._get("metadata", f"{issuer}/.well-known/openid-configuration")
+        if str(found.get("issuer")).rstrip("/") != issuer:
+            called = repr(found.get("issuer"))
+            raise self._failure("has another issuer than OIDC_ISSUER", called, "Check OIDC_ISSUER.")
+        if not all(_is_safe(found.get(name)) for name in NEEDED):
+            raise self._failure("does not say where to sign in safely", "an endpoint is missing or not https")
+        return found
+
+    def _get(self, what: str, url: str) -> Mapping[str, Any]:
+        """Return a JSON document of the provider, fetched lately or now."""
+        at, kept = self._kept.get(what, (0.0, None))
+        if kept is not None and monotonic() - at < KEPT_FOR:
+            return kept  # type: ignore[no-any-return]  # what _ask gave
+        status, found = self._ask("GET", url)
+        if status != 200:
+            raise self._failure("answered with an error", f"{status} from {url}")
+        self._kept[what] = monotonic(), found
+        return found
+
+    def _ask(
+        self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, Any]]:
+        """Return the status and the JSON object of an answer."""
+        try:
+            # A loop of its own in a thread of its own: the caller's thread may already run one.
+            with ThreadPoolExecutor(1) as thread:
+                status, body = thread.submit(asyncio.run, _exchange(method, url, form, headers)).result()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+            raise self._failure("can't be reached", repr(error), "Try again in a minute.") from None
+        except OverflowError:
+            raise self._failure("sent an answer that is far too large", url) from None
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._failure("sent an answer that is not understood", f"{status} from {url}")
+        return status, answer
+
+    def _failure(self, what: str, detail: str, advice: str = "") -> OpenIDError:
+        advice = advice or "If it happens again, tell whoever runs Countersign."
+        return OpenIDError(f"You are not signed in: {self.name} {what}. {advice}", detail)
+
+
+async def _exchange(
+    method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str] | None
+) -> tuple[int, bytes]:
+    """One request and its whole answer, within DEADLINE. Raises OverflowError for one beyond LARGEST_REPLY."""
+    timeout, body = httpx.Timeout(DEADLINE, connect=CONNECT), b""
+    async with (
+        asyncio.timeout(DEADLINE),
+        httpx.AsyncClient(verify=ssl.create_default_context(), timeout=timeout, trust_env=False) as client,
+        client.stream(method, url, data=form, headers={"Accept": "application/json", **(headers or {})}) as reply,
+    ):
+        async for part in reply.aiter_bytes():
+            body += part
+            if len(body) > LARGEST_REPLY:
+                raise OverflowError
+        return reply.status_code, body
+
+
+def _is_safe(url: Any) -> bool:
+    """Whether it is an https address, or one of this machine."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        own = parts.scheme == "http" and is_loopback(parts.hostname)
+        return own or (parts.scheme == "https" and bool(parts.hostname))
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str | None) -> bool:
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost" or str(host).endswith(".localhost")

@@ -1,0 +1,78 @@
+"""The kept state of the connection: the job list, what was learned of the server, and the end of the client secret.
+
+The connection writes it, pages read it. Nothing here speaks to the accounting system.
+"""
+
+import hmac
+import re
+from datetime import date
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import current_app
+
+from models import Setting
+
+# names of settings that the connection keeps
+JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried}
+LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
+HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
+# {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
+SECRET = "client secret"  # noqa: S105 - a name  # nosec B105
+
+
+def job_list() -> dict[str, Any]:
+    """When the job list was last read, and how that went; empty before the first time."""
+    return dict(Setting.read(JOB_LIST) or {})
+
+
+def is_confirmed(last: dict[str, Any], reading: str) -> bool:
+    """Whether a person said that exactly this reading is right."""
+    return last.get("confirmed") == reading
+
+
+def learned() -> dict[str, Any]:
+    """What was learned of the server that the settings name; empty where it was another one, or nothing yet."""
+    kept = Setting.read(LEARNED) or {}
+    return kept if kept.get("server") == server_digest() else {}
+
+
+def server_digest() -> str:
+    """A digest of address, company and Authorization ID, which does not give the ID away."""
+    names = ("SPECTRUM_URL", "SPECTRUM_COMPANY_CODE", "SPECTRUM_AUTHORIZATION_ID")
+    return _digest("\0".join(str(current_app.config[name]) for name in names))
+
+
+def style() -> list[str]:
+    """The settings that overrule what is learned: it is learned again where they are changed."""
+    settings = current_app.config
+    return [settings["SPECTRUM_AUTH"], settings["SPECTRUM_GUID"], settings["SPECTRUM_CLIENT_ID"]]
+
+
+def secret_digest() -> str:
+    """A digest of the environment's client secret."""
+    return _digest(current_app.config["SPECTRUM_CLIENT_SECRET"])
+
+
+def _digest(text: str) -> str:
+    return hmac.new(current_app.config["SECRET_KEY"].encode(), text.encode(), sha256).hexdigest()
+
+
+def secret_end() -> date | None:
+    """The day on which the client secret in use ends; None where it is not known."""
+    kept = Setting.read(SECRET) or {}
+    if kept.get("encrypted") and kept["environment"] == secret_digest():
+        return date.fromisoformat(kept["until"][:10]) if kept["until"] else None
+    end: date | None = current_app.config["SPECTRUM_SECRET_EXPIRES"]
+    return end
+
+
+def mask(text: str) -> str:
+    """Return a text without the address, codes and secrets that the settings hold."""
+    settings = current_app.config
+    host = urlsplit(settings["SPECTRUM_URL"]).hostname or ""
+    names = ("COMPANY_CODE", "AUTHORIZATION_ID", "CLIENT_ID", "CLIENT_SECRET")
+    words = filter(None, [settings["SPECTRUM_URL"], host, *(settings[f"SPECTRUM_{name}"] for name in names)])
+    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words, key=len, reverse=True))
+    return re.sub(pattern, "•••", text, flags=re.IGNORECASE) if pattern else text

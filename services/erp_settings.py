@@ -1,0 +1,153 @@
+"""The ERP settings: exports paused and resumed, job numbers, job templates, the job list confirmed.
+
+Every change by a person is an event. Alarms are the sentences that ERP pages show while something needs a person.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import or_, select
+
+from erp import rules
+from extensions import db
+from lib import formatting
+from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
+from services.cache import cached
+from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
+
+TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
+SHOWN = 20  # jobs that a search for templates shows
+OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
+CHECK_BACKUPS = "Check countersign-backup on the server, or ask the person who runs Countersign."
+WARN_BEFORE = timedelta(days=14)
+
+
+# --- what people set ------------------------------------------------------------------------------------------------
+
+
+def pause(by: Person) -> None:
+    """Stop exports and mail until they are resumed."""
+    if not Setting.read(Setting.PAUSED):
+        Setting.write(Setting.PAUSED, {"by": by.name, "at": utcnow().isoformat()})
+        _record(by, "paused exports")
+
+
+def resume(by: Person) -> None:
+    """Let exports and mail go again."""
+    if Setting.read(Setting.PAUSED):
+        Setting.write(Setting.PAUSED, None)
+        _record(by, "resumed exports")
+
+
+def set_number_pattern(by: Person, pattern: str) -> None:
+    """Change the company's pattern for job numbers; an empty one suggests nothing."""
+    before = Setting.read(Setting.PATTERN, "")
+    if pattern != before:
+        Setting.write(Setting.PATTERN, pattern)
+        _record(by, "changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
+
+
+def confirm_job_list(by: Person) -> None:
+    """Record that the list that was read last is right although it lacks so much, and have it read again."""
+    last = job_list()
+    if last.get("doubt"):
+        Setting.write(JOB_LIST, last | {"confirmed": last["reading"]})
+        _record(by, "confirmed the job list")
+    TaskRequest.ask("refresh", by)
+
+
+# --- job templates --------------------------------------------------------------------------------------------------
+
+
+def template_options(job: Job) -> dict[str, Any]:
+    """A job's options as a template, by column."""
+    return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "fixed")}
+
+
+def template_problems(options: dict[str, Any]) -> dict[str, str]:
+    """What Spectrum would refuse of a template's fixed values: a sentence by field."""
+    return rules().default_problems(options["fixed"])
+
+
+def set_template(by: Person, job: Job, options: dict[str, Any]) -> None:
+    """Change what holds for a job as a template."""
+    old, new = _in_words(template_options(job)), _in_words(options)
+    both = [(label, old.get(label, ""), new.get(label, "")) for label in {**old, **new}]
+    changes = [[label, was, now] for label, was, now in both if was != now]
+    if changes:
+        for column, value in options.items():
+            setattr(job, column, value)
+        _record(by, f"changed job template {job.number}", changes=changes)
+
+
+def _in_words(options: dict[str, Any]) -> dict[str, str]:
+    return {
+        "Offered as a job template": "yes" if options["is_template"] else "no",
+        "Taxable": TAXABLE[options["taxable"]],
+        "Copies its phases": "yes" if options["copy_phases"] else "no",
+        **{rules().label(key): value for key, value in options["fixed"].items()},
+    }
+
+
+def find_templates(q: str) -> Sequence[Job]:
+    """The jobs that a search for templates finds, by number; complete ones can't be templates."""
+    if not q:
+        return []
+    matching = [Job.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
+    open_jobs = select(Job).where(Job.removed_at.is_(None), Job.status_code != "C", *matching)
+    return db.session.scalars(open_jobs.order_by(Job.number).limit(SHOWN)).all()
+
+
+def latest_events() -> Sequence[Event]:
+    """The latest changes of these settings."""
+    words = ("paused exports", "resumed exports", "changed the job number pattern", "changed job template %")
+    settings = or_(*(Event.action.like(word) for word in (*words, "confirmed the job list")))
+    of_no_project = select(Event).where(Event.project_id.is_(None), settings)  # where few of so many events are
+    return db.session.scalars(of_no_project.order_by(Event.id.desc()).limit(10)).all()
+
+
+def _record(by: Person, action: str, **details: Any) -> None:
+    db.session.add(Event(person=by, action=action, details=details))
+
+
+# --- alarms ---------------------------------------------------------------------------------------------------------
+
+
+def export_alarm() -> str:
+    """Why exports wait for a setting to be fixed, for everybody on an ERP page; else empty."""
+    held = Setting.read(HELD)
+    if not held or not Counter.read().get(Status.EXPORTING):
+        return ""
+    return f"Exports are waiting: {held['error']} They go out by themselves once this is fixed; nobody has to retry."
+
+
+def admin_alarms() -> list[str]:
+    """What ERP Admins are told on every ERP page, as sentences."""
+    return [alarm for alarm in (cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
+
+
+def _secret_alarms() -> Iterator[str]:
+    state = Setting.read(SECRET) or {}
+    if state.get("asked_at"):
+        yield (
+            "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
+            " ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
+        )
+    end, today = secret_end(), formatting.local(utcnow()).date()
+    if current_app.config["SPECTRUM_CLIENT_ID"] and end and end - today <= WARN_BEFORE:
+        days = (end - today).days
+        when = f"ends in {formatting.plural(days, 'day')}" if days > 0 else "ends today" if days == 0 else "has ended"
+        yield f"Spectrum's client secret {when}. Ask IT to create a new one and to set SPECTRUM_CLIENT_SECRET to it."
+
+
+def _backup_alarm() -> str:
+    """A sentence where the last backup is too old, or none was made since the first day; empty in the demo."""
+    last = db.session.get(Setting, Setting.BACKED_UP)
+    began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
+    if began is None or utcnow() - began < OVERDUE or Setting.read(Setting.DEMO):
+        return ""
+    if last is None:
+        return f"There is no backup of Countersign. {CHECK_BACKUPS}"
+    return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"
