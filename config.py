@@ -7,7 +7,7 @@ sentence that names it. Nothing else in the product reads the environment.
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from datetime import date, time, timedelta
+from datetime import time, timedelta
 from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
@@ -252,7 +252,7 @@ def _secure_address(text: str) -> str:
 
 
 def _tenant(text: str) -> str:
-    if text.lower() in ("common", "organizations", "consumers"):
+    if text.lower() in MULTI_TENANT:
         raise ValueError("must be your own tenant: its Directory ID or domain, such as example.onmicrosoft.com")
     if not re.fullmatch(r"[A-Za-z0-9.-]*", text):
         raise ValueError("must be a Directory ID or a domain, such as example.onmicrosoft.com")
@@ -263,7 +263,7 @@ def _date(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ValueError("must be a day, such as 2027-11-30") from None
+        raise ValueError("must be a day, such as 2027-03-31") from None
 
 
 def _web_address(text: str, meaning: str) -> str:
@@ -368,13 +368,6 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(DAYS.index(name) for name in names)
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise ValueError("must be a day, such as 2026-12-07") from None
-
-
 def _certificates(text: str) -> str:
     if text:
         try:
@@ -399,7 +392,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
-    "SPECTRUM_SECRET_EXPIRES": ("", _day),
+    "SPECTRUM_SECRET_EXPIRES": ("", _date),
     "SPECTRUM_SECRET_ROTATION": ("no", _flag),
     "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
     "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),

@@ -150,7 +150,7 @@ SMTP_ANSWERS = (
         may_be_own=True,
     ),
 )
-SIGN_IN_ADVICE = {"password": "Check MAIL_USERNAME and MAIL_PASSWORD.", "oauth": _NOT_LET_IN}
+SIGN_IN_ADVICE = {"oauth": _NOT_LET_IN, "password": "Check MAIL_USERNAME and MAIL_PASSWORD."}  # nosec B105
 TOKEN_ANSWERS = (
     KnownAnswer(
         r"AADSTS7000215",

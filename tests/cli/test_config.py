@@ -84,8 +84,8 @@ def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name: s
 
 def test_every_setting_of_free_form_aside_each_can_be_wrong() -> None:
     free = {"SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_USERNAME", "MAIL_PASSWORD"}
-    free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
     free |= {"MAIL_OAUTH_CLIENT_ID", "MAIL_OAUTH_CLIENT_SECRET", "MAIL_OAUTH_SCOPE"}
+    free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
     assert {name for name, _ in WRONG} == config.SETTINGS.keys() - free
 
 
@@ -112,36 +112,6 @@ def test_a_refusal_shows_no_password(name: str, value: str) -> None:
 def test_settings_that_make_no_sense_together_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(config.SettingsError, match=next(iter(given)) + "|must be set too"):
         config.load({**ENOUGH, **given})
-
-
-# Of each secret that may stand in a file: a value, and the setting's other ones that it needs
-SECRETS = {
-    "SECRET_KEY": ("0123456789abcdef", {}),
-    "DATABASE_URL": ("postgresql+psycopg://name@server/countersign", {}),
-    "SPECTRUM_AUTHORIZATION_ID": ("DEMO", {"SPECTRUM_URL": "https://spectrum.example", "SPECTRUM_COMPANY_CODE": "HB"}),
-    "SPECTRUM_CLIENT_SECRET": ("hush", {"SPECTRUM_CLIENT_ID": "x"}),
-    "MAIL_PASSWORD": ("hüsh ", {"MAIL_USERNAME": "x"}),
-    "OIDC_CLIENT_SECRET": ("hush", {"OIDC_ISSUER": "https://sso.example", "OIDC_CLIENT_ID": "x"}),
-}
-
-
-@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-@pytest.mark.parametrize("name", SECRETS)
-def test_a_secret_may_stand_in_a_file_but_not_in_both_places(name: str, end: str, tmp_path: Path) -> None:
-    value, others = SECRETS[name]
-    (tmp_path / "secret").write_bytes(f"{value}{end}".encode())
-    given = ENOUGH | others | {f"{name}_FILE": str(tmp_path / "secret"), name: ""}
-    assert config.load(given)[name] == value.strip()
-    with pytest.raises(config.SettingsError, match=f"{name} and {name}_FILE are both set. Keep one of them."):
-        config.load(given | {name: value})
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"], ids=["not there", "empty", "a line", "no text"])
-def test_a_secrets_file_that_can_not_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(config.SettingsError, match=r"^SECRET_KEY_FILE (must|is) .+secret”\)\.$"):
-        config.load({"SECRET_KEY_FILE": str(tmp_path / "secret")})
 
 
 OAUTH = {
@@ -189,6 +159,37 @@ def test_with_an_ip_number_as_base_url_an_address_for_mail_to_come_from_is_asked
 def test_a_mail_password_in_clear_or_towards_microsoft_gets_a_remark(given: dict[str, str], remark: str | None) -> None:
     found = config.load({**ENOUGH, "MAIL_USERNAME": "erp", "MAIL_PASSWORD": "hush-hush", **given})["MAIL_REMARKS"]
     assert [remark in each for each in found] == [True] if remark else found == []
+
+
+# Of each secret that may stand in a file: a value, and the setting's other ones that it needs
+SECRETS = {
+    "SECRET_KEY": ("0123456789abcdef", {}),
+    "DATABASE_URL": ("postgresql+psycopg://name@server/countersign", {}),
+    "SPECTRUM_AUTHORIZATION_ID": ("DEMO", {"SPECTRUM_URL": "https://spectrum.example", "SPECTRUM_COMPANY_CODE": "HB"}),
+    "SPECTRUM_CLIENT_SECRET": ("hush", {"SPECTRUM_CLIENT_ID": "x"}),
+    "MAIL_PASSWORD": ("hüsh ", {"MAIL_USERNAME": "x"}),
+    "MAIL_OAUTH_CLIENT_SECRET": ("hush", {}),
+    "OIDC_CLIENT_SECRET": ("hush", {"OIDC_ISSUER": "https://sso.example", "OIDC_CLIENT_ID": "x"}),
+}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_stand_in_a_file_but_not_in_both_places(name: str, end: str, tmp_path: Path) -> None:
+    value, others = SECRETS[name]
+    (tmp_path / "secret").write_bytes(f"{value}{end}".encode())
+    given = ENOUGH | others | {f"{name}_FILE": str(tmp_path / "secret"), name: ""}
+    assert config.load(given)[name] == value.strip()
+    with pytest.raises(config.SettingsError, match=f"{name} and {name}_FILE are both set. Keep one of them."):
+        config.load(given | {name: value})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"], ids=["not there", "empty", "a line", "no text"])
+def test_a_secrets_file_that_can_not_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(config.SettingsError, match=r"^SECRET_KEY_FILE (must|is) .+secret”\)\.$"):
+        config.load({"SECRET_KEY_FILE": str(tmp_path / "secret")})
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "countersign.localhost"])

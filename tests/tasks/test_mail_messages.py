@@ -278,7 +278,7 @@ def test_the_html_keeps_to_what_outlook_for_windows_draws(
 def test_an_invitation_says_who_invites_and_into_which_company(
     app: Flask, cast: dict[str, Person], clock: time_machine.Traveller
 ) -> None:
-    cast["approver"].send_link("invitation", cast["administrator"])
+    accounts.send_link(cast["approver"], "invitation", cast["administrator"])
     db.session.commit()
     text = " ".join(mail_of(newest()).part("plain").split())
     assert "Administrator invites you to Countersign at 127.0.0.1:8000" in text
