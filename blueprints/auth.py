@@ -214,7 +214,7 @@ def change_password() -> Any:
         return _own_page({"present_password": refusal}, status=429)
     db.session.commit()
     if accounts.sign_in(person.email, request.form.get("present_password", "")) is None:
-        errors["present_password"] = "This is not your current password."
+        errors["present_password"] = "This is not your current password."  # noqa: S105 - the name of a field
     if len(request.form.get("password", "")) < accounts.PASSWORD_LENGTH:
         errors["password"] = TOO_SHORT
     if errors:
