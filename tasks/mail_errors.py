@@ -150,7 +150,7 @@ SMTP_ANSWERS = (
         may_be_own=True,
     ),
 )
-SIGN_IN_ADVICE = {"oauth": _NOT_LET_IN, "password": "Check MAIL_USERNAME and MAIL_PASSWORD."}  # nosec B105
+SIGN_IN_ADVICE = {"oauth": _NOT_LET_IN, "password": "Check MAIL_USERNAME and MAIL_PASSWORD."}
 TOKEN_ANSWERS = (
     KnownAnswer(
         r"AADSTS7000215",

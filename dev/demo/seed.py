@@ -20,7 +20,7 @@ from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Pro
 from services import accounts, workflow
 
 COMPANY_CODE = "HB"
-PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
+PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody
 CAST: tuple[tuple[str, str, Level, Level, Level, bool], ...] = (
     # role, name, erp, projects, directory, can push
     ("Project manager", "Kari Iversen", Level.NONE, Level.ADMIN, Level.NONE, False),
