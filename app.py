@@ -27,7 +27,7 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, sessions, workflow
+from services import after_restore, sessions, update_form, workflow
 from services import directory as directory_rules
 
 HEADERS = {
@@ -96,7 +96,7 @@ def _bind_templates(app: Flask) -> None:
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
-        "sources": lambda move: models.TRANSITIONS[move][0],
+        "sources": lambda move: models.TRANSITIONS[move],
     }
     app.jinja_env.globals |= {
         "url_for": _url,
@@ -108,6 +108,11 @@ def _bind_templates(app: Flask) -> None:
         "Level": models.Level,
         "Status": models.Status,
         "Transition": models.Transition,
+        "in_progress": models.IN_PROGRESS,
+        "failed": models.FAILED,
+        "outstanding": models.OUTSTANDING,
+        "updates": models.UPDATE,
+        "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),

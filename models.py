@@ -17,11 +17,23 @@ from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskReques
 from tables.person import Level, LoginAttempt, Person
 from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting
-from tables.status import EDITABLE, IN_PROGRESS, TRANSITIONS, NotAllowed, ProjectState, Status, Transition
+from tables.status import (
+    EDITABLE,
+    FAILED,
+    IN_PROGRESS,
+    OUTSTANDING,
+    TRANSITIONS,
+    UPDATE,
+    WAITING,
+    NotAllowed,
+    ProjectState,
+    Status,
+    Transition,
+)
 
 __all__ = [
-    "EDITABLE", "INFORMATION", "IN_PROGRESS", "ORDERS", "TRANSITIONS", "Counter", "Customer", "Delivery",
-    "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level", "LoginAttempt", "MailKind", "MailOutcome",
-    "NotAllowed", "Person", "Project", "ProjectState", "Setting", "Status", "TaskRequest", "Transition", "as_text",
-    "diff", "search_text", "utcnow",
+    "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "ORDERS", "OUTSTANDING", "TRANSITIONS", "UPDATE", "WAITING",
+    "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level", "LoginAttempt",
+    "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting", "Status", "TaskRequest",
+    "Transition", "as_text", "diff", "search_text", "utcnow",
 ]  # fmt: skip

@@ -19,7 +19,8 @@ from extensions import db, writing
 from lib import json_log
 from models import Person, Setting, TaskRequest, utcnow
 from services import accounts, connection_state
-from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery
+from services.update_form import READ_JOB
+from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
 
 HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
@@ -131,6 +132,7 @@ TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
     "test connection": lambda _subject: test_connection(),
     "test mail": mail_delivery.send_test,
     "password link": mail_password_link,
+    READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
 }
 
 

@@ -40,7 +40,7 @@ from support.fault_injection import Sandbox, Server, accept
 from app import create_app
 from extensions import db
 from models import Delivery, Export, MailOutcome, Person, Project, Status, utcnow
-from tasks import exports
+from tasks import erp_work
 
 KILLS, PROJECTS = int(os.environ.get("KILLS", "150")), int(os.environ.get("PROJECTS", "200"))
 RESULT = {True: "held", False: "BROKEN"}
@@ -151,7 +151,7 @@ def left() -> int:
     An export that was sent twice without an answer is not: it is said to be Checking, and waits for a person's word.
     """
     db.session.rollback()
-    waits_for_a_person = and_(Export.resent, Export.checks >= exports.SLOW_DOWN_AFTER)
+    waits_for_a_person = and_(Export.resent, Export.checks >= erp_work.SLOW_DOWN_AFTER)
     stuck = select(Export.id).where(Export.due_at.is_not(None), ~waits_for_a_person)
     mails = select(Delivery.id).where(Delivery.due_at.is_not(None))
     return len(db.session.scalars(stuck).all()) + len(db.session.scalars(mails).all())

@@ -108,6 +108,18 @@ class Rules(Protocol):
     def build_update(self, number: str, changes: Project) -> list[FieldValue]:
         """Return every value that an update of a job changes; `changes` are by column, empty ones are left out."""
 
+    def update_values(self, project: Project) -> dict[str, str]:
+        """Return what an update can change as it would be sent, by column; the name shortened."""
+
+    def job_values(self, raw: Texts, dates: Texts | None = None) -> dict[str, str]:
+        """Return what an update can change as a job has it, or as a request asked for it, by column.
+
+        A column that was not read is left out.
+        """
+
+    def same_value(self, column: str, sent: str, there: str) -> bool:
+        """Return whether the system holds a column as it was sent; as it reformats and cuts values, if it does."""
+
     def thaw(self, frozen: Sequence[Sequence[str]]) -> list[FieldValue]:
         """Return a request that was kept as JSON, with its labels."""
 

@@ -118,7 +118,8 @@ def _record(by: Person, action: str, **details: Any) -> None:
 def export_alarm() -> str:
     """Why exports wait for a setting to be fixed, for everybody on an ERP page; else empty."""
     held = Setting.read(HELD)
-    if not held or not Counter.read().get(Status.EXPORTING):
+    counts = Counter.read()
+    if not held or not any(counts.get(status) for status in (Status.EXPORTING, Status.UPDATING)):
         return ""
     return f"Exports are waiting: {held['error']} They go out by themselves once this is fixed; nobody has to retry."
 

@@ -18,7 +18,7 @@ def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
     """The project that each job seems to be, by job key: the one that a CSV said it is, else the one of its number."""
     keys = [job.key for job in jobs]
     seems = or_(Project.number_key.in_(keys), Project.suggested_job_key.in_(keys))
-    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(TRANSITIONS[Transition.LINK][0]))
+    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(TRANSITIONS[Transition.LINK]))
     found = db.session.scalars(free).all()
     by_number = {project.number_key: project for project in found if not project.suggested_job_key}
     return by_number | {project.suggested_job_key: project for project in found if project.suggested_job_key}

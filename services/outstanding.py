@@ -8,10 +8,10 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib.formatting import plural
-from models import IN_PROGRESS, Delivery, Export, MailKind, Project, Status, utcnow
+from models import IN_PROGRESS, OUTSTANDING, WAITING, Delivery, Export, MailKind, Project, Status, utcnow
 
 LISTED = 50  # a summary names so many projects and counts the rest
-TROUBLES = (Status.FAILED, Status.CHECKING)
+TROUBLES = OUTSTANDING - WAITING
 STUCK_AFTER = timedelta(minutes=30)
 
 
@@ -28,7 +28,7 @@ class Summary:
     @classmethod
     def now(cls) -> "Summary":
         troubles = select(Project.status).where(Project.status.in_(TROUBLES)).distinct()
-        return cls(*_oldest(Status.READY), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
+        return cls(*_oldest(*WAITING), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
 
 
 def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:
@@ -39,7 +39,7 @@ def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:
 
 
 def anything_outstanding() -> bool:
-    standing = Project.status.in_((Status.READY, *TROUBLES))
+    standing = Project.status.in_(OUTSTANDING)
     return db.session.scalar(select(Project.id).where(standing).limit(1)) is not None
 
 

@@ -100,6 +100,7 @@ class ProjectRow(ProjectState):
     sent_by_id: int | None
     spectrum_job_id: str | None
     suggested_job_key: str | None
+    drifted: bool
     export_id: int | None
     job_id: int | None
     export: Export | None = None
@@ -114,7 +115,7 @@ JOB_UNAVAILABLE = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    Project.suggested_job_key,
+    *(Project.suggested_job_key, Project.drifted),
 ]
 EXTRA_COLUMNS: list[Any] = [
     select(Export.id).where(Export.project_id == Project.id, Export.current, HAS_DETAILS).scalar_subquery(),

@@ -1,9 +1,12 @@
-"""The receipt of an export: each value as it was sent, and as Spectrum had it when the job was last read."""
+"""The receipt of an export and its updates: each value as it was sent, and as the job had it when it was last read."""
 
 from dataclasses import dataclass
 
-from erp import rules
-from models import Export
+from sqlalchemy import select
+
+from erp import FieldValue, rules
+from extensions import db
+from models import Export, Project
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,14 @@ class ReceiptLine:
     differs: bool
 
 
-def compare(export: Export) -> list[ReceiptLine]:
-    """Return every value of an export beside the job's."""
-    job = export.project.job
-    row = job.row if job and job.row != export.requested_job.raw else {}  # what was sent is kept until it is read
-    differing = {line.key: line.value for line in rules().differences(export.lines, row)}
+def compare(project: Project) -> list[ReceiptLine]:
+    """Return every value that was sent last, by the export or an update of it, beside the job's."""
+    request, job = _sent(project), project.job
+    if not request:
+        return []
+    asked = rules().job_from_request(request).raw
+    row = job.row if job and job.row != asked else {}  # what was sent is kept until it is read
+    differing = {line.key: line.value for line in rules().differences(request, row)}
     return [
         ReceiptLine(
             line.label,
@@ -28,5 +34,13 @@ def compare(export: Export) -> list[ReceiptLine]:
             differing.get(line.key, line.value) if line.key in row else None,
             line.key in differing,
         )
-        for line in export.lines
+        for line in request
     ]
+
+
+def _sent(project: Project) -> list[FieldValue]:
+    own = select(Export).where(Export.project_id == project.id, Export.created_at.is_not(None)).order_by(Export.id)
+    lines = dict[str, FieldValue]()
+    for export in db.session.scalars(own):
+        lines = (lines if export.is_update else {}) | {line.key: line for line in export.lines}
+    return list(lines.values())

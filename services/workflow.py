@@ -13,7 +13,9 @@ from erp import FieldValue, freeze, job_key, rules
 from extensions import db
 from models import (
     IN_PROGRESS,
+    INFORMATION,
     TRANSITIONS,
+    WAITING,
     Delivery,
     Event,
     Export,
@@ -28,6 +30,7 @@ from models import (
     diff,
     utcnow,
 )
+from services import update_form
 
 NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
@@ -49,11 +52,14 @@ def create(by: Person | None, information: Mapping[str, Any]) -> Project:
 
 
 def edit(project: Project, by: Person, information: Mapping[str, Any]) -> None:
-    """Change the information, with an event if anything differs."""
-    if not project.editable:
+    """Change the information, with an event if anything differs; while Synced, what an update can change."""
+    if not project.editable_columns:
         raise NotAllowed(f"The information is locked while the project is {project.status}.")
+    information = project.information | {column: information[column] for column in project.editable_columns}
     changes = diff(project.information, information)
     if changes:
+        if project.status is Status.SYNCED:
+            project.accepted = update_form.accepted_values(project)  # before anything differs from it
         for column, value in information.items():
             setattr(project, column, value)
         _record(project, "edited", by, changes=changes)
@@ -65,14 +71,16 @@ def set_active(project: Project, by: Person, active: bool) -> None:
         return
     if project.status in IN_PROGRESS:
         raise NotAllowed("A project can't be switched on or off while it is being exported.")
-    if not active and project.status is Status.READY:
+    if not active and project.status in WAITING:
         retrieve(project, by)
     project.active = active
     _record(project, "activated" if active else "deactivated", by)
 
 
 def send(project: Project, by: Person, note: str = "") -> None:
-    """Submit the project to accounting."""
+    """Submit the project to accounting; once it is a job, the changes of that job."""
+    if project.status is Status.SYNCED and (problem := update_form.send_problem(project)):
+        raise NotAllowed(problem)
     last = project.latest(Transition.SEND)
     information = as_text(project.information)
     changes = diff(last.details["information"], information) if last else []
@@ -83,6 +91,38 @@ def send(project: Project, by: Person, note: str = "") -> None:
 def retrieve(project: Project, by: Person) -> None:
     """Take a waiting project back from accounting."""
     _apply(project, Transition.RETRIEVE, by)
+    _forget_restoring(project)
+
+
+def take_over(project: Project, by: Person, column: str) -> None:
+    """Take the job's value into the project."""
+    job = _drifted_job(project)
+    value = rules().project_from_job(job.row)[column]
+    edit(project, by, project.information | {column: value})
+    there = rules().job_values(job.row)[column]
+    ours = update_form.settled(column, rules().update_values(project.information)[column], there)
+    name = {update_form.PROJECT_NAME: project.name} if column == "name" else {}
+    project.accepted = update_form.accepted_values(project) | {column: ours} | name
+
+
+def send_back(project: Project, by: Person, column: str) -> None:
+    """Send the project's value to accounting as an update of the job that was changed."""
+    _drifted_job(project)
+    project.accepted = update_form.accepted_values(project) | {update_form.RESTORE + column: "yes"}
+    send(project, by)
+
+
+def leave(project: Project, by: Person, column: str) -> None:
+    """Let the project and its job differ in a value as they do now."""
+    there = rules().job_values(_drifted_job(project).row)[column]
+    project.accepted = update_form.accepted_values(project) | {update_form.LEFT + column: there}
+    _record(project, "left a difference", by, changes=[[INFORMATION[column][0], str(getattr(project, column)), there]])
+
+
+def _drifted_job(project: Project) -> Job:
+    if project.status is not Status.SYNCED or project.job is None:
+        raise NotAllowed(f"The project is {project.status} now.")
+    return project.job
 
 
 # --- the accounting approver ------------------------------------------------------------------------------------------
@@ -91,7 +131,9 @@ def retrieve(project: Project, by: Person) -> None:
 def reject(project: Project, by: Person, comment: str) -> None:
     """Give the project back, and queue the mail that says why."""
     event = _apply(project, Transition.REJECT, by, comment)
-    _release_job_number(project)
+    _forget_restoring(project)
+    if project.status is Status.REJECTED:
+        _release_job_number(project)
     for person in {person.id: person for person in (project.sent_by, project.created_by) if person}.values():
         Delivery.queue("rejection", event, person)
 
@@ -120,6 +162,22 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
     return export
 
 
+def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], seen: Mapping[str, str]) -> None:
+    """Freeze what is to be changed in the job, with what the approver saw there; used for a retry too."""
+    refuse_acceptance(project, by)
+    before, project.accepted = project.export, update_form.accepted_values(project)
+    _supersede_export(project)
+    transition = Transition.RETRY if project.status is Status.UPDATE_FAILED else Transition.ACCEPT
+    _apply(project, transition, by, job=project.spectrum_job_id)
+    of_template = ("template_number", "copy_phases", "phases_done", "phases_total")  # phases can still be copied
+    kept = {name: getattr(before, name) for name in of_template} if before else {"template_number": ""}
+    export = Export(project=project, accepted_by=by, is_update=True, request=freeze(lines), due_at=utcnow(), **kept)
+    export.seen = dict(seen)
+    db.session.add(export)
+    db.session.flush()
+    set_committed_value(project, "export", export)
+
+
 def refuse_acceptance(project: Project, by: Person) -> None:
     """Raise NotAllowed if this person can't accept the project now, whatever its status."""
     if Setting.restore_pending():
@@ -134,8 +192,9 @@ def cancel_export(project: Project, by: Person) -> None:
     _apply(project, Transition.TAKE_BACK, by)
     if export:
         export.finish()
-    _supersede_export(project)
-    _release_job_number(project)
+    if project.status is Status.READY:
+        _supersede_export(project)
+        _release_job_number(project)
 
 
 # --- jobs that exist already ------------------------------------------------------------------------------------------
@@ -158,6 +217,8 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     event = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)
+    project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
+    project.drifted = False
     if project.sent_by:
         Delivery.queue("export", event, project.sent_by)
 
@@ -167,7 +228,7 @@ def unlink(project: Project, by: Person, comment: str) -> None:
     _apply(project, Transition.UNLINK, by, comment, job=project.spectrum_job_id)
     _supersede_export(project)
     _release_job_number(project)
-    project.suggested_job_key = None
+    project.suggested_job_key = project.accepted = None
 
 
 def release_other_job(project: Project, by: Person, comment: str) -> None:
@@ -191,12 +252,23 @@ def mark_exported(
         Delivery.queue("export", event, project.sent_by)
 
 
+def mark_updated(project: Project) -> None:
+    """Record that the job has the update, and queue the mail to its sender."""
+    event = _apply(project, Transition.UPDATED, None, job=project.spectrum_job_id)
+    sent = rules().job_values(project.export.requested_job.raw) if project.export else {}
+    name = {update_form.PROJECT_NAME: project.name} if "name" in sent else {}
+    project.accepted = update_form.accepted_values(project) | sent | name
+    _forget_restoring(project)
+    if project.sent_by:
+        Delivery.queue("update", event, project.sent_by)
+
+
 def mark_failed(
     project: Project, error: str, keep_job: bool = False, by: Person | None = None, comment: str = ""
 ) -> None:
-    """Record that Spectrum certainly made no job of this project. `keep_job` keeps the number reserved."""
+    """Record that Spectrum certainly did not do it. `keep_job` keeps the number of a failed export reserved."""
     _apply(project, Transition.FAIL, by, comment or error)
-    if not keep_job:
+    if project.status is Status.FAILED and not keep_job:
         _release_job_number(project)
 
 
@@ -236,7 +308,7 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
     """Check the transition, write its event and set the status: the only place that does."""
     if not project.allows(transition):
         raise NotAllowed(project.refusal_reason(transition))
-    to = TRANSITIONS[transition][1]
+    to = TRANSITIONS[transition][project.status]
     event = _record(project, str(transition), by, comment, to, **details)
     project.status = to
     return event
@@ -261,6 +333,13 @@ def _record(
     )
     db.session.add(event)
     return event
+
+
+def _forget_restoring(project: Project) -> None:
+    """What was to be sent back to the job was decided."""
+    if project.accepted:
+        kept = {key: value for key, value in project.accepted.items() if not key.startswith(update_form.RESTORE)}
+        project.accepted = kept
 
 
 def _reserve_job_number(project: Project, number: str, company_code: str) -> None:

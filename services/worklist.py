@@ -48,18 +48,25 @@ FILTERS = {
             (Status.READY,),
         ),
         Filter(
+            "ready-to-update",
+            "Ready to Update",
+            "Updates of Jobs Waiting for Accounting",
+            "No update waits for accounting. One appears here when a project manager presses Send Update to ERP.",
+            (Status.READY_TO_UPDATE,),
+        ),
+        Filter(
             "exporting",
             "Exporting",
             "Exporting to Spectrum",
             "No exports are running. Accepted projects appear here until they are in Spectrum.",
-            (Status.EXPORTING, Status.CHECKING),
+            (Status.EXPORTING, Status.CHECKING, Status.UPDATING),
         ),
         Filter(
             "failed-to-export",
             "Failed to Export",
             "Failed Exports",
             "No failed exports. A failed export stays here with its cause until someone retries or rejects it.",
-            (Status.FAILED,),
+            (Status.FAILED, Status.UPDATE_FAILED),
         ),
         Filter(
             "synced",

@@ -31,6 +31,8 @@ class Job(Base):
     cost_center: Mapped[str] = mapped_column(default="")
     search_text: Mapped[str] = mapped_column(default="")  # what a search looks through, case folded
     row: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)  # the whole row as Spectrum gave it
+    dates: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))  # the same of its dates, once read
+    read_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # alone, with its dates
     first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     listed: Mapped[bool] = mapped_column(default=False)  # a refresh has seen it; only such a job can be gone
     removed_at: Mapped[datetime | None] = mapped_column("gone_at", UTCDateTime)  # Spectrum no longer lists it

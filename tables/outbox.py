@@ -29,6 +29,7 @@ class MailKind(enum.StrEnum):
     DIGEST = "digest"
     REJECTION = "rejection"
     EXPORT = "export"
+    UPDATE = "update"
     INVITATION = "invitation"
     RESET = "reset"
     ALERT = "alarm"  # as it is kept
@@ -132,8 +133,10 @@ class TaskRequest(Leased, Base):
     asked_by: Mapped[Person | None] = relationship()
 
     @classmethod
-    def last(cls, kind: str) -> "TaskRequest | None":
-        return db.session.scalar(select(cls).where(cls.kind == kind).order_by(cls.id.desc()).limit(1))
+    def last(cls, kind: str, subject: str = "") -> "TaskRequest | None":
+        """The latest of that kind, about that subject if one is given."""
+        about = [cls.subject == subject] if subject else []
+        return db.session.scalar(select(cls).where(cls.kind == kind, *about).order_by(cls.id.desc()).limit(1))
 
     @classmethod
     def ask_for_each(cls, kind: str, subject: str) -> None:
@@ -143,6 +146,6 @@ class TaskRequest(Leased, Base):
     @classmethod
     def ask(cls, kind: str, by: Person, subject: str = "") -> None:
         """Have the timetable do it now; once is enough while one waits."""
-        waiting = cls.last(kind)
+        waiting = cls.last(kind, subject)
         if waiting is None or waiting.due_at is None:
             db.session.add(cls(kind=kind, asked_by=by, subject=subject, due_at=utcnow()))

@@ -19,7 +19,7 @@ from lib.leases import Leased
 from lib.text import normalize
 from tables.job import Job
 from tables.person import Person
-from tables.status import EDITABLE, ProjectState, Status, Transition
+from tables.status import EDITABLE, UPDATE, ProjectState, Status, Transition
 
 SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
 
@@ -63,6 +63,9 @@ class Project(ProjectState, Base):
     spectrum_job_id: Mapped[str | None] = mapped_column(String(10))  # held from acceptance or linking on
     job_key: Mapped[str | None] = mapped_column(String(30), unique=True)
     company_code: Mapped[str | None] = mapped_column(String(3), index=True)  # the Spectrum company of that job
+    # what accounting accepted last of what an update can change, by column, and PROJECT_NAME; None: see `export`
+    accepted: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    drifted: Mapped[bool] = mapped_column(default=False)  # its job was changed in Spectrum since
     # the job that it seems to be already, offered for linking
     suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
     # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
@@ -108,6 +111,13 @@ class Project(ProjectState, Base):
     @property
     def editable(self) -> bool:
         return self.status in EDITABLE
+
+    @property
+    def editable_columns(self) -> frozenset[str]:
+        """The information that can be edited now: while it is a job, what an update can change."""
+        if self.status is Status.SYNCED:
+            return frozenset(each.key for each in rules().update_fields)
+        return frozenset(INFORMATION if self.editable else ())
 
     @property
     def information(self) -> dict[str, Any]:
@@ -163,7 +173,10 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
 
 
 class Export(Leased, Base):
-    """One acceptance's way to Spectrum: facts only. What it means is the project's status."""
+    """One acceptance's way to Spectrum: facts only. What it means is the project's status.
+
+    An update's is the same: its request holds what was ticked, and `seen` what Spectrum had then, by column.
+    """
 
     __tablename__ = "export"
     __table_args__ = (
@@ -184,8 +197,10 @@ class Export(Leased, Base):
     accepted_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     template_number: Mapped[str] = mapped_column(String(10))
     request: Mapped[list[list[str]]] = mapped_column(JSON)  # frozen: [element, value, source] in wire order
+    is_update: Mapped[bool] = mapped_column(default=False)
+    seen: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     step: Mapped[str] = mapped_column(String(40), default="")
-    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # committed before AddJob is called
+    sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # committed before it is sent
     created_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # AddJob was answered "created", or it was found
     copy_phases: Mapped[bool] = mapped_column(default=False)
     phases_done: Mapped[int] = mapped_column(default=0)
@@ -257,6 +272,12 @@ DEEDS = {
     str(Transition.LOSE_TRACK): "began to look for it in Spectrum",
     str(Transition.FOUND): "found it in Spectrum",
 }
+UPDATE_DEEDS = DEEDS | {
+    str(Transition.SEND): "sent an update",
+    str(Transition.ACCEPT): "accepted the update",
+    str(Transition.RETRY): "retried the update",
+    str(Transition.FAIL): "could not update the job",
+}
 
 
 class Event(Base):
@@ -298,6 +319,8 @@ class Event(Base):
     @property
     def deed(self) -> str:
         """What the person, or Countersign, did, to be read after their name."""
+        if self.to_status in UPDATE:
+            return UPDATE_DEEDS.get(self.action, self.action)
         if self.action == Transition.FAIL and self.person_id:
             return "did not find it in Spectrum"
         return DEEDS.get(self.action, self.action)

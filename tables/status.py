@@ -21,10 +21,17 @@ class Status(enum.StrEnum):
     FAILED = "Failed to Export"  # Spectrum certainly made no job of it
     REJECTED = "Rejected"  # accounting gave it back with a comment
     RETRIEVED = "Retrieved"  # the project manager took it back
+    READY_TO_UPDATE = "Ready to Update"  # accounting decides about changes of its job
+    UPDATING = "Updating"  # the changes were accepted, and go to Spectrum
+    UPDATE_FAILED = "Failed to Update"  # Spectrum did not change its job
 
 
 EDITABLE = frozenset({Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED})
-IN_PROGRESS = frozenset({Status.EXPORTING, Status.CHECKING})
+IN_PROGRESS = frozenset({Status.EXPORTING, Status.CHECKING, Status.UPDATING})
+WAITING = frozenset({Status.READY, Status.READY_TO_UPDATE})  # for accounting
+FAILED = frozenset({Status.FAILED, Status.UPDATE_FAILED})
+UPDATE = frozenset({Status.READY_TO_UPDATE, Status.UPDATING, Status.UPDATE_FAILED})
+OUTSTANDING = WAITING | FAILED | {Status.CHECKING}  # what the daily summary tells
 
 
 class Transition(enum.StrEnum):
@@ -34,6 +41,7 @@ class Transition(enum.StrEnum):
     ACCEPT = "accepted"
     TAKE_BACK = "taken back"
     CREATED = "exported"
+    UPDATED = "updated"
     FAIL = "failed"
     LOSE_TRACK = "being checked"
     FOUND = "found in Spectrum"
@@ -42,20 +50,27 @@ class Transition(enum.StrEnum):
     UNLINK = "unlinked"
 
 
-# For each transition, the statuses it may start from and the status it leads to.
-TRANSITIONS: dict[Transition, tuple[frozenset[Status], Status]] = {
-    Transition.SEND: (EDITABLE, Status.READY),
-    Transition.LINK: (EDITABLE | {Status.READY, Status.FAILED}, Status.SYNCED),
-    Transition.RETRIEVE: (frozenset({Status.READY}), Status.RETRIEVED),
-    Transition.REJECT: (frozenset({Status.READY, Status.FAILED}), Status.REJECTED),
-    Transition.ACCEPT: (frozenset({Status.READY}), Status.EXPORTING),
-    Transition.TAKE_BACK: (frozenset({Status.EXPORTING}), Status.READY),
-    Transition.CREATED: (frozenset({Status.EXPORTING, Status.CHECKING}), Status.SYNCED),
-    Transition.FAIL: (IN_PROGRESS, Status.FAILED),
-    Transition.LOSE_TRACK: (frozenset({Status.EXPORTING}), Status.CHECKING),
-    Transition.FOUND: (frozenset({Status.CHECKING}), Status.SYNCED),
-    Transition.RETRY: (frozenset({Status.FAILED}), Status.EXPORTING),
-    Transition.UNLINK: (frozenset({Status.SYNCED}), Status.NOT_SENT),
+def _each(*sources: Status, to: Status) -> dict[Status, Status]:
+    return dict.fromkeys(sources, to)
+
+
+# For each transition, the statuses it may start from and the status that each leads to.
+TRANSITIONS: dict[Transition, dict[Status, Status]] = {
+    Transition.SEND: _each(*EDITABLE, to=Status.READY) | {Status.SYNCED: Status.READY_TO_UPDATE},
+    Transition.LINK: _each(*EDITABLE, Status.READY, Status.FAILED, to=Status.SYNCED),
+    Transition.RETRIEVE: {Status.READY: Status.RETRIEVED, Status.READY_TO_UPDATE: Status.SYNCED},
+    Transition.REJECT: _each(Status.READY, Status.FAILED, to=Status.REJECTED)
+    | _each(Status.READY_TO_UPDATE, Status.UPDATE_FAILED, to=Status.SYNCED),
+    Transition.ACCEPT: {Status.READY: Status.EXPORTING, Status.READY_TO_UPDATE: Status.UPDATING},
+    Transition.TAKE_BACK: {Status.EXPORTING: Status.READY, Status.UPDATING: Status.READY_TO_UPDATE},
+    Transition.CREATED: _each(Status.EXPORTING, Status.CHECKING, to=Status.SYNCED),
+    Transition.UPDATED: {Status.UPDATING: Status.SYNCED},
+    Transition.FAIL: _each(Status.EXPORTING, Status.CHECKING, to=Status.FAILED)
+    | {Status.UPDATING: Status.UPDATE_FAILED},
+    Transition.LOSE_TRACK: {Status.EXPORTING: Status.CHECKING},
+    Transition.FOUND: {Status.CHECKING: Status.SYNCED},
+    Transition.RETRY: {Status.FAILED: Status.EXPORTING, Status.UPDATE_FAILED: Status.UPDATING},
+    Transition.UNLINK: {Status.SYNCED: Status.NOT_SENT},
 }
 
 
@@ -90,11 +105,11 @@ class ProjectState:
 
     def allows(self, transition: Transition) -> bool:
         """Tell whether the transition may be made now. Templates and the workflow ask the same table."""
-        return self.status in TRANSITIONS[transition][0] and not self._blocker(transition)
+        return self.status in TRANSITIONS[transition] and not self._blocker(transition)
 
     def refusal_reason(self, transition: Transition) -> str:
         """Return the sentence that explains why the transition is not allowed now."""
-        blocker = self._blocker(transition) if self.status in TRANSITIONS[transition][0] else ""
+        blocker = self._blocker(transition) if self.status in TRANSITIONS[transition] else ""
         return blocker or f"The project is {self.status} now, so it can't be {transition}."
 
     def _blocker(self, transition: Transition) -> str:
@@ -105,7 +120,7 @@ class ProjectState:
             return "It can no longer be taken back: it was sent to Spectrum already."
         if transition in (Transition.RETRY, Transition.REJECT) and self.conflicting_job:
             return f"Spectrum has another job {self.suggested_job}. Press Link to it instead, or Not ours, first."
-        if transition is Transition.UNLINK and self.in_progress:
+        if transition in (Transition.UNLINK, Transition.SEND) and self.in_progress:
             return "Countersign is still at work on its job in Spectrum. Try again in a minute."
         return ""
 

@@ -5,39 +5,26 @@ an unknown outcome and settled by looking in the accounting system, never by sen
 open while the system is asked, and each one first makes sure that the export is still this worker's.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from erp import Connection, ErpJob, FieldValue, JobDates, Outcome, ReadError, WriteResult, job_key, rules
+from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
 from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
 from services import connection_state, workflow
-from tasks import erp_connection, phases
-
-Request = list[FieldValue]
-Listed = TypeVar("Listed", ErpJob, JobDates)
-Transaction = Callable[[], AbstractContextManager[Export]]
+from tasks import erp_connection, erp_work, phases, updates
+from tasks.erp_work import ErpUnavailable, Request, Transaction
 
 CHECKING, CREATING, CONFIRMING = "Checking", "Creating the job", "Confirming"
 CHECKS_BEFORE_RESENDING = 2
-SLOW_DOWN_AFTER = 6  # checks; an export that stays unclear is then looked for ten times less often
 MORE_THAN_LISTED = "The job was not read back: Spectrum has more jobs like it than it lists at once."
 NOT_LISTED_YET = "Spectrum confirmed the job but does not list it yet."
-
-
-class ErpUnavailable(Exception):
-    """The accounting system can't be worked with now; nothing was sent, so every export waits."""
-
-    def __init__(self, error: str, held: bool) -> None:
-        super().__init__(error)
-        self.held = held  # until a setting is fixed
 
 
 def run_due(
@@ -89,12 +76,14 @@ def _postpone_all(unavailable: ErpUnavailable) -> None:
 def _process(erp: Connection, transaction: Transaction) -> None:
     with transaction() as export:
         request, sent, answered = export.lines, export.sent_at, export.created_at
-        synced = export.project.status is Status.SYNCED
+        synced, is_update = export.project.status is Status.SYNCED, export.is_update
         export.step = CONFIRMING if answered else CHECKING
         if not sent:
             export.error = ""
     if synced:
         _complete(erp, transaction, request)
+    elif is_update:
+        updates.carry_out(erp, transaction)
     elif answered:
         _await_listing(erp, transaction, request)
     elif sent:
@@ -108,7 +97,7 @@ def _process(erp: Connection, transaction: Transaction) -> None:
 
 def _create(erp: Connection, transaction: Transaction, request: Request) -> None:
     try:
-        existing = _pick(erp.list_jobs(**_filters(request)).rows, request)
+        existing = erp_work.pick(erp.list_jobs(**_filters(request)).rows, rules().job_from_request(request))
     except ReadError as failure:
         if failure.outcome is not Outcome.REFUSED:
             raise ErpUnavailable(failure.error, failure.outcome is Outcome.HELD) from failure
@@ -127,9 +116,7 @@ def _create(erp: Connection, transaction: Transaction, request: Request) -> None
 
 
 def _take_result(erp: Connection, transaction: Transaction, request: Request, result: WriteResult) -> None:
-    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(connection_state.HELD):
-        with writing():
-            Setting.write(connection_state.HELD, None)
+    erp_work.end_hold(result)
     match result.outcome:
         case Outcome.CREATED:
             _take_confirmation(erp, transaction, request, result)
@@ -256,8 +243,7 @@ def _take_second_result(erp: Connection, transaction: Transaction, request: Requ
 
 
 def _schedule_check(export: Export, error: str) -> None:
-    export.step, export.error = CHECKING, error
-    export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
+    erp_work.schedule_check(export, CHECKING, error)
 
 
 # --- the job is there: what is left to do ---------------------------------------------------------------------------
@@ -280,7 +266,7 @@ def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[s
     """The new job as it is listed, if it is, and what there is to warn of."""
     try:
         listing = erp.list_jobs(**_filters(request))
-        found = _pick(listing.rows, request)
+        found = erp_work.pick(listing.rows, rules().job_from_request(request))
         if not found and not listing.complete:  # nor would it be found in a list that is less narrow
             return None, [MORE_THAN_LISTED]
         found = found or find_job(erp, request)[0]
@@ -290,55 +276,22 @@ def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[s
         return None, [NOT_LISTED_YET]
     sent = {line.key: line.value for line in request}
     differing = rules().differences(request, found.raw, _read_dates(erp, request))
-    return found, [_warning(line, sent.get(line.key, "")) for line in differing]
-
-
-def _warning(line: FieldValue, sent: str) -> str:
-    if not line.value:
-        return f"Spectrum did not keep {line.label} ({sent})."
-    return f"{line.label} was sent as “{sent}” and is “{line.value}” in Spectrum."
+    return found, [erp_work.difference_warning(line, sent.get(line.key, "")) for line in differing]
 
 
 def _read_dates(erp: Connection, request: Request) -> dict[str, str] | None:
     """The new job's dates, where the system can tell them: the service is optional."""
     try:
-        dates = _pick(erp.list_job_dates(**_filters(request)).rows, request)
+        dates = erp_work.pick(erp.list_job_dates(**_filters(request)).rows, rules().job_from_request(request))
     except ReadError:
         return None
     return dates.raw if dates else None
 
 
 def find_job(erp: Connection, request: Request) -> tuple[ErpJob | None, bool]:
-    """The job of that number as it is listed, or None; and whether its absence is proven.
-
-    Complete jobs are looked through too; a list that was cut short is narrowed by what was sent. Absence is proven only
-    where each list was read to its end, and one of them showed a job that was known before. Raises ReadError.
-    """
-    complete, shown = True, set[str]()
-    for status in ("open", "complete"):
-        for filters in ({}, _filters(request)):
-            listing = erp.list_jobs(status, **filters)
-            if found := _pick(listing.rows, request):
-                return found, False
-            shown |= {job.key for job in listing.rows}
-            if listing.complete:
-                break
-        complete = complete and listing.complete
-    return None, complete and _knows_any(shown)
-
-
-def _knows_any(keys: Iterable[str]) -> bool:
-    """Whether one of these jobs was listed before."""
-    known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
-    db.session.rollback()
-    return not known.isdisjoint(keys)
+    """The job of that number as it is listed, or None; and whether its absence is proven. Raises ReadError."""
+    return erp_work.find(erp.list_jobs, rules().job_from_request(request))
 
 
 def _filters(request: Request) -> dict[str, Any]:
-    job = rules().job_from_request(request)
-    return {"customer": job.customer, "division": job.division, "cost_center": job.cost_center}
-
-
-def _pick(rows: Iterable[Listed], request: Request) -> Listed | None:
-    wanted = job_key(rules().job_from_request(request).number)
-    return next((row for row in rows if row.key == wanted), None)
+    return erp_work.filters(rules().job_from_request(request))

@@ -14,7 +14,7 @@ import models
 from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
 from models import Job, Setting, utcnow
-from services import after_restore, connection_state
+from services import after_restore, connection_state, drift
 from tasks import erp_connection, job_list_reader
 from tasks.job_list_reader import JobList
 
@@ -119,6 +119,7 @@ def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, int, int
     for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
         if values:
             db.session.execute(statement, values)
+    drift.mark([job.key for job in seen if job.id in changed])
     return len(new), len(changed), len(gone)
 
 

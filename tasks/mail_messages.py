@@ -56,6 +56,11 @@ def export(delivery: Delivery) -> Mail:
     return _of_delivery(delivery, f"ERP Project Export Notification: {project.title}")
 
 
+def update(delivery: Delivery) -> Mail:
+    _event, project = _about(delivery)
+    return _of_delivery(delivery, f"ERP Project Update Notification: {project.title}")
+
+
 def invitation(delivery: Delivery) -> Mail:
     company, host = (current_app.config[name] for name in ("SPECTRUM_COMPANY_CODE", "SERVER_NAME"))
     return _with_link(delivery, "Your Countersign account", company=company, host=host)
@@ -80,6 +85,7 @@ MAILS: dict[MailKind, Callable[[Delivery], Mail]] = {
     MailKind.DIGEST: digest,
     MailKind.REJECTION: rejection,
     MailKind.EXPORT: export,
+    MailKind.UPDATE: update,
     MailKind.INVITATION: invitation,
     MailKind.RESET: reset,
     MailKind.ALERT: alert,

@@ -1,6 +1,6 @@
 """The project's Admin tool: its information, and sending it to accounting and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -11,14 +11,20 @@ from sqlalchemy.exc import IntegrityError
 from erp import job_key
 from extensions import db
 from lib.text import clean
-from models import INFORMATION, Level, NotAllowed, Project, Status, Transition, as_text, diff
+from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import workflow, worklist
+from services import drift, update_form, workflow, worklist
 from services.project_fields import check_information
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
 NOTE_LENGTH = 2000
+# what can be done about a value that was changed in the job: the verb, and the sentence that says so
+SETTLING: dict[str, tuple[Callable[..., None], str]] = {
+    "take over": (workflow.take_over, "The value in Spectrum was taken over here."),
+    "send": (workflow.send_back, "The update was sent to accounting."),
+    "leave": (workflow.leave, "The difference was left as it is."),
+}
 
 
 @blueprint.get("")
@@ -75,8 +81,24 @@ def retrieve(project_id: int) -> Any:
     project = _current(project_id)
     workflow.retrieve(project, current_user)
     db.session.commit()
-    flash(f"{project.title} was retrieved. It can be edited again.")
+    flash(f"{project.title} was taken back from accounting. You can edit it again.")
     return redirect(url_for(".general", project_id=project.id), 303)
+
+
+@blueprint.post("/<int:project_id>/drift")
+@requires(PROJECT_ADMIN)
+def settle_drift(project_id: int) -> Any:
+    """Decide about one value that was changed in the job, as the page showed it."""
+    project, column = _current(project_id), request.form.get("column", "")
+    shown = next((each for each in drift.find(project) if each.column == column), None)
+    if shown is None or shown.there != request.form.get("there"):
+        raise NotAllowed("This value was changed meanwhile. Look at it again.")
+    verb, sentence = SETTLING.get(request.form.get("as", ""), SETTLING["leave"])
+    verb(project, current_user, column)
+    drift.mark_one(project)
+    db.session.commit()
+    flash(sentence)
+    return redirect(url_for(".general", project_id=project_id), 303)
 
 
 @blueprint.errorhandler(NotAllowed)
@@ -104,12 +126,15 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     if errors:
         return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
     try:
-        if project.editable:
+        if project.editable_columns:
             workflow.edit(project, current_user, information)
             project.note = note
-        waited = project.status is Status.READY
+        if move is Transition.SEND and project.status is Status.SYNCED and (why := update_form.send_problem(project)):
+            db.session.rollback()
+            return _page(project, 422, errors={"send": why}, note=note, active=active, typed=typed)
+        waited = project.status in WAITING
         workflow.set_active(project, current_user, active)
-        if waited and project.editable:
+        if waited and project.status not in WAITING:
             sentence = "Saved. The project is inactive, so it was taken back from accounting."
         if move is Transition.SEND:
             workflow.send(project, current_user, note)
@@ -126,9 +151,11 @@ def read_information(
     form: Mapping[str, str], project: Project | None
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     """What was typed, the same as values, and what is wrong with it by column."""
-    if project and not project.editable:
-        return {}, project.information, {}
-    typed = {column: form.get(column, "").strip() for column in INFORMATION}
+    columns = project.editable_columns if project else frozenset(INFORMATION)
+    if not columns:
+        return {}, project.information if project else {}, {}
+    kept = as_text(project.information) if project else {}
+    typed = {column: form.get(column, "").strip() if column in columns else kept[column] for column in INFORMATION}
     values, errors = check_information(typed)
     return typed, values, errors | _number_taken(typed["number"], project.id if project else None)
 
@@ -158,4 +185,9 @@ def _current(project_id: int) -> Project:
 def _page(project: Project, status: int = 200, **context: Any) -> Any:
     typed = {column: "" if value is None else value for column, value in project.information.items()}
     begun = {"project": project, "typed": typed, "errors": {}, "note": project.note, "active": project.active}
+    if project.status is Status.SYNCED or project.status in UPDATE:
+        differing = update_form.changes(project)
+        begun["note"] = "" if project.status is Status.SYNCED else project.note  # of the next update
+        begun["differing"] = {each.column: each.sentence for each in differing if each.accepted != each.value}
+        begun["drifted"] = drift.find(project)
     return render_template("admin/project.html", **(begun | context)), status

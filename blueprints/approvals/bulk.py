@@ -13,11 +13,13 @@ from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
 from lib.text import clean
-from models import Export, Job, NotAllowed, Project, Status
+from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
 from services import job_numbers, workflow
+from services import update_form as updates
 from services.accept_form import AcceptForm
+from services.update_form import UpdateForm
 
 blueprint = Blueprint("bulk", __name__, url_prefix="/erp/together")
 
@@ -45,6 +47,36 @@ def accept() -> Any:
     return _report(results, f"Exporting {plural(len(results), 'project')}.")
 
 
+@blueprint.get("/update")
+@requires(APPROVER)
+def update_form() -> Any:
+    forms = [updates.initial(project) for project in _selected_projects() if project.status is Status.READY_TO_UPDATE]
+    return render_template("approvals/bulk_update.html", forms=forms) if forms else _none_selected()
+
+
+@blueprint.post("/update")
+@requires(APPROVER)
+def update() -> Any:
+    """Send what is checked; a form that is wrong keeps all of them here, one that was changed only itself."""
+    forms = [updates.from_form(project, request.form) for project in _selected_projects()]
+    waiting = [form for form in forms if form.project.status is Status.READY_TO_UPDATE]
+    if sum(not form.check() for form in waiting):  # each is checked, so that all errors show
+        return render_template("approvals/bulk_update.html", forms=forms), 422
+    results = [_decide(form.project.id, partial(_accept_update, form)) for form in forms]
+    return _report(results, f"Updating {plural(len(results), 'job')}. See Exporting.")
+
+
+@blueprint.post("/read-jobs")
+@requires(APPROVER)
+def read_jobs() -> Any:
+    """Have the jobs of the selected projects read now, for the decision about their updates."""
+    projects = _selected_projects()
+    for project in projects:
+        TaskRequest.ask(updates.READ_JOB, current_user, str(project.id))
+    db.session.commit()
+    return redirect(url_for(".update_form", project=[project.id for project in projects]), 303)
+
+
 @blueprint.get("/number/<int:project_id>")
 @requires(APPROVER)
 def number(project_id: int) -> Any:
@@ -58,7 +90,7 @@ def number(project_id: int) -> Any:
 @blueprint.get("/reject")
 @requires(APPROVER)
 def reject_form() -> Any:
-    projects = [project for project in _selected_projects() if project.status is Status.READY]
+    projects = [project for project in _selected_projects() if project.status in WAITING]
     return render_template("approvals/bulk_reject.html", projects=projects) if projects else _none_selected()
 
 
@@ -82,6 +114,11 @@ def _accept(form: AcceptForm, project: Project) -> str:
     assert form.template is not None  # the form was checked
     workflow.accept(project, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
     return f"{project.title} is being exported as job {project.spectrum_job_id}."
+
+
+def _accept_update(form: UpdateForm, project: Project) -> str:
+    workflow.accept_update(project, current_user, form.request, form.seen)
+    return f"The update of {project.title} is being sent to Spectrum."
 
 
 def _decide(project_id: int, decide: Callable[[Project], str]) -> Result:

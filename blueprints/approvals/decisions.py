@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
@@ -19,10 +19,10 @@ from blueprints.approvals.responses import (
     with_announcement,
 )
 from extensions import db
-from models import Level, NotAllowed, Project, Status, Transition
+from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers, workflow
+from services import job_numbers, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, not_allowed)
@@ -63,7 +63,8 @@ def standing(project_id: int) -> Any:
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    return render_project(found, panel="accept", form=acceptance.initial(found))
+    initial = update_form.initial if found.status in UPDATE else acceptance.initial
+    return render_project(found, panel="accept", form=initial(found))
 
 
 @blueprint.post("/preview")
@@ -86,6 +87,8 @@ def number(project_id: int) -> Any:
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
     found = _acceptable(current_project(project_id))
+    if found.status in UPDATE:
+        return _accept_update(found)
     form = acceptance.from_form(found, request.form)
     if "show" in request.form:  # another template was chosen: its values first
         return render_project(found, panel="accept", form=form)
@@ -100,6 +103,24 @@ def accept(project_id: int) -> Any:
         form = acceptance.from_form(found, request.form)
         form.check()
         return render_project(found, 422, panel="accept", form=form)
+
+
+def _accept_update(found: Project) -> Any:
+    form = update_form.from_form(found, request.form)
+    if not form.check():
+        return render_project(found, 422, panel="accept", form=form)
+    workflow.accept_update(found, current_user, form.request, form.seen)
+    return success(found, f"The update of {found.title} is being sent to Spectrum.")
+
+
+@blueprint.post("/read-job")
+@requires(APPROVER)
+def read_job(project_id: int) -> Any:
+    """Have the project's job read now, for the decision about its update."""
+    found = _acceptable(get_project(project_id))
+    TaskRequest.ask(update_form.READ_JOB, current_user, str(found.id))
+    db.session.commit()
+    return redirect(url_for(".accept_form", project_id=project_id), 303)
 
 
 @blueprint.get("/reject")
@@ -119,6 +140,8 @@ def reject(project_id: int) -> Any:
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
     told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
+    if found.status is Status.SYNCED:
+        return success(found, f"The update of {found.title} was rejected{told}.")
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
 
 
@@ -168,6 +191,6 @@ def copy_phases(project_id: int) -> Any:
 def _acceptable(found: Project) -> Project:
     """The project, if it can be accepted or retried; else Refused."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
-        raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status is Status.FAILED else Transition.ACCEPT))
+        raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status in FAILED else Transition.ACCEPT))
     workflow.refuse_acceptance(found, current_user)
     return found

@@ -19,4 +19,4 @@ def show(project_id: int) -> Any:
     project = get_project(project_id)
     if project.status is not Status.SYNCED or project.export is None:
         return conflict(project, "A receipt is there once the job is in Spectrum.")
-    return render_template("approvals/receipt.html", project=project, lines=receipt.compare(project.export))
+    return render_template("approvals/receipt.html", project=project, lines=receipt.compare(project))

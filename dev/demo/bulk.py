@@ -14,7 +14,7 @@ from sqlalchemy import JSON, Integer, String, case, column, func, insert, litera
 
 from dev.demo.bulk_insert import insert_rows, without_indexes
 from extensions import db
-from models import Event, Export, Person, Project, Status, Transition, search_text
+from models import UPDATE, Event, Export, Person, Project, Status, Transition, search_text
 
 STEP = 100_000  # projects between two lines of progress
 BEGINNING = date(2020, 1, 6)
@@ -33,7 +33,7 @@ OWNERS = [
     *("Prairie", "Meadow", "Orchard", "Vineyard", "Millrace", "Foundry", "Cooper", "Chandler", "Mason", "Tannery"),
 ]
 RARE = "Quillfeather"
-ACCEPTED = [Status.EXPORTING, Status.CHECKING, Status.SYNCED, Status.FAILED]
+ACCEPTED = [Status.EXPORTING, Status.CHECKING, Status.SYNCED, Status.FAILED, *UPDATE]
 FINISHED_EXPORT: dict[str, Any] = {
     **{"current": True, "template_number": "T-COMM", "request": [], "step": "", "copy_phases": False},
     **{"phases_done": 0, "phases_total": 0, "looks": 2, "resent": True, "cause": "", "messages": [], "remarks": []},
@@ -43,6 +43,9 @@ SENT_AS: dict[str, Any] = {"information": {}, "changes": []}
 Step = tuple[str, Status, Status, str]
 SENT: list[Step] = [(Transition.SEND, Status.NOT_SENT, Status.READY, "")]
 TAKEN: list[Step] = [*SENT, (Transition.ACCEPT, Status.READY, Status.EXPORTING, "")]
+MADE: list[Step] = [*TAKEN, (Transition.CREATED, Status.EXPORTING, Status.SYNCED, "")]
+UPDATE_SENT: list[Step] = [*MADE, (Transition.SEND, Status.SYNCED, Status.READY_TO_UPDATE, "")]
+UPDATE_TAKEN: list[Step] = [*UPDATE_SENT, (Transition.ACCEPT, Status.READY_TO_UPDATE, Status.UPDATING, "")]
 HISTORIES: dict[Status, list[Step]] = {
     Status.NOT_SENT: [("created", Status.NOT_SENT, Status.NOT_SENT, "")],
     Status.READY: SENT,
@@ -56,7 +59,13 @@ HISTORIES: dict[Status, list[Step]] = {
         *TAKEN,
         (Transition.LOSE_TRACK, Status.EXPORTING, Status.CHECKING, "Spectrum did not answer in time."),
     ],
-    Status.SYNCED: [*TAKEN, (Transition.CREATED, Status.EXPORTING, Status.SYNCED, "")],
+    Status.SYNCED: MADE,
+    Status.READY_TO_UPDATE: UPDATE_SENT,
+    Status.UPDATING: UPDATE_TAKEN,
+    Status.UPDATE_FAILED: [
+        *UPDATE_TAKEN,
+        (Transition.FAIL, Status.UPDATING, Status.UPDATE_FAILED, "Spectrum did not accept the update."),
+    ],
     Status.FAILED: [*TAKEN, (Transition.FAIL, Status.EXPORTING, Status.FAILED, "Spectrum did not accept the job.")],
 }
 

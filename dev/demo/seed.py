@@ -17,7 +17,7 @@ from dev.demo.bulk_insert import bypass_wal
 from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
-from services import accounts, workflow
+from services import accounts, update_form, workflow
 
 COMPANY_CODE = "HB"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody
@@ -199,6 +199,33 @@ def _fail(story: Story, export: Export, cause: str, messages: list[list[str]], k
     story.dated()
 
 
+def _to_update(story: Story, project: Project, changes: str) -> None:
+    """`changes` reads `phone=253-555-0199; city=Fife`."""
+    _synced(story, project, "T-COMM")
+    values = dict(change.split("=") for change in changes.split("; "))
+    workflow.edit(project, story.manager, project.information | values)
+    story.dated()
+    story.send(project, "Please change this in Spectrum as well.")
+
+
+def _updating(story: Story, project: Project, changes: str) -> None:
+    """Never due, as the export that is held back."""
+    _to_update(story, project, changes)
+    form = update_form.UpdateForm(project, frozenset(each.column for each in update_form.changes(project)))
+    workflow.accept_update(project, story.approver, form.request, update_form.accepted_values(project))
+    assert project.export
+    project.export.accepted_at, project.export.due_at = story.now, None
+    project.export.error = "The demo holds this one back, so that there is an update to look at. Take Back releases it."
+    story.dated()
+
+
+def _update_refused(story: Story, project: Project, changes: str) -> None:
+    _updating(story, project, changes)
+    assert project.export
+    cause = "Spectrum did not accept the update: State is invalid, value does not match specified field mask."
+    _fail(story, project.export, cause, [["State", "State is invalid, value does not match specified field mask"]])
+
+
 STORIES: dict[str, Callable[[Story, Project, str], None]] = {
     "not sent": lambda _story, _project, _detail: None,
     "ready": Story.send,
@@ -210,4 +237,7 @@ STORIES: dict[str, Callable[[Story, Project, str], None]] = {
     "checking": _checking,
     "refused": _refused,
     "another": _another,
+    "to update": _to_update,
+    "updating": _updating,
+    "update refused": _update_refused,
 }

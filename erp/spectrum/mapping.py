@@ -108,11 +108,12 @@ def differing(sent: Mapping[str, str], read: Mapping[str, str]) -> Iterator[tupl
         value = unescape(_text(sent.get(element)))
         if value and element in read:
             there = unescape(_text(read[element]))
-            if not _same(element, value, there):
+            if not same(element, value, there):
                 yield element, there
 
 
-def _same(element: str, sent: str, read: str) -> bool:
+def same(element: str, sent: str, read: str) -> bool:
+    """Return whether a value reads as it was sent, apart from what Spectrum itself makes of it."""
     return _comparable(element, read) in (_comparable(element, sent), _comparable(element, sent[: _LONGEST[element]]))
 
 

@@ -109,6 +109,18 @@ class SpectrumRules:
             if texts.get(field.element)
         ]
 
+    def update_values(self, project: Project) -> dict[str, str]:
+        values = {column: mapping.as_sent(element, project[column]) for column, element in UPDATE_ELEMENTS.items()}
+        return values | {"name": self.shorten(values["name"])}
+
+    def job_values(self, raw: Texts, dates: Texts | None = None) -> dict[str, str]:
+        there = {**(dates or {}), **raw}
+        read = {column: there[element] for column, element in UPDATE_ELEMENTS.items() if element in there}
+        return {column: unescape(value.strip()) for column, value in read.items()}
+
+    def same_value(self, column: str, sent: str, there: str) -> bool:
+        return mapping.same(UPDATE_ELEMENTS[column], sent, there)
+
     def thaw(self, frozen: Sequence[Sequence[str]]) -> list[FieldValue]:
         return [FieldValue(element, self.label(element), value, source) for element, value, source in frozen]
 

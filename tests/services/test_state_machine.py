@@ -65,7 +65,7 @@ class ProjectAtWork(RuleBasedStateMachine):
     def may(self, move: Transition) -> bool:
         return self.project.allows(move)
 
-    @precondition(lambda self: self.may(Transition.SEND))
+    @precondition(lambda self: self.may(Transition.SEND) and self.project.status is not Status.SYNCED)
     @rule()
     def send(self) -> None:
         workflow.send(self.project, self.person("manager"))

@@ -35,6 +35,15 @@ ALLOWED = {
     ("Checking", "exported"): "Synced",
     ("Checking", "failed"): "Failed to Export",
     ("Synced", "unlinked"): "Not Sent",
+    ("Synced", "sent"): "Ready to Update",
+    ("Ready to Update", "retrieved"): "Synced",
+    ("Ready to Update", "rejected"): "Synced",
+    ("Ready to Update", "accepted"): "Updating",
+    ("Updating", "taken back"): "Ready to Update",
+    ("Updating", "updated"): "Synced",
+    ("Updating", "failed"): "Failed to Update",
+    ("Failed to Update", "retried"): "Updating",
+    ("Failed to Update", "rejected"): "Synced",
 }
 LINES = compose({"number": "26-014", "name": "Depot"}, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
 
@@ -62,8 +71,8 @@ def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
 
 
 def test_every_status_can_be_reached_and_left() -> None:
-    assert {to for _, to in TRANSITIONS.values()} | {Status.NOT_SENT} == set(Status)
-    assert set().union(*(sources for sources, _ in TRANSITIONS.values())) == set(Status)
+    assert {to for leads in TRANSITIONS.values() for to in leads.values()} == set(Status)
+    assert {source for leads in TRANSITIONS.values() for source in leads} == set(Status)
 
 
 def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
@@ -79,6 +88,17 @@ def test_an_inactive_project_is_neither_sent_nor_accepted_nor_retried(
             workflow.accept(project, cast["approver"], LINES, template, "HB")
 
 
+def test_while_it_is_a_job_only_what_an_update_can_change_is_edited(
+    cast: dict[str, Person], make_project: Callable[..., Project]
+) -> None:
+    project = make_project()
+    project.status = Status.SYNCED
+    typed = {"number": "X", "description": "X", "name": "Depot", "phone": "253-555-0199"}
+    workflow.edit(project, cast["manager"], project.information | typed)
+    assert (project.number, project.description) == ("26-014", "Ground floor")
+    assert (project.name, project.phone) == ("Depot", "253-555-0199")
+
+
 def test_deactivating_a_waiting_project_retrieves_it(
     cast: dict[str, Person], make_project: Callable[..., Project]
 ) -> None:
@@ -90,7 +110,7 @@ def test_deactivating_a_waiting_project_retrieves_it(
     assert [event.action for event in project.events] == ["deactivated", "retrieved", "sent", "created"]
 
 
-@pytest.mark.parametrize("status", [Status.EXPORTING, Status.CHECKING])
+@pytest.mark.parametrize("status", [Status.EXPORTING, Status.CHECKING, Status.UPDATING])
 def test_a_project_on_its_way_to_spectrum_can_not_be_switched_off(
     cast: dict[str, Person], make_project: Callable[..., Project], status: Status
 ) -> None:
@@ -107,7 +127,7 @@ def test_information_can_be_edited_only_while_it_is_not_before_accounting(
     changed = project.information | {"city": "Fife"}
     for status in Status:
         project.status = status
-        if status in (Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED):
+        if status in (Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED, Status.SYNCED):
             workflow.edit(project, cast["manager"], changed)
         else:
             with pytest.raises(NotAllowed, match="locked"):

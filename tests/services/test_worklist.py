@@ -114,7 +114,7 @@ def test_a_search_takes_one_statement_more(browser: SignIn, send: Names, stateme
     "address",
     [
         "?sort=sent", "?sort=-sent", "?sort=number", "?sort=name", "?sort=-name", "?sort=place", "?age=older",
-        "?filter=synced", "?filter=synced&sort=sent", "?filter=failed-to-export", "?page=2&after=1", "?page=2&before=9",
+        "?filter=synced", "?filter=synced&sort=sent", "?filter=ready-to-update", "?page=2&after=1", "?page=2&before=9",
         "?q=depot", "?q=depot+lofts",
     ],
 )  # fmt: skip

@@ -1,0 +1,80 @@
+"""What exports and updates share: how a job is found by its number, and what it means that nothing can be sent now."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+
+from erp import ErpJob, FieldValue, JobDates, Outcome, ReadResult, WriteResult
+from extensions import db, writing
+from models import Export, Job, Setting, utcnow
+from services import connection_state
+
+Request = list[FieldValue]
+Listed = TypeVar("Listed", ErpJob, JobDates)
+Transaction = Callable[[], AbstractContextManager[Export]]
+
+SLOW_DOWN_AFTER = 6  # checks; an export that stays unclear is then looked for ten times less often
+
+
+class ErpUnavailable(Exception):
+    """The accounting system can't be worked with now; nothing was sent, so every export waits."""
+
+    def __init__(self, error: str, held: bool) -> None:
+        super().__init__(error)
+        self.held = held  # until a setting is fixed
+
+
+def end_hold(result: WriteResult) -> None:
+    """Record that the setting which held every export is fixed, where a write got through."""
+    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(connection_state.HELD):
+        with writing():
+            Setting.write(connection_state.HELD, None)
+
+
+def schedule_check(export: Export, step: str, error: str) -> None:
+    """Have the export looked at again later."""
+    export.step, export.error = step, error
+    export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
+
+
+def find(list_rows: Callable[..., ReadResult[Listed]], job: ErpJob) -> tuple[Listed | None, bool]:
+    """The row of a job, or None; and whether its absence is proven.
+
+    Complete jobs are looked through too; a list that was cut short is narrowed. Absence is proven only where each list
+    was read to its end, and one of them showed a job that was known before. Raises ReadError.
+    """
+    complete, shown = True, set[str]()
+    for status in ("open", "complete"):
+        for narrowed in ({}, filters(job)):
+            listing = list_rows(status, **narrowed)
+            if found := pick(listing.rows, job):
+                return found, False
+            shown |= {row.key for row in listing.rows}
+            if listing.complete:
+                break
+        complete = complete and listing.complete
+    return None, complete and _knows_any(shown)
+
+
+def _knows_any(keys: Iterable[str]) -> bool:
+    """Whether one of these jobs was listed before."""
+    known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
+    db.session.rollback()
+    return not known.isdisjoint(keys)
+
+
+def filters(job: ErpJob) -> dict[str, Any]:
+    return {"customer": job.customer, "division": job.division, "cost_center": job.cost_center}
+
+
+def pick(rows: Iterable[Listed], job: ErpJob) -> Listed | None:
+    return next((row for row in rows if row.key == job.key), None)
+
+
+def difference_warning(line: FieldValue, sent: str) -> str:
+    """Say that a value was not kept as it was sent; `line` has it as it is in Spectrum."""
+    if not line.value:
+        return f"Spectrum did not keep {line.label} ({sent})."
+    return f"{line.label} was sent as “{sent}” and is “{line.value}” in Spectrum."
