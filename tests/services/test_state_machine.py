@@ -112,7 +112,7 @@ class ProjectAtWork(RuleBasedStateMachine):
         assert export
         export.sent_at = datetime.now(UTC)
         db.session.commit()
-        self.erp.keep(export.values)
+        self.erp.keep(export.lines)
 
     @rule(answers=st.lists(st.sampled_from(ANSWERS), max_size=3), reachable=st.booleans())
     def spectrum_works(self, answers: list[tuple[WriteResult, bool]], reachable: bool) -> None:
