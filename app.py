@@ -28,6 +28,7 @@ from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
 from services import after_restore, sessions, update_form, workflow
+from services import directory as directory_rules
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -87,10 +88,11 @@ def _bind_extensions(app: Flask) -> None:
 def _bind_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters |= {
-        "ago": partial(formatting.ago, app.config["TIMEZONE"]),  # bound once, not looked up fifty times a page
-        "exact": formatting.exact,
+        "time_tag": partial(formatting.time_tag, app.config["TIMEZONE"]),  # bound once, not fifty times a page
+        "format_datetime": formatting.format_datetime,
+        "short_date": formatting.short_date,
         "plural": formatting.plural,
-        "weekday": formatting.weekday,
+        "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
@@ -98,6 +100,7 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _url,
+        "absences": directory_rules.absences,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,

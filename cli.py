@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ from lib.text import clean
 from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, utcnow
-from services import accounts, after_restore, directory, project_csv, workflow
+from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
 from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
 
 class DatabaseCommand(click.Command):
-    """A command that says in a sentence that the database can not be used."""
+    """A command that says in a sentence that the database can't be used."""
 
     any_version = True
 
@@ -63,11 +63,12 @@ class Group(AppGroup):
 people = Group("users", help="The people of the Company Directory.")
 jobs = Group("jobs", help="Spectrum's job list.")
 projects = Group("projects", help="Projects in and out as CSV.")
-export_commands = Group("exports", help="What is on its way to Spectrum.")
+export_commands = Group("exports", help="Exports to Spectrum.")
 spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
 demo = Group("demo", help="Data to practise on.")
+NEVER = "never"
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)
 LEVELS = click.Choice([level.value for level in Level])
@@ -97,6 +98,13 @@ def _yes_or_no(name: str, meaning: str) -> Callable[[Command], Command]:
 
 def _flag(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bool | None:
     return None if value is None else value == "yes"
+
+
+def _day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> date | str | None:
+    try:
+        return value if value in (None, NEVER) else date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("Enter a day as YYYY-MM-DD, or never.") from None
 
 
 password_stdin = click.option(
@@ -156,11 +164,14 @@ def create_person(email: str, name: str, can_push: bool, **levels: Level | None)
 @click.option("--name")
 @_level_options
 @_yes_or_no("can-push", "grant or take Can Push to Accounting")
+@click.option("--can-push-until", callback=_day, help="the last day of Can Push to Accounting: YYYY-MM-DD or never")
 @_yes_or_no("active", "let the person sign in, or not")
 @_yes_or_no("subscribed", "send the digest to the person, or not")
 def set_person(email: str, **options: Any) -> None:
     """Change a person."""
     wanted = {column: value for column, value in options.items() if value is not None}
+    if wanted.get("can_push_until") == NEVER:
+        wanted["can_push_until"] = None
     if not wanted:
         raise click.UsageError("Say what to change: see users set --help.")
     click.echo(_changed(email, wanted))
@@ -194,6 +205,18 @@ def set_password(email: str) -> None:
     click.echo(f"Set the password of {person.name} <{person.email}>.")
 
 
+@people.command("forget-account")
+@click.argument("email")
+def forget_account(email: str) -> None:
+    """Untie the company account that a person signed in with; every session of the person ends."""
+    with writing():
+        person = _person(email)
+        forgotten = company_accounts.forget(person, None)
+    if not forgotten:
+        raise click.ClickException(f"{person.name} has no company account.")
+    click.echo(f"Forgot the company account of {person.name} <{person.email}>.")
+
+
 @people.command("list")
 def list_people() -> None:
     """Everybody, a line each."""
@@ -202,7 +225,8 @@ def list_people() -> None:
         flags = {
             "can-push": person.can_push,
             "subscribed": person.subscribed,
-            "invited": not person.password_hash,
+            f"can-push-until={person.can_push_until}": person.can_push_until,
+            "invited": person.is_invited,
             "disabled": not person.active,
         }
         words = " ".join(word for word, flag in flags.items() if flag)
@@ -216,14 +240,16 @@ def import_projects(file: Path) -> None:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise click.ClickException(f"{file} can not be read: {error.strerror}.") from None
+        raise click.ClickException(f"{file} can't be read: {error.strerror}.") from None
     with writing():
         found = project_csv.read(data)
-        if not found.problems and not project_csv.carry_out(found, None, _to_stderr):
+        if not found.errors.found and not project_csv.insert_projects(found.projects, None, _to_stderr):
             found = project_csv.read(data)
-    if found.problems:
-        faults = [f"{line}: {sentence}" for line, sentence in found.faults]
-        raise click.ClickException("\n".join(["Nothing was imported.", *faults]))
+    if found.errors.found:
+        errors = [f"{line}: {sentence}" for line, sentence in found.errors.by_line]
+        raise click.ClickException("\n".join(["Nothing was imported.", *errors]))
+    for line, sentence in found.warnings.summary:
+        click.echo(f"Warning: {line}: {sentence}", err=True)
     click.echo(f"{plural(len(found.projects), 'project')} imported.")
 
 
@@ -233,9 +259,9 @@ def export_projects(file: Path) -> None:
     """Write every project into a CSV file."""
     try:
         with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
-            opened.writelines(project_csv.pieces(select(Project).order_by(Project.id)))
+            opened.writelines(project_csv.iter_csv(select(Project).order_by(Project.id)))
     except OSError as error:
-        raise click.ClickException(f"{file} can not be written: {error.strerror}.") from None
+        raise click.ClickException(f"{file} can't be written: {error.strerror}.") from None
     exported = db.session.scalar(select(func.count()).select_from(Project)) or 0
     click.echo(f"{plural(exported, 'project')} exported.")
 
@@ -291,6 +317,7 @@ def check_spectrum(report: Path | None) -> None:
             raise click.ClickException(f"{report} can't be written: {error.strerror}.") from None
     if not tested.passed:
         raise click.ClickException(tested.sentence)
+    client_secret.forget_interrupted()  # this process fetched its own token, so the secret is good
     click.echo(tested.sentence)
 
 
@@ -314,8 +341,8 @@ def send_digests(at: datetime | None) -> None:
 @mails.command("check")
 @click.argument("address")
 def check_mail(address: str) -> None:
-    """Send a test mail to ADDRESS."""
-    succeeded, answer = mail_delivery.send_test(address)
+    """Send a test mail to ADDRESS, and say which way it goes and how far it came."""
+    succeeded, answer = mail_delivery.send_test(address, click.echo)
     if not succeeded:
         raise click.ClickException(answer)
     click.echo(answer)
@@ -329,7 +356,9 @@ def run_scheduler() -> None:
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
-    json_log.set_up()
+    json_log.configure()
+    for remark in current_app.config["MAIL_REMARKS"]:
+        current_app.logger.warning(remark)
     scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
     click.echo("The timetable runs.")
     stopped.wait()

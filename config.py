@@ -28,6 +28,8 @@ SECRETS = (
 )
 # Issuers of Microsoft Entra behind which anybody can be; the last one is the tenant of personal accounts
 MULTI_TENANT = {"common", "organizations", "consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"}
+MICROSOFT = "https://login.microsoftonline.com"
+OUTLOOK = "https://outlook.office365.com/.default"
 REFRESHES = ("hourly", "every-4-hours", "daily", "never")
 
 
@@ -86,16 +88,68 @@ def _check_together(settings: dict[str, Any]) -> None:
     missing = [name for name in wanted if not settings[name]]
     if 0 < len(missing) < len(wanted):
         raise SettingsError(f"{' and '.join(missing)} must be set too, because another Spectrum setting is.")
-    for name, secret in (("SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET"), ("MAIL_USERNAME", "MAIL_PASSWORD")):
-        if bool(settings[name]) != bool(settings[secret]):
-            raise SettingsError(f"{name} and {secret} must both be set, or neither of them.")
+    _check_pair(settings, "SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET")
     oidc = [name for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET") if not settings[name]]
     if 0 < len(oidc) < 3 or (oidc and settings["OIDC_ONLY"]):
         raise SettingsError(f"{' and '.join(oidc)} must be set too, because another OIDC setting is.")
     if settings["SPECTRUM_AUTH"] == "token" and not settings["SPECTRUM_CLIENT_ID"]:
         raise SettingsError("SPECTRUM_AUTH is token, so SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET must be set too.")
+    _check_mail(settings)
+
+
+def _check_pair(settings: dict[str, Any], name: str, secret: str) -> None:
+    if bool(settings[name]) != bool(settings[secret]):
+        raise SettingsError(f"{name} and {secret} must both be set, or neither of them.")
+
+
+def _check_mail(settings: dict[str, Any]) -> None:
+    way = settings["MAIL_AUTH"]
+    if way == "password":
+        _check_pair(settings, "MAIL_USERNAME", "MAIL_PASSWORD")
+    else:
+        wanted = ("MAIL_OAUTH_TENANT", "MAIL_OAUTH_CLIENT_ID", "MAIL_OAUTH_CLIENT_SECRET")
+        missing = [name for name in (*wanted, *(("MAIL_SERVER",) if way == "oauth" else ())) if not settings[name]]
+        if missing:
+            raise SettingsError(f"{' and '.join(missing)} must be set too, because MAIL_AUTH is {way}.")
+    _check_sender(settings)
     if settings["MAIL_USE_TLS"] and settings["MAIL_USE_SSL"]:
         raise SettingsError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: set only one of them to true.")
+
+
+def _check_sender(settings: dict[str, Any]) -> None:
+    """Nobody can take mail from an address at an IP number, other than this machine in a demo."""
+    host = urlsplit(settings["BASE_URL"]).hostname or ""
+    sends = settings["MAIL_SERVER"] or settings["MAIL_AUTH"] == "graph"
+    if sends and not settings["MAIL_DEFAULT_SENDER"] and _is_number(host) and not _is_this_machine(host):
+        raise SettingsError(
+            "MAIL_DEFAULT_SENDER must be set: BASE_URL has an IP number, and mail needs an address to come from."
+        )
+
+
+def _mail_remarks(settings: dict[str, Any]) -> list[str]:
+    """What is allowed in the mail settings, but not good; said at the start and on the mail page."""
+    server = settings["MAIL_SERVER"].lower()
+    password = settings["MAIL_AUTH"] == "password" and settings["MAIL_PASSWORD"]
+    encrypted = settings["MAIL_USE_TLS"] or settings["MAIL_USE_SSL"] or _is_this_machine(server)
+    remarks = []
+    if password and server.endswith((".office365.com", ".outlook.com")):
+        remarks.append(
+            "Mail signs in to Microsoft 365 with a password. Microsoft is switching that off: by default at the end of "
+            "December 2026. Set MAIL_AUTH=oauth or MAIL_AUTH=graph before then."
+        )
+    if server and not encrypted and (password or settings["MAIL_AUTH"] == "oauth"):
+        secret = "password" if password else "token"
+        remarks.append(
+            f"The mail {secret} travels unencrypted. Set MAIL_USE_TLS=true (port 587) or MAIL_USE_SSL=true (465)."
+        )
+    return remarks
+
+
+def _is_number(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
@@ -107,6 +161,10 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "TRUSTED_HOSTS": [base.hostname],
         "PREFERRED_URL_SCHEME": base.scheme,
         "MAIL_DEFAULT_SENDER": settings["MAIL_DEFAULT_SENDER"] or f"countersign@{base.hostname}",
+        "MAIL_REMARKS": _mail_remarks(settings),
+        "MAIL_OAUTH_TOKEN_URL": settings["MAIL_OAUTH_TOKEN_URL"]
+        or f"{MICROSOFT}/{settings['MAIL_OAUTH_TENANT']}/oauth2/v2.0/token",
+        "MAIL_OAUTH_SCOPE": settings["MAIL_OAUTH_SCOPE"] or _mail_scope(settings),
         "SESSION_COOKIE_NAME": f"countersign-{base.port}" if base.port else "countersign",
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_SAMESITE": "Lax",
@@ -116,6 +174,14 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "WTF_CSRF_SSL_STRICT": False,  # the guard in access.py looks at Origin and Sec-Fetch-Site instead
         "MAX_CONTENT_LENGTH": 32 * 1024 * 1024,
     }
+
+
+def _mail_scope(settings: dict[str, Any]) -> str:
+    """Microsoft's scope for the way chosen; Graph's own where MAIL_GRAPH_URL is that of a national cloud."""
+    graph = urlsplit(settings["MAIL_GRAPH_URL"])
+    microsoft = "microsoft" in (graph.hostname or "")
+    at = f"https://{graph.netloc}" if microsoft else "https://graph.microsoft.com"
+    return f"{at}/.default" if settings["MAIL_AUTH"] == "graph" else OUTLOOK
 
 
 def _secret_key(text: str) -> str:
@@ -171,6 +237,35 @@ def _spectrum_url(text: str) -> str:
     return _web_address(text, "Spectrum's address, such as https://spectrum.example.com:8482") if text else ""
 
 
+def _secure_address(text: str) -> str:
+    """An address that a secret is sent to: https, http only towards this machine."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"\s", text)
+    except ValueError:
+        whole = False
+    if text and (not whole or parts.username is not None or parts.query or parts.fragment):
+        raise ValueError("must be a whole address, such as https://login.example.com/token")
+    if text and parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+        raise ValueError("must begin with https://, because a secret travels there; http:// is for this machine only")
+    return text.rstrip("/")
+
+
+def _tenant(text: str) -> str:
+    if text.lower() in MULTI_TENANT:
+        raise ValueError("must be your own tenant: its Directory ID or domain, such as example.onmicrosoft.com")
+    if not re.fullmatch(r"[A-Za-z0-9.-]*", text):
+        raise ValueError("must be a Directory ID or a domain, such as example.onmicrosoft.com")
+    return text
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("must be a day, such as 2027-03-31") from None
+
+
 def _web_address(text: str, meaning: str) -> str:
     try:
         parts = urlsplit(text)
@@ -196,13 +291,6 @@ def _issuer(text: str) -> str:
     if MULTI_TENANT & set(parts.path.lower().split("/")):
         raise ValueError("must name your own tenant, because anybody could sign in through this one")
     return text
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise ValueError("must be a day, such as 2027-03-31") from None
 
 
 def _host(text: str) -> str:
@@ -280,13 +368,6 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(DAYS.index(name) for name in names)
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise ValueError("must be a day, such as 2026-12-07") from None
-
-
 def _certificates(text: str) -> str:
     if text:
         try:
@@ -311,7 +392,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
     "SPECTRUM_CLIENT_ID": ("", _text),
     "SPECTRUM_CLIENT_SECRET": ("", _text),
-    "SPECTRUM_SECRET_EXPIRES": ("", _day),
+    "SPECTRUM_SECRET_EXPIRES": ("", _date),
     "SPECTRUM_SECRET_ROTATION": ("no", _flag),
     "SPECTRUM_AUTH": ("auto", _one_of("auto", "none", "basic", "token")),
     "SPECTRUM_GUID": ("auto", _one_of("auto", "fresh", "empty")),
@@ -328,6 +409,15 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "MAIL_USE_TLS": ("false", _flag),
     "MAIL_USE_SSL": ("false", _flag),
     "MAIL_DEFAULT_SENDER": ("", _sender),
+    "MAIL_CA_FILE": ("", _certificates),
+    "MAIL_AUTH": ("password", _one_of("password", "oauth", "graph")),
+    "MAIL_OAUTH_TENANT": ("", _tenant),
+    "MAIL_OAUTH_CLIENT_ID": ("", _text),
+    "MAIL_OAUTH_CLIENT_SECRET": ("", _text),
+    "MAIL_OAUTH_SECRET_EXPIRES": ("", _date),
+    "MAIL_OAUTH_TOKEN_URL": ("", _secure_address),
+    "MAIL_OAUTH_SCOPE": ("", _text),
+    "MAIL_GRAPH_URL": ("https://graph.microsoft.com/v1.0", _secure_address),
     "DIGEST_TIME": ("07:00", _time_of_day),
     "DIGEST_DAYS": (",".join(DAYS), _days),
     "HOST": ("127.0.0.1", _host),

@@ -31,7 +31,10 @@ def on_starting(_server):
     from extensions import db
     from maintenance import startup_checks
 
-    with create_app().app_context():
+    app = create_app()
+    for remark in app.config["MAIL_REMARKS"]:
+        app.logger.warning(remark)
+    with app.app_context():
         try:
             startup_checks.refuse_unwritable()
             startup_checks.refuse_other_database()
@@ -50,7 +53,7 @@ def post_worker_init(worker):
     from lib import json_log
 
     gc.enable()
-    json_log.set_up()
+    json_log.configure()
     if _settings["RUN_SCHEDULER"]:
         scheduler.start(worker.wsgi)
 

@@ -1,6 +1,7 @@
 """Sign-in, sign-out, one's own page, and the links that set a password."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
@@ -8,7 +9,7 @@ from flask_login import current_user, logout_user
 
 from blueprints import resubmit
 from extensions import db
-from lib.formatting import exact, plural
+from lib.formatting import format_datetime, parse_date, plural
 from lib.openid import OpenIDError, Provider
 from models import Person, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
@@ -177,7 +178,31 @@ def set_password(token: str) -> Any:
 @blueprint.get("/me")
 @signed_in
 def me() -> Any:
-    return render_template("auth/account.html", errors={})
+    return _own_page()
+
+
+@blueprint.post("/me/absence")
+@signed_in
+def save_absence() -> Any:
+    """Keep the days on which one is away; both empty for none."""
+    person, away, errors = current_user._get_current_object(), {}, {}
+    for column in directory.ABSENCE:
+        try:
+            away[column] = parse_date(request.form.get(column, ""))
+        except ValueError:
+            errors[column] = "Enter a date, such as 12/3/2026."
+    errors = errors or directory.absence_errors(**away)
+    if errors:
+        return _own_page(errors, request.form)
+    directory.change(person, person, away)
+    db.session.commit()
+    flash("Your absence was saved." if away["away_from"] else "You have no absence entered.")
+    return redirect(url_for(".me"), 303)
+
+
+def _own_page(errors: Mapping[str, str] | None = None, away: Any = None, status: int = 422) -> Any:
+    shown = away if away is not None else current_user
+    return render_template("auth/account.html", errors=errors or {}, away=shown), status if errors else 200
 
 
 @blueprint.post("/me/password")
@@ -186,14 +211,14 @@ def change_password() -> Any:
     """A new password for who knows the present one; it ends every session but this one."""
     person, errors = current_user._get_current_object(), {}
     if refusal := _too_many("sign-in", person.email):
-        return render_template("auth/account.html", errors={"present": refusal}), 429
+        return _own_page({"present_password": refusal}, status=429)
     db.session.commit()
-    if accounts.sign_in(person.email, request.form.get("present", "")) is None:
-        errors["present"] = "This is not your current password."
+    if accounts.sign_in(person.email, request.form.get("present_password", "")) is None:
+        errors["present_password"] = "This is not your current password."  # noqa: S105 - the name of a field
     if len(request.form.get("password", "")) < accounts.PASSWORD_LENGTH:
         errors["password"] = TOO_SHORT
     if errors:
-        return render_template("auth/account.html", errors=errors), 422
+        return _own_page(errors)
     stay = "stay" in session
     accounts.set_password(person, request.form["password"])
     directory.record(person, "set the password", person)
@@ -220,7 +245,7 @@ def _too_many(purpose: str, email: str) -> str | None:
         return None
     log_refusal(f"too many tries ({purpose})")
     minutes = int((until - utcnow()).total_seconds() // 60) + 1
-    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {exact(until)}, then try again."
+    return f"Too many attempts. Wait {plural(minutes, 'minute')}, until {format_datetime(until)}, then try again."
 
 
 def _of_link(token: str) -> Person | None:

@@ -1,4 +1,4 @@
-"""Doing one thing to many rows: each in a transaction of its own, and how it is told when some of them fail."""
+"""One action for many rows, each in its own transaction, and the report when some of them fail."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,18 @@ from permissions import LARGEST_ID
 
 
 def as_id(text: str) -> int:
-    """The id that a form names; 0, which no row has, where it is none."""
+    """An id from a form; 0, which no row has, where it is invalid."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
     return number if number <= LARGEST_ID else 0
 
 
-def ticked(name: str) -> list[int]:
-    """The ids of the ticked rows."""
+def selected_ids(name: str) -> list[int]:
     return [as_id(text) for text in request.values.getlist(name)]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How it went with one of them: a sentence, or its title and why not, and where to look at it."""
+    """The outcome for one row: a sentence, and for a failure the row's title and address."""
 
     sentence: str
     worked: bool
@@ -33,8 +32,8 @@ class Result:
     address: str = ""
 
 
-def attempt(title: str, act: Callable[[], str], taken: Callable[[], str], address: str = "") -> Result:
-    """Do it, so that a refusal spoils nothing for the others; `taken` says why the database refused."""
+def run_one(title: str, act: Callable[[], str], taken: Callable[[], str], address: str = "") -> Result:
+    """Act and commit; a refusal rolls back this row only. `taken` explains a conflict that the database found."""
     try:
         sentence = act()
         db.session.commit()
@@ -47,8 +46,8 @@ def attempt(title: str, act: Callable[[], str], taken: Callable[[], str], addres
     return Result(sentence, worked=True)
 
 
-def told(results: Sequence[Result], sentence: str, back: str) -> Any:
-    """Back to the list with a sentence; where something failed, a page with a line for each."""
+def report(results: Sequence[Result], sentence: str, back: str) -> Any:
+    """Redirect to the list with a sentence; where something failed, a page with a line for each."""
     if not all(result.worked for result in results):
         return render_template("approvals/batch_results.html", results=results, back=back), 409
     flash(sentence)

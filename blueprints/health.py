@@ -13,6 +13,7 @@ from extensions import db
 from lib import database_errors, schema_version
 from models import Delivery, Export, Setting, utcnow
 from permissions import public
+from services import mail_settings
 
 blueprint = Blueprint("health", __name__)
 STALE = timedelta(minutes=3)
@@ -83,7 +84,7 @@ def _moments() -> dict[str, str | None]:
 
 def _mail() -> str:
     """Return the state of the mail queue; its cause is on the mail page, for those who may open it."""
-    if not current_app.config["MAIL_SERVER"]:
+    if not mail_settings.is_set_up():
         return "not set up"
     trouble = Setting.read(Setting.MAIL)
     return ("held" if trouble["held"] else "no answer") if trouble else "ok"

@@ -30,7 +30,7 @@ ACTS = {
     "approvals.accept": "Export",
     "approvals.present": "It is in Spectrum",
     "approvals.absent": "It is not in Spectrum",
-    "together.accept": "Export",
+    "bulk.accept": "Export",
     "linking.not_ours": "Not ours",
     "directory.add": "Add Person",
 }

@@ -160,7 +160,7 @@ class Comparison:
 class Service:
     """A part of the system that is called: what is wrong with it, "" when nothing is.
 
-    `without` says what can not be done without it; "" where nothing can be done without it at all.
+    `without` says what can't be done without it; "" where nothing can be done without it at all.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Small answers: static files are packed once and kept by browsers for good, pages are packed as they go out."""
+"""Gzip: static files are compressed once and cached by browsers for good, pages are compressed as they go out."""
 
 import gzip
 import hashlib
@@ -13,66 +13,68 @@ from isal import igzip
 from werkzeug.security import safe_join
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-SMALLEST = 1000  # bytes; below it packing saves nothing worth the while
-PAGE_LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
+MIN_SIZE = 1000  # bytes
+LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
 
 
 @dataclass(frozen=True)
 class StaticFile:
-    """A file as it was when this process first read it: plain, packed, and the hash that its address carries."""
+    """A file as this process first read it: plain, compressed, and the hash in its address."""
 
     content: bytes
-    packed: bytes
+    compressed: bytes
     version: str
 
 
 def register(app: Flask) -> None:
-    """Serve static files and pages from here."""
     app.view_functions["static"] = serve_static
     app.url_defaults(_add_version)
-    app.after_request(_pack)
-    app.after_request(_same_for_everybody)
+    app.after_request(_compress_page)
+    app.after_request(_ignore_session)
 
 
 def serve_static(filename: str) -> Response:
-    """A static file; for good where it is asked for by its present hash, else to be asked for again each time."""
+    """A static file; cacheable for good under its current hash, else revalidated each time."""
     path = _path(filename)
     if not path.is_file():
         abort(404)
     file = _read(path)
-    packed = _takes_gzip() and len(file.packed) < len(file.content)
+    compressed = _accepts_gzip() and len(file.compressed) < len(file.content)
     kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-    response = Response(file.packed if packed else file.content, mimetype=kind)
-    if packed:
+    response = Response(file.compressed if compressed else file.content, mimetype=kind)
+    if compressed:
         response.content_encoding = "gzip"
     response.vary.add("Accept-Encoding")
-    response.set_etag(file.version + ("-gzip" if packed else ""))
+    response.set_etag(file.version + ("-gzip" if compressed else ""))
     response.headers["Cache-Control"] = IMMUTABLE if request.args.get("v") == file.version else "no-cache"
     response.make_conditional(request)
     return response
 
 
-def _pack(response: Response) -> Response:
-    """Pack a page. Its token can not be guessed by lengths: what another site asks for in secret comes without the
-    session's SameSite cookie, so its answer has neither a token nor what was searched for."""
-    length = response.content_length or 0  # what comes piece by piece has none
-    if response.mimetype != "text/html" or response.content_encoding or length < SMALLEST:
+def _compress_page(response: Response) -> Response:
+    """Compress a page.
+
+    Not open to BREACH: background requests from other sites carry no session cookie (SameSite=Lax), so those responses
+    hold no CSRF token and no search term.
+    """
+    length = response.content_length or 0  # a stream has none
+    if response.mimetype != "text/html" or response.content_encoding or length < MIN_SIZE:
         return response
     response.vary.add("Accept-Encoding")
-    if _takes_gzip():
-        response.set_data(igzip.compress(response.get_data(), PAGE_LEVEL, mtime=0))
+    if _accepts_gzip():
+        response.set_data(igzip.compress(response.get_data(), LEVEL, mtime=0))
         response.content_encoding = "gzip"
     return response
 
 
-def _same_for_everybody(response: Response) -> Response:
-    """A browser keeps a static file across sign-ins: not “Vary: Cookie”, though Flask-Login looks into each session."""
+def _ignore_session(response: Response) -> Response:
+    """Keep “Vary: Cookie” off static files, though Flask-Login reads the session: browsers cache them for good."""
     if request.endpoint == "static":
         session.accessed = False
     return response
 
 
-def _takes_gzip() -> bool:
+def _accepts_gzip() -> bool:
     return request.accept_encodings.quality("gzip") > 0
 
 
@@ -82,7 +84,7 @@ def _add_version(endpoint: str, values: dict[str, Any]) -> None:
 
 
 def _path(filename: str) -> Path:
-    """Where it is, never outside the folder of static files."""
+    """The path of a static file, never outside their folder."""
     return Path(safe_join(str(current_app.static_folder), filename) or abort(404))
 
 

@@ -1,5 +1,6 @@
-"""How times, ages and counts are said, on screen and in mails alike."""
+"""Dates, ages and counts as people read them, on screen and in emails; and dates as people type them."""
 
+import re
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
@@ -9,6 +10,10 @@ from markupsafe import Markup
 from lib.columns import utcnow
 
 OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait before its age stands out
+LONGEST_AGE = 30  # days; an older moment is written as its date
+SHORT = {"day": "d", "hour": "h", "minute": "min"}
+_MIDNIGHT = re.compile(r"[T ]+(0?0:00(:00(\.0+)?)?Z?|12:00(:00)? AM)", re.IGNORECASE)
+_US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 
 
 def local(moment: datetime) -> datetime:
@@ -16,50 +21,90 @@ def local(moment: datetime) -> datetime:
     return moment.astimezone(current_app.config["TIMEZONE"])
 
 
-def exact(moment: datetime) -> str:
-    """Such as “Mon 9 Mar 2026, 7:05 AM PDT”."""
-    return _exact(moment, current_app.config["TIMEZONE"])
+def today() -> date:
+    """The day on the company's clock."""
+    return local(utcnow()).date()
 
 
-def _exact(moment: datetime, zone: tzinfo) -> str:
+def short_date(day: date) -> str:
+    """Such as “Dec 3”, with the year where it is not this one."""
+    return f"{day:%b} {day.day}{'' if day.year == today().year else f', {day.year}'}"
+
+
+def format_date(day: date) -> str:
+    """Such as “Dec 7, 2026”."""
+    return f"{day:%b} {day.day}, {day:%Y}"
+
+
+def format_datetime(moment: datetime) -> str:
+    """Such as “Dec 7, 2026, 3:20 PM”."""
+    return _format_datetime(moment, current_app.config["TIMEZONE"])
+
+
+def _format_datetime(moment: datetime, zone: tzinfo) -> str:
     here = moment.astimezone(zone)
-    return f"{here:%a} {here.day} {here:%b %Y}, {here.hour % 12 or 12}:{here:%M %p %Z}"
+    return f"{format_date(here)}, {here.hour % 12 or 12}:{here:%M %p}"
 
 
-def age(span: timedelta) -> str:
+def parse_date(text: str) -> date | None:
+    """A date typed as 12/7/2026 or 2026-12-07, perhaps with a spreadsheet's midnight behind it; None for no text.
+
+    Raises ValueError for anything else.
+    """
+    day = _MIDNIGHT.sub("", text.strip())
+    if not day:
+        return None
+    if found := _US_DATE.fullmatch(day):
+        month, day_of_month, year = map(int, found.groups())
+        return date(year, month, day_of_month)
+    return date.fromisoformat(day)
+
+
+def format_duration(span: timedelta) -> str:
     """A span in its largest unit: “3 days”, “1 hour”, “less than a minute”."""
-    if span.days > 0:
-        return plural(span.days, "day")
-    minutes = span.seconds // 60 if span.days == 0 else 0
-    if minutes >= 60:
-        return plural(minutes // 60, "hour")
-    return plural(minutes, "minute") if minutes else "less than a minute"
+    count, unit = _largest_unit(span)
+    return plural(count, unit) if count else "less than a minute"
 
 
-def since(moment: datetime) -> str:
-    """How long ago a moment is, as plain text."""
-    return age(utcnow() - moment)
+def _largest_unit(span: timedelta) -> tuple[int, str]:
+    minutes = max(int(span.total_seconds()) // 60, 0)
+    if minutes >= 24 * 60:
+        return span.days, "day"
+    return (minutes // 60, "hour") if minutes >= 60 else (minutes, "minute")
 
 
-def weekday(day: date) -> str:
-    """Such as “Mon 9 Mar 2026”."""
-    return f"{day:%a} {day.day} {day:%b %Y}"
+def elapsed(moment: datetime) -> str:
+    return format_duration(utcnow() - moment)
 
 
-def ago(zone: tzinfo, moment: datetime | None, waits: bool = False) -> Markup:
-    """An age in words, with the exact time on hover; of what `waits`, marked once it is old."""
+def format_ago(moment: datetime) -> str:
+    """Such as “3 days ago” or “on Dec 7, 2026”, to end a sentence with."""
+    waited = utcnow() - moment
+    return f"on {format_date(local(moment))}" if waited.days > LONGEST_AGE else f"{format_duration(waited)} ago"
+
+
+def time_tag(zone: tzinfo, moment: datetime | None, waits: bool = False, short: bool = False) -> Markup:
+    """An age or a date, with the exact time on hover; `short` in tables, marked once old where something `waits`."""
     if moment is None:
         return Markup("never")
     waited = utcnow() - moment
     mark = "" if not waits or waited < OLD else ' class="old"' if waited < OLDER else ' class="older"'
-    said = f"<time {_stamp(moment, zone)}{mark}>{age(waited)} ago</time>"
-    return Markup(said)  # noqa: S704 - of figures and names of ours alone  # nosec B704
+    tag = f"<time {_time_attributes(moment, zone)}{mark}>{_format_age(waited, moment, zone, short)}</time>"
+    return Markup(tag)  # noqa: S704 - of figures and names of ours alone  # nosec B704
+
+
+def _format_age(waited: timedelta, moment: datetime, zone: tzinfo, short: bool) -> str:
+    if waited.days > LONGEST_AGE:
+        return format_date(moment.astimezone(zone))
+    if not short:
+        return f"{format_duration(waited)} ago"
+    count, unit = _largest_unit(waited)
+    return f"{count} {SHORT[unit]}" if count else "now"
 
 
 @lru_cache(maxsize=8192)  # a page of a list has fifty of them, and mostly the same again
-def _stamp(moment: datetime, zone: tzinfo) -> str:
-    """The attributes that say a moment exactly, to a machine and on hover."""
-    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_exact(moment, zone)}"'
+def _time_attributes(moment: datetime, zone: tzinfo) -> str:
+    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_format_datetime(moment, zone)}"'
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -1,6 +1,6 @@
-"""The log of a server: a line of JSON per request and per step of an export or a mail, and whatever goes wrong.
+"""The server's log: a line of JSON per request, per step of an export or a mail, and per error.
 
-Nothing that was typed, signed or kept secret is in it: an address is written as its pattern, a person as a number.
+It holds no input, signature or secret: an address is logged as its pattern, a person as an id.
 """
 
 import json
@@ -16,14 +16,14 @@ from flask import Response, g, request
 from sqlalchemy import inspect
 from sqlalchemy.exc import InternalError, OperationalError
 
-SAY_EVERY = 60.0  # seconds
+REPEAT_AFTER = 60.0  # seconds
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 log = logging.getLogger("countersign.request")
 work_log = logging.getLogger("countersign.work")
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; `facts` given as extra come along."""
+    """One line of JSON per record, with the `facts` given as extra."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -34,8 +34,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(facts, default=str, ensure_ascii=False)
 
 
-def set_up() -> None:
-    """Write lines to standard error from here on; for processes that serve, not for commands."""
+def configure() -> None:
+    """Log to standard error; for processes that serve, not for commands."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.getLogger().addHandler(handler)
@@ -43,13 +43,13 @@ def set_up() -> None:
 
 
 def begin_request() -> None:
-    """Each request gets a number of its own, which its answer and its lines carry."""
+    """Give the request an id, which its response and its log lines carry."""
     g.began = time.monotonic()
     request_id.set(uuid.uuid4().hex[:12])
 
 
 def _person() -> int | None:
-    """The number of who was asked for already; this asks nobody, not even after a commit."""
+    """Id of the signed-in person if already loaded. Never queries."""
     person = inspect(g.get("_login_user"), raiseerr=False)
     return person.identity[0] if person and person.identity else None
 
@@ -70,26 +70,26 @@ def end_request(response: Response) -> Response:
 
 
 class RateLimitedLog:
-    """What fails again and again: said with its cause, then once a minute while it lasts, and once when it is over."""
+    """Log a repeated failure once with its cause, then once a minute, and once when it is over."""
 
     def __init__(self) -> None:
         self._lock, self._failing = Lock(), set[str]()
         self._said_at, self._complained = dict[str, float](), False
 
     def failed(self, work: str, error: Exception) -> None:
-        """A line, unless the same was said less than a minute ago; the database's own troubles need no traceback."""
+        """Log the failure, unless the same was logged within a minute; database outages need no traceback."""
         said = error.orig if isinstance(error, OperationalError | InternalError) else None
         cause, now = str(said or repr(error)), time.monotonic()
         what = cause if said else work
         with self._lock:
             self._failing.add(work)
-            if now - self._said_at.get(what, -math.inf) < SAY_EVERY:
+            if now - self._said_at.get(what, -math.inf) < REPEAT_AFTER:
                 return
             self._said_at[what], self._complained = now, True
         work_log.error("%s did not finish; it is tried again: %s", work, cause, exc_info=None if said else error)
 
     def succeeded(self, work: str) -> None:
-        """A line where it was the last of those that failed."""
+        """Log the recovery once nothing is failing."""
         with self._lock:
             self._failing.discard(work)
             over = self._complained and not self._failing

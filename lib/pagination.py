@@ -1,8 +1,6 @@
-"""Pages of a list: what an address asks for, and the rows from there on. What the lists are stands in `worklist.py`.
+"""Keyset pagination: a page begins after the last row of the page before, so page 1,000 costs what page 1 costs.
 
-A page begins after the last row of the page before, found by its key in the order (and not by counting the rows that
-come first), so that the thousandth page costs what the first one costs. Where somebody typed a page's number, the rows
-that come first are counted in an index, from the nearer end.
+Where somebody typed a page number, rows are skipped in an index, from the nearer end.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -14,14 +12,15 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func,
 from sqlalchemy.sql.base import ExecutableOption
 
 from extensions import db
+from lib.text import clean
 
 PER_PAGE = 50
-MANY = 1000  # of what a search found, nobody counts more
+MANY = 1000  # counting stops there
 
 
 @dataclass(frozen=True)
 class ListParams:
-    """What an address asks for, as far as it makes sense."""
+    """The parameters of a list's address; one that makes no sense is ignored."""
 
     q: str
     sort: str
@@ -31,10 +30,10 @@ class ListParams:
     before: int  # the id of the row that begins the next page
 
     @classmethod
-    def of(cls, args: Mapping[str, str], sorts: Container[str] = (), ages: Container[str] = ()) -> "ListParams":
+    def from_args(cls, args: Mapping[str, str], sorts: Container[str] = (), ages: Container[str] = ()) -> "ListParams":
         sort, age = args.get("sort", ""), args.get("age", "")
         return cls(
-            q=args.get("q", "").replace("\0", "").strip()[:100],
+            q=clean(args.get("q", ""))[:100],
             sort=sort if sort.removeprefix("-") in sorts else "",
             page=_number(args, "page") or 1,
             age=age if age in ages else "",
@@ -43,7 +42,7 @@ class ListParams:
         )
 
     def address(self, **changes: Any) -> dict[str, Any]:
-        """The query as address parameters, on its first page and without what is at its default."""
+        """The query as address parameters, on its first page and without defaults."""
         wanted = {"q": self.q, "sort": self.sort, "age": self.age} | changes
         return {name: value for name, value in wanted.items() if value and (name, value) != ("page", 1)}
 
@@ -71,7 +70,7 @@ class Page:
         return self.first + len(self.rows) - 1
 
     @property
-    def total_said(self) -> str:
+    def total_text(self) -> str:
         return f"more than {MANY:,}" if self.total is None else f"{self.total:,}"
 
     @property
@@ -96,7 +95,7 @@ class Order:
     up: bool = True
 
     def by(self, forwards: bool) -> tuple[ColumnElement[Any], ...]:
-        """What to order by; backwards, for the rows that come before one."""
+        """The columns to order by, or the reverse."""
         return (self.key, self.id) if self.up == forwards else (self.key.desc(), self.id.desc())
 
     def beyond(self, forwards: bool) -> ColumnElement[bool]:
@@ -114,17 +113,14 @@ Read = Callable[[Select[Any], Values], Sequence[Any]]
 
 @dataclass(frozen=True)
 class PagedQuery:
-    """A list in its order, as statements; what they are asked with comes as values.
-
-    To make a statement takes longer than to run it, so whoever shows a list all day keeps its listing.
-    """
+    """The statements of an ordered list. Keep one: building a statement takes longer than running it."""
 
     rows: Select[Any]
     order: Order
-    counted: Select[Any] | None = None  # as many rows, where those are found more cheaply
+    counted: Select[Any] | None = None  # a cheaper statement with as many rows
 
     def page(self, query: ListParams, total: int | None, read: Read, values: Values) -> Page:
-        """The page that the query asks for, as `read` makes its rows; `total` as `count` says it."""
+        """The requested page, its rows read by `read`; `total` comes from `count`."""
         if query.page > 1 and not (query.after or query.before):
             query = self._by_number(query, total, values)
         place = query.after or query.before
@@ -147,7 +143,7 @@ class PagedQuery:
         return replace(query, page=page if after else 1, after=after)
 
     def count(self, values: Values) -> int | None:
-        """How many rows there are; None where there are more than `MANY`, which nobody counts."""
+        """The number of rows; None for more than `MANY`."""
         found: int = db.session.connection().execute(self._count, {**values, "limit": MANY + 1}).scalar_one()
         return found if found <= MANY else None
 
@@ -157,13 +153,13 @@ class PagedQuery:
 
     @cached_property
     def _beyond(self) -> dict[bool, Select[Any]]:
-        """What comes after a row; backwards, what comes before it."""
+        """The statements for the rows after a row (True) and before it (False)."""
         rows = self.rows.limit(bindparam("limit"))
         return {way: rows.where(self.order.beyond(way)).order_by(*self.order.by(way)) for way in (True, False)}
 
     @cached_property
     def _nth(self) -> dict[bool, Select[Any]]:
-        """The id of the row after so many, which an index alone can say; backwards, counted from the end."""
+        """The statements for the id of the nth row, from the beginning (True) or the end; an index answers them."""
         nth = self._ids.limit(1).offset(bindparam("skipped"))
         return {forwards: nth.order_by(*self.order.by(forwards)) for forwards in (True, False)}
 
@@ -178,5 +174,5 @@ class PagedQuery:
 
 
 def objects(*options: ExecutableOption) -> Read:
-    """A reader of rows that are objects, with what is loaded beside them."""
+    """A reader that returns ORM objects, loaded with these options."""
     return lambda statement, values: db.session.scalars(statement.options(*options), values).all()

@@ -18,7 +18,7 @@ from services import connection_state, job_numbers
 
 FIELDS = tuple(each.key for each in rules().accept_fields)
 OWN_FIELDS = ("job_number", "job_name")  # each project's; among many under one template the rest is shared
-TEMPLATE = Job.offered().where(Job.key == bindparam("key"))
+TEMPLATE = Job.template_choices().where(Job.key == bindparam("key"))
 SUGGESTED = {"division": Job.division, "cost_center": Job.cost_center}
 
 
@@ -36,7 +36,7 @@ class AcceptForm:
         """Every value that Spectrum will receive, with where it comes from."""
         if self.template is None:
             return rules().build_request(self.project.information, self.typed)
-        defaults = self.template.fixed | {"taxable": self.template.taxable}
+        defaults = self.template.defaults | {"taxable": self.template.taxable}
         return rules().build_request(self.project.information, self.typed, self.template.row, defaults)
 
     @cached_property
@@ -148,7 +148,7 @@ def _find_template(number: str) -> Job | None:
 
 def _only_template() -> Job | None:
     """The template that is the only one offered; None where there is a choice, or nothing to choose from."""
-    offered = db.session.scalars(Job.offered().limit(2)).all()
+    offered = db.session.scalars(Job.template_choices().limit(2)).all()
     return offered[0] if len(offered) == 1 else None
 
 

@@ -11,7 +11,8 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from sqlalchemy import delete, func, select
 
 from extensions import db, only_reads
-from models import Counter, Delivery, LoginAttempt, Person, utcnow
+from models import Delivery, LoginAttempt, Person, utcnow
+from services.cache import cached
 from services.directory import record
 
 HASHER = PasswordHasher()
@@ -53,7 +54,7 @@ def _cached_person(person_id: int) -> Person | None:
             db.session.expunge(person)
         return person
 
-    return Counter.cached(f"person {person_id}", load, patience=0)
+    return cached(f"person {person_id}", load, max_stale=0)
 
 
 def sign_in(email: str, password: str) -> Person | None:

@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from erp import job_key, rules
 from extensions import db
-from models import Counter, Job, Project, Setting, Status, utcnow
+from models import Job, Project, Setting, Status, utcnow
 from services import job_matching, workflow
+from services.cache import cached
 
 NAMED = 5  # jobs that the banner names
 
@@ -33,7 +34,7 @@ def compare_jobs() -> None:
 
 def warning() -> str:
     """Return the banner's sentence after a restore; "" when there is nothing left to do."""
-    return Counter.cached("after a restore", _warning)
+    return cached("after a restore", _warning)
 
 
 def _warning() -> str:

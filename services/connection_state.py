@@ -19,7 +19,7 @@ JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, readin
 LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
 HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
 # {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
-SECRET = "client secret"  # noqa: S105 - a name  # nosec B105
+SECRET = "client secret"  # noqa: S105 - a name
 
 
 def job_list() -> dict[str, Any]:

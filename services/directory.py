@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -17,9 +18,11 @@ DIRECTORY = {
     "projects": "Projects",
     "directory": "Company Directory",
     "can_push": "Can Push to Accounting",
+    "can_push_until": "Can Push to Accounting Until",
     "subscribed": "Subscribe to ERP digest emails",
     "active": "Active",
 }
+ABSENCE = {"away_from": "Away From", "away_until": "Away Until"}
 # An address as every mail server takes it: ASCII, and no part of it between dots is empty
 ATOM, NAME = r"[\w!#$%&'*+/=?^`{|}~-]+", r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 EMAIL = re.compile(rf"(?=[^@]{{1,64}}@){ATOM}(?:\.{ATOM})*@{NAME}(?:\.{NAME})*", re.ASCII)
@@ -48,7 +51,7 @@ def validate(by: Person | None, wanted: Mapping[str, Any], person: Person | None
     found = Person.by_email(wanted["email"]) if "email" in wanted else None
     if found and found is not person:
         errors["email"] = f"There is a person with the email {found.email} already: {found.name}."
-    if by and not by.can_push:
+    if by and not by.may_push:
         errors |= _privilege_errors(wanted, person)
     if person and _leaves_no_admin(person, wanted):
         column = "active" if wanted.get("active") is False else "directory"
@@ -62,7 +65,7 @@ def change(person: Person, by: Person | None, wanted: Mapping[str, Any]) -> bool
     """Apply values in which `validate` found nothing wrong, as an event; False where nothing changes."""
     changes = [
         [label, _display(getattr(person, column)), _display(wanted[column])]
-        for column, label in DIRECTORY.items()
+        for column, label in (DIRECTORY | ABSENCE).items()
         if column in wanted and wanted[column] != getattr(person, column)
     ]
     if not changes:
@@ -74,6 +77,27 @@ def change(person: Person, by: Person | None, wanted: Mapping[str, Any]) -> bool
     person.version += 1
     record(person, "changed", by, "" if by else ON_SERVER, changes=changes)
     return True
+
+
+def absence_errors(away_from: date | None, away_until: date | None) -> dict[str, str]:
+    """Return what is wrong with an absence, by column; without any day there is none."""
+    if bool(away_from) != bool(away_until):
+        return {"away_until" if away_from else "away_from": "Enter both days, or leave both empty."}
+    if away_from and away_until and away_until < away_from:
+        return {"away_until": "The last day is before the first one."}
+    return {}
+
+
+def end_sessions(person: Person, by: Person) -> None:
+    """Sign the person out on every device."""
+    person.end_sessions()
+    record(person, "ended every session", by)
+
+
+def absences() -> list[str]:
+    """Return who of the accounting approvers is away today, as sentences."""
+    away = db.session.scalars(select(Person).where(Person.approvers(), Person.away()).order_by(Person.name))
+    return [f"{person.name} is {person.absence}." for person in away]
 
 
 def record(person: Person, action: str, by: Person | None, comment: str = "", **details: Any) -> Event:
@@ -109,6 +133,9 @@ def _privilege_errors(wanted: Mapping[str, Any], person: Person | None) -> dict[
     errors = {}
     if wanted.get("can_push", holds) != holds:
         errors["can_push"] = f"Only a directory admin who holds {label} can grant or take it."
+    until = person.can_push_until if person else None
+    if wanted.get("can_push_until", until) != until:
+        errors["can_push_until"] = f"Only a directory admin who holds {label} can change this day."
     if person and holds and wanted.get("email", person.email).casefold() != person.email:
         errors["email"] = f"{person.name} holds {label}. Only a directory admin who holds it too can change this email."
     return errors
@@ -118,4 +145,6 @@ def _display(value: Any) -> str:
     """Return a value of the directory as a person reads it."""
     if isinstance(value, Level):
         return value.label
-    return ("No", "Yes")[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, date):
+        return f"{value:%b} {value.day}, {value.year}"
+    return ("No", "Yes")[value] if isinstance(value, bool) else str(value or "")

@@ -14,6 +14,7 @@ from erp import rules
 from extensions import db
 from lib import formatting
 from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
+from services.cache import cached
 from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
@@ -62,12 +63,12 @@ def confirm_job_list(by: Person) -> None:
 
 def template_options(job: Job) -> dict[str, Any]:
     """A job's options as a template, by column."""
-    return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "fixed")}
+    return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "defaults")}
 
 
 def template_problems(options: dict[str, Any]) -> dict[str, str]:
     """What Spectrum would refuse of a template's fixed values: a sentence by field."""
-    return rules().default_problems(options["fixed"])
+    return rules().default_problems(options["defaults"])
 
 
 def set_template(by: Person, job: Job, options: dict[str, Any]) -> None:
@@ -86,7 +87,7 @@ def _in_words(options: dict[str, Any]) -> dict[str, str]:
         "Offered as a job template": "yes" if options["is_template"] else "no",
         "Taxable": TAXABLE[options["taxable"]],
         "Copies its phases": "yes" if options["copy_phases"] else "no",
-        **{rules().label(key): value for key, value in options["fixed"].items()},
+        **{rules().label(key): value for key, value in options["defaults"].items()},
     }
 
 
@@ -125,7 +126,7 @@ def export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """What ERP Admins are told on every ERP page, as sentences."""
-    return [alarm for alarm in (Counter.cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
+    return [alarm for alarm in (cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
 
 
 def _secret_alarms() -> Iterator[str]:
@@ -150,4 +151,4 @@ def _backup_alarm() -> str:
         return ""
     if last is None:
         return f"There is no backup of Countersign. {CHECK_BACKUPS}"
-    return f"The last backup of Countersign was made {formatting.since(last.at)} ago. {CHECK_BACKUPS}"
+    return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"

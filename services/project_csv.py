@@ -1,97 +1,80 @@
-"""Projects in and out as CSV, for the command line and the browser. An import is all or nothing.
+"""Projects in and out as CSV, for the command line and the browser. An import is all or nothing."""
 
-A cell that a spreadsheet would take for a formula goes out behind an apostrophe, which is taken off on the way in.
-"""
-
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import Select, and_, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from erp import job_key
+from erp import job_key, rules
 from extensions import db
+from lib import csv_reader, csv_safety
+from lib.findings import Findings, quote
 from lib.formatting import plural
+from lib.text import normalize
 from models import EDITABLE, INFORMATION, Event, Export, Person, Project, Status, search_text
-from services.project_fields import check_information
+from services.project_fields import INVISIBLE, check_information
 
-OWN = ("number", *(column for column in INFORMATION if column != "number"))
-COLUMNS = (*OWN, "active", "spectrum_job_id")
-TOLD = ("status", "accepted_by", "accepted_at")  # in an export only; an import passes over them
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d ().-]*$)")
-WRITTEN = (
-    *(getattr(Project, column) for column in OWN),
+FIELDS = ("number", *(column for column in INFORMATION if column != "number"))
+COLUMNS = (*FIELDS, "active", "spectrum_job_id")
+EXPORT_ONLY = ("status", "accepted_by", "accepted_at")  # an import ignores them
+EXPORTED = (
+    *(getattr(Project, column) for column in FIELDS),
     *(Project.active, Project.spectrum_job_id, Project.status, Export.accepted_at, Person.name),
 )
 BATCH = 10_000  # lines that the database is given at once
-MUCH, QUOTED = 20, 3  # problems that are told one by one; values of one fault that are told with it
+SWITCH = {"": True} | dict.fromkeys(("yes", "y", "true", "1"), True) | dict.fromkeys(("no", "n", "false", "0"), False)
 JOB_NUMBER_LENGTH = 10
-SWITCH = {"": True, "yes": True, "no": False}
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_SPOILED = re.compile(
+    rf"\d{{1,2}}-{_MONTH}(-\d+)?|{_MONTH}-\d+|\d(\.\d+)?E[+-]\d+|#+|#(NAME\?|REF!|VALUE!|N/A|DIV/0!|NUM!|NULL!)", re.I
+)
+_DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 
 @dataclass
 class Import:
-    """A file that was read: a project's values for each good line, and what is wrong with the bad ones."""
+    """A file that was read: a project's values for each line, and what is wrong or doubtful about the lines."""
 
+    text: str = ""
     projects: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[tuple[int, str, str]] = field(default_factory=list)
-
-    def wrong(self, line: int, sentence: str, value: str = "") -> None:
-        """Note what is wrong with a line, and what was found there."""
-        self.problems.append((line, sentence, value))
-
-    @property
-    def faults(self) -> list[tuple[str, str]]:
-        """What is wrong, line by line, such as (“Line 3”, a sentence with the value)."""
-        return [(f"Line {line}", sentence + _found([value])) for line, sentence, value in sorted(self.problems)]
-
-    @property
-    def summary(self) -> list[tuple[str, str]]:
-        """The same, but where that is much, each fault once: all its lines, and a sentence with some of its values."""
-        if len(self.problems) <= MUCH:
-            return self.faults
-        faults: dict[str, dict[int, str]] = {}
-        for line, sentence, value in sorted(self.problems):
-            faults.setdefault(sentence, {})[line] = value
-        return [(_lines_said(list(at)), sentence + _found(at.values())) for sentence, at in faults.items()]
+    errors: Findings = field(default_factory=Findings)
+    warnings: Findings = field(default_factory=Findings)
 
 
 # --- in -------------------------------------------------------------------------------------------------------------
 
 
 def read(data: bytes) -> Import:
-    """Read a CSV file; the header is line 1. Nothing is changed."""
-    found = Import()
+    """Read a CSV file. Nothing is changed."""
+    result = Import()
     try:
-        lines = _lines(data.decode("utf-8-sig"))
-        header = _header(next(lines, (1, []))[1], found)
-        if not found.problems:
-            _read_lines(header, lines, found)
-            _find_taken(found)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        found.wrong(line, "This is not UTF-8 text. Save the file as “CSV UTF-8” and try again.")
-    except _NotCSV as error:
-        found.wrong(error.line, f"This is not CSV: {error}.")
-    return found
+        result.text = csv_reader.decode(data)
+        lines = csv_reader.read_lines(result.text, {"number", "name"})
+        header = _read_header(next(lines, (1, [])), result)
+        if not result.errors.found:
+            _read_lines(header, lines, result)
+            _find_taken(result)
+    except csv_reader.NotCSV as error:
+        result.errors.add(error.line, str(error))
+    return result
 
 
-def carry_out(found: Import, by: Person | None, progress: Callable[[str], object] = lambda line: None) -> bool:
-    """Make the projects of a file without problems, all or none; False where a number was taken meanwhile.
+def insert_projects(
+    lines: list[dict[str, Any]], by: Person | None, progress: Callable[[str], object] = lambda line: None
+) -> bool:
+    """Make the projects of a file without errors, all or none; False where a number was taken meanwhile.
 
-    They go past the session, which would take a minute for a hundred thousand; `progress` is told how far it is.
+    Core inserts: the session would take a minute for a hundred thousand. `progress` gets a line after each batch.
     """
-    by_id, done, total = by and by.id, 0, len(found.projects)
+    by_id, done, total = by and by.id, 0, len(lines)
     try:
-        for batch in _batches(found.projects):
+        for batch in _batches(lines):
             ids = db.session.scalars(insert(Project).returning(Project.id), [_row(line, by_id) for line in batch])
-            db.session.execute(insert(Event), [_created(project_id, by_id) for project_id in ids])
+            db.session.execute(insert(Event), [_creation(project_id, by_id) for project_id in ids])
             done += len(batch)
             if total > BATCH:
                 progress(f"{done:,} of {total:,} projects")
@@ -107,129 +90,116 @@ def _batches(lines: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _row(line: Mapping[str, Any], by_id: int | None) -> dict[str, Any]:
-    """A new project, as `Project.create` would have kept it."""
+    """The columns of a new project, as `workflow.create` sets them."""
     own = {column: line[column] for column in (*INFORMATION, "active")}
     keys = {"number_key": job_key(line["number"]), "suggested_job_key": job_key(line["spectrum_job_id"]) or None}
     return own | keys | {"version": 1, "created_by_id": by_id, "search_text": search_text(own)}
 
 
-def _created(project_id: int, by_id: int | None) -> dict[str, Any]:
-    there = {"from_status": Status.NOT_SENT, "to_status": Status.NOT_SENT}
-    return {"project_id": project_id, "person_id": by_id, "action": "created"} | there
+def _creation(project_id: int, by_id: int | None) -> dict[str, Any]:
+    statuses = {"from_status": Status.NOT_SENT, "to_status": Status.NOT_SENT}
+    return {"project_id": project_id, "person_id": by_id, "action": "created"} | statuses
 
 
-class _NotCSV(Exception):
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(what)
-        self.line = line
-
-
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the number of the line that it begins on; blank lines are none."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        begins = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _NotCSV(begins, str(error)) from None
-        if any(cell.strip() for cell in cells):
-            yield begins, [_unguarded(cell.strip()) for cell in cells]
-
-
-def _header(cells: list[str], found: Import) -> list[str]:
+def _read_header(line: csv_reader.Line, result: Import) -> list[str]:
+    number, cells = line
     header = [cell.casefold() for cell in cells]
-    missing = [column for column in ("number", "name") if column not in header]
-    strange = [cell for cell in header if cell and cell not in (*COLUMNS, *TOLD)]
-    if len(header) == 1 and ";" in header[0]:
-        found.wrong(1, "The columns must be separated by commas, not by semicolons.")
-        return header
-    if missing:
-        found.wrong(1, f"The header must have the column {' and '.join(missing)}.")
-    if strange:
-        found.wrong(1, f"There is no column {', '.join(strange)}. There are: {', '.join(COLUMNS)}.")
-    if "" in header:
-        found.wrong(1, "A column has no name.")
-    if len(set(header)) < len(header):
-        found.wrong(1, "A column is there twice.")
+    named = [cell for cell in header if cell]
+    if missing := [column for column in ("number", "name") if column not in header]:
+        result.errors.add(number, f"The header must have the column {' and '.join(missing)}.")
+    if unknown := [cell for cell in named if cell not in (*COLUMNS, *EXPORT_ONLY)]:
+        result.errors.add(number, f"There is no column {', '.join(unknown)}. There are: {', '.join(COLUMNS)}.")
+    if len(set(named)) < len(named):
+        result.errors.add(number, "A column is there twice.")
     return header
 
 
-def _read_lines(header: list[str], lines: Iterable[tuple[int, list[str]]], found: Import) -> None:
-    before: dict[tuple[str, str], int] = {}
+def _read_lines(header: list[str], lines: Iterable[csv_reader.Line], result: Import) -> None:
+    first_lines: dict[tuple[str, str], int] = {}
     for number, cells in lines:
-        if len(cells) != len(header):
-            counted = f"This line has {plural(len(cells), 'value')}; {len(header)} are expected."
-            found.wrong(number, counted)
+        if sentence := _misfit(header, cells):
+            result.errors.add(number, sentence)
             continue
-        typed = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=True))
-        values, problems = _read_line(typed)
+        values = {column: normalize(cell) for column, cell in zip(header, cells, strict=False) if column}
+        typed = dict.fromkeys(COLUMNS, "") | values
+        information, problems = _read_line(typed)
         for column in ("number", "spectrum_job_id"):
-            if typed[column] and (first := before.setdefault((column, job_key(typed[column])), number)) != number:
-                problems.append((f"{column} is already used further up.", f"{_quote(typed[column])} in line {first}"))
+            if typed[column] and (first := first_lines.setdefault((column, job_key(typed[column])), number)) != number:
+                problems.append((f"{column} is already used further up.", f"{quote(typed[column])} in line {first}"))
         for sentence, value in problems:
-            found.wrong(number, sentence, value)
-        found.projects.append(values | {"line": number})
+            result.errors.add(number, sentence, value)
+        for column, sentence in ({} if problems else _doubts(information)).items():
+            result.warnings.add(number, sentence, quote(typed[column]))
+        result.projects.append(information | {"line": number})
+
+
+def _misfit(header: list[str], cells: list[str]) -> str:
+    """A sentence where a value stands outside of the named columns; values missing at the end are empty ones."""
+    extra = [cell for column, cell in zip(header, cells, strict=False) if cell and not column]
+    if not extra and not any(cells[len(header) :]):
+        return ""
+    if extra:
+        return f"{quote(extra[0])} stands in a column without a name. Name the column in the header, or empty it."
+    counts = f"This line has {plural(len(cells), 'value')}; {len(header)} are expected."
+    return f"{counts} A value with a comma in it needs quotation marks around it."
 
 
 def _read_line(typed: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     values, errors = check_information({column: typed[column] for column in INFORMATION})
-    if typed["active"].casefold() not in SWITCH:
-        errors["active"] = "active must be yes or no."
-    if len(typed["spectrum_job_id"]) > JOB_NUMBER_LENGTH:  # any other text may be the number of an old job
-        errors["spectrum_job_id"] = f"A Spectrum Job ID has at most {JOB_NUMBER_LENGTH} characters."
-    elif job_key(typed["spectrum_job_id"]) == "all":
-        errors["spectrum_job_id"] = "ALL means every job in Spectrum; enter another Spectrum Job ID."
-    problems = [(sentence, _quote(typed[column])) for column, sentence in errors.items()]
     active = SWITCH.get(typed["active"].casefold())
+    if active is None:
+        errors["active"] = "active must be yes or no."
+    if problem := _job_number_problem(typed["spectrum_job_id"]):
+        errors["spectrum_job_id"] = problem
+    problems = [(sentence, quote(typed[column])) for column, sentence in errors.items()]
     return values | {"active": active, "spectrum_job_id": typed["spectrum_job_id"]}, problems
 
 
-def _find_taken(found: Import) -> None:
-    for batch in _batches(found.projects):
+def _job_number_problem(number: str) -> str:
+    """The job may have any number that Spectrum lists, also one that Countersign would not give."""
+    if job_key(number) == "all":
+        return "ALL means every job in Spectrum; enter another Spectrum Job ID."
+    if len(number) > JOB_NUMBER_LENGTH or INVISIBLE.search(number):
+        return f"Spectrum Job ID must be at most {JOB_NUMBER_LENGTH} visible characters."
+    if job_key(number) == "all":
+        return "ALL means every job in Spectrum. Enter another Spectrum Job ID."
+    return ""
+
+
+def _doubts(values: Mapping[str, Any]) -> dict[str, str]:
+    """A sentence by column where Spectrum holds less, or where a spreadsheet seems to have changed the value."""
+    labels = {column: label for column, (label, _) in INFORMATION.items()} | {"spectrum_job_id": "Spectrum Job ID"}
+    texts = {column: values[column] for column in labels if isinstance(values[column], str)}
+    limits = {**rules().limits, "name": rules().name_length, "number": JOB_NUMBER_LENGTH}
+    long = {column: limit for column, limit in limits.items() if len(texts.get(column, "")) > limit}
+    spoiled = [column for column, text in texts.items() if _SPOILED.fullmatch(text)]
+    spoiled += [column for column in ("number", "spectrum_job_id") if _DATE.fullmatch(texts[column])]
+    doubts = rules().project_problems(values)
+    doubts |= {column: f"{labels[column]} is longer than the {most} Spectrum holds." for column, most in long.items()}
+    if re.fullmatch(r"\d{3,4}", texts["zip"]):
+        doubts["zip"] = "A ZIP has five digits. A spreadsheet may have dropped the zero in front."
+    fix = "seems to be changed by a spreadsheet. Format its column as Text, and enter it again."
+    return doubts | {column: f"{labels[column]} {fix}" for column in spoiled}
+
+
+def _find_taken(result: Import) -> None:
+    for batch in _batches(result.projects):
         keys = [job_key(line["number"]) for line in batch]
         taken = set(db.session.scalars(select(Project.number_key).where(Project.number_key.in_(keys))))
         for line, key in zip(batch, keys, strict=True):
             if key in taken:
-                found.wrong(line["line"], "Another project has this number already.", _quote(line["number"]))
-
-
-def _lines_said(lines: list[int]) -> str:
-    """Such as “Lines 3, 7 to 12 and 40”; the lines are in order."""
-    runs = [[line for _, line in run] for _, run in groupby(enumerate(lines), lambda pair: pair[1] - pair[0])]
-    said = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
-    return f"{'Line' if len(lines) == 1 else 'Lines'} {_listed(said)}"
-
-
-def _found(values: Iterable[str]) -> str:
-    """Such as “ Found: “a”, “b”, “c” and 14 others.”; empty where no value says more than its sentence."""
-    different = [value for value in dict.fromkeys(values) if value]
-    said, rest = different[:QUOTED], len(different) - QUOTED
-    return f" Found: {_listed([*said, plural(rest, 'other')] if rest > 0 else said)}." if said else ""
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def _quote(value: str) -> str:
-    """The value's beginning in quotation marks, all of it to be seen; empty where there is none."""
-    seen = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value)
-    return f"“{seen[:40]}{'…' if len(seen) > 40 else ''}”" if value else ""
+                result.errors.add(line["line"], "Another project already has this number.", quote(line["number"]))
 
 
 # --- out ------------------------------------------------------------------------------------------------------------
 
 
-def pieces(found: Select[Any]) -> Iterator[str]:
-    """The projects that a statement finds as CSV, header first, a thousand lines at a time: never all in memory."""
-    yield _csv([[*COLUMNS, *TOLD]])
+def iter_csv(projects: Select[Any]) -> Iterator[str]:
+    """The projects that a statement selects as CSV, in pieces: never all in memory."""
     accepted = and_(Export.project_id == Project.id, Export.current)
-    told = found.with_only_columns(*WRITTEN).outerjoin(Export, accepted).outerjoin(Export.accepted_by)
-    for rows in db.session.execute(told, execution_options={"yield_per": 1000}).partitions():
-        yield _csv(map(_cells, rows))
+    rows = projects.with_only_columns(*EXPORTED).outerjoin(Export, accepted).outerjoin(Export.accepted_by)
+    found = db.session.execute(rows, execution_options={"yield_per": csv_safety.PIECE})
+    return csv_safety.iter_csv((*COLUMNS, *EXPORT_ONLY), map(_cells, found))
 
 
 def _cells(row: Any) -> list[str]:
@@ -239,18 +209,3 @@ def _cells(row: Any) -> list[str]:
     if at is None or status in {*EDITABLE, Status.READY}:
         return [*cells, "", ""]
     return [*cells, by, at.astimezone(current_app.config["TIMEZONE"]).isoformat(timespec="seconds")]
-
-
-def _csv(lines: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([escape_formula(cell) for cell in line] for line in lines)
-    return text.getvalue()
-
-
-def escape_formula(cell: str) -> str:
-    """The cell as a spreadsheet takes it for text, never for a formula."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell

@@ -5,26 +5,25 @@ What Spectrum would refuse is said by the port's rules; it is a warning and neve
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
+from lib.formatting import parse_date
 from lib.text import normalize
 from models import INFORMATION
 
 DATES = ("start_date", "completion_date")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the texts by column as values, dates as dates, and an error for each that is wrong, by column."""
-    typed = {column: normalize(text) for column, text in typed.items()}
-    errors = {column: problem for column in INFORMATION if (problem := _problem(column, typed[column]))}
-    values: dict[str, Any] = dict(typed)
+    values: dict[str, Any] = {column: normalize(text) for column, text in typed.items()}
+    errors = {column: problem for column in INFORMATION if (problem := _problem(column, values[column]))}
     for column in DATES:
         try:
-            values[column] = date.fromisoformat(typed[column]) if typed[column] else None
+            values[column] = parse_date(values[column])
         except ValueError:
-            errors[column] = f"{INFORMATION[column][0]} must be a date, such as 2026-03-09."
+            errors[column] = f"{INFORMATION[column][0]} must be a date, such as 12/7/2026 or 2026-12-07."
     start, end = (None if errors else values[column] for column in DATES)
     if start and end and end < start:
         errors["completion_date"] = "The completion date is before the start date."
@@ -37,6 +36,6 @@ def _problem(column: str, text: str) -> str:
         return f"Enter the {label}."
     if len(text) > limit and column not in DATES:
         return f"{label} is {len(text)} characters long; it can hold {limit}."
-    if _INVISIBLE.search(re.sub(r"[\n\t]", "", text) if column == "description" else text):
+    if INVISIBLE.search(re.sub(r"[\n\t]", "", text) if column == "description" else text):
         return f"{label} holds a line break or an invisible character; type it again."
     return ""

@@ -1,8 +1,7 @@
-"""The statements of the lists, each made once for each shape of list, and the lines that they give.
+"""The statements behind the lists, each built once per shape of list, and the rows they return.
 
-To make a statement takes longer than to run it, and an object longer than plain columns; an export or a job is read
-only for a line that has something to tell of it. What the lists are and how they are cut into pages stands in
-`worklist.py` and `paging.py`. What is searched for, and which moments an age stands for, comes as values.
+Building a statement takes longer than running it, and an ORM object longer than plain columns. Search words and ages
+are passed as parameters. An export or a job is read only for a row that shows something of it.
 """
 
 import re
@@ -12,8 +11,21 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, String, and_, bindparam, cast, column, exists, func, literal_column, or_, select, table
-from sqlalchemy import null as nothing
+from sqlalchemy import (
+    Select,
+    String,
+    and_,
+    bindparam,
+    cast,
+    column,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    table,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.orm import join, outerjoin
 
@@ -21,8 +33,8 @@ from extensions import db
 from lib.pagination import Order, PagedQuery, Values
 from models import ORDERS, Export, Job, Person, Project, ProjectState, Status
 
-kept = lru_cache(maxsize=256)  # shapes
-waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # what was linked was perhaps never sent
+cached_statement = lru_cache(maxsize=256)
+waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # a linked project may never have been sent
 PROJECT_SORTS: dict[str, Any] = {
     "number": Project.number_key,
     "name": func.lower(Project.name),
@@ -43,24 +55,23 @@ QUEUE = (Status.READY,)
 # SQLite's trigram indexes: over the open queue, which is searched all day, and over everything
 SEARCH_QUEUE, SEARCH_ALL = (table(name, column("rowid")) for name in ("project_search", "project_search_all"))
 TRIGRAM = 3  # shorter words are in no such index
-KEPT_FOR_ALL = ("number", "job", *ORDERS)
+INDEXED_ORDERS = ("number", "job", *ORDERS)
 
 
 @dataclass(frozen=True)
 class Age:
-    """How long a project has waited: from so many days on, and below so many; and the style of its bar."""
+    """A range of days that a project has waited, and the style of its bar."""
 
     label: str
     since: int
     below: int | None
     tone: str = ""
 
-    def moments(self, now: datetime) -> dict[str, Any]:
-        """The latest and the earliest moment at which what has waited so long began to wait."""
+    def params(self, now: datetime) -> dict[str, Any]:
+        """The latest and the earliest start of such a wait, as parameters for `conditions`."""
         return {"since": now - timedelta(days=self.since), "below": now - timedelta(days=self.below or 0)}
 
-    def holds(self, since: Any, below: Any) -> list[Any]:
-        """The conditions that a project began to wait between these moments."""
+    def conditions(self, since: Any, below: Any) -> list[Any]:
         return [waiting_since <= since, *([] if self.below is None else [waiting_since > below])]
 
 
@@ -74,14 +85,14 @@ AGES = {
 
 @dataclass(slots=True)
 class ProjectRow(ProjectState):
-    """A project as a list shows it."""
+    """A project in a list, read as plain columns."""
 
     id: int
     number: str
     name: str
     city: str
     state: str
-    sender: str | None  # of nobody: what was linked before it was sent
+    sender: str | None  # None: linked before it was sent
     sent_at: datetime | None
     status: Status
     active: bool
@@ -96,24 +107,24 @@ class ProjectRow(ProjectState):
     job: Job | None = None
 
 
-TOLD = or_(  # of a project's export there is something to say in a list
+HAS_DETAILS = or_(  # a row shows something of the export
     *(Project.status != Status.SYNCED, Export.due_at.is_not(None), cast(Export.warnings, String) != "[]"),
     and_(Export.copy_phases, or_(Export.phases_total == 0, Export.phases_done < Export.phases_total)),
 )
-ASTRAY = or_(Job.removed_at.is_not(None), Job.status_code == "C")
+JOB_UNAVAILABLE = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
     *(Project.suggested_job_key, Project.drifted),
 ]
-BESIDE: list[Any] = [
-    select(Export.id).where(Export.project_id == Project.id, Export.current, TOLD).scalar_subquery(),
-    select(Job.id).where(Job.key == Project.job_key, ASTRAY).scalar_subquery(),
+EXTRA_COLUMNS: list[Any] = [
+    select(Export.id).where(Export.project_id == Project.id, Export.current, HAS_DETAILS).scalar_subquery(),
+    select(Job.id).where(Job.key == Project.job_key, JOB_UNAVAILABLE).scalar_subquery(),
 ]
 
 
-def lines(statement: Select[Any], values: Values) -> list[ProjectRow]:
-    """What a statement of projects finds, with the exports and jobs that there is something to say about."""
+def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
+    """The rows of a statement, with the exports and jobs that they show something of."""
     found = [ProjectRow(*row) for row in db.session.connection().execute(statement, values).all()]
     exports = _by_id(Export, [line.export_id for line in found if line.export_id])
     jobs = _by_id(Job, [line.job_id for line in found if line.job_id])
@@ -129,43 +140,43 @@ def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
 # --- the shapes ------------------------------------------------------------------------------------------------------
 
 
-@kept
+@cached_statement
 def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> PagedQuery:
-    """The projects in these statuses, or in all, of that age, that have so many words in their text.
+    """The projects in these statuses (or in all) of that age that contain so many words.
 
-    Where they are `most` of all projects, they are met on the way through all, if those are kept in that order.
+    `most=True` (over half of all projects): scan the all-projects index of this order instead of the status index.
     """
     rows = _rows(WITH_SENDER, statuses, age, words)
     if statuses:
-        rows = rows.where(_stands(statuses, planned=not (most and sort.removeprefix("-") in KEPT_FOR_ALL)))
+        rows = rows.where(_status_is(statuses, indexed=not (most and sort.removeprefix("-") in INDEXED_ORDERS)))
     return PagedQuery(rows, _order_of_projects(statuses, up, sort))
 
 
-@kept
-def found(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> PagedQuery:
-    """The same by one of SQLite's indexes: what that finds is put in order. `words` are too short for it."""
+@cached_statement
+def by_index(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int) -> PagedQuery:
+    """The same by one of SQLite's trigram indexes, then sorted. `words` counts the words too short for the index."""
     index = SEARCH_QUEUE if statuses == QUEUE else SEARCH_ALL
     matches = sql(f"{index.name} MATCH :quoted")
     source = outerjoin(join(index, Project, Project.id == index.c.rowid), Person, Project.sent_by_id == Person.id)
     rows = _rows(source, statuses, age, words).where(matches)
     if statuses not in (QUEUE, ()):
-        return PagedQuery(rows.where(_stands(statuses, planned=False)), _order_of_projects(statuses, up, sort))
+        return PagedQuery(rows.where(_status_is(statuses, indexed=False)), _order_of_projects(statuses, up, sort))
     counted = None if age or words else select(index.c.rowid).where(matches)
     return PagedQuery(rows, _order_of_projects(statuses, up, sort), counted)
 
 
-@kept
-def met(sort: str, age: str, words: int) -> PagedQuery:
-    """Of the open queue, what its index finds, but met on the way through the queue."""
+@cached_statement
+def by_scan(sort: str, age: str, words: int) -> PagedQuery:
+    """The open queue scanned in order, keeping the rows that its index finds."""
     in_index = Project.id.in_(select(SEARCH_QUEUE.c.rowid).where(sql(f"{SEARCH_QUEUE.name} MATCH :quoted")))
     listing = projects(QUEUE, True, sort, age, words)
     return replace(listing, rows=listing.rows.where(in_index))
 
 
-@kept
+@cached_statement
 def jobs(slug: str, sort: str, words: int) -> PagedQuery:
-    """Spectrum's jobs of a filter that have so many words in their text."""
-    rows = jobs_of(slug).where(*has(Job.search_text, words))
+    """The jobs of a filter that contain so many words."""
+    rows = jobs_of(slug).where(*contains_words(Job.search_text, words))
     return PagedQuery(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
 
 
@@ -178,55 +189,59 @@ def jobs_of(slug: str) -> Select[Any]:
 
 
 def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
-    """What the address sorts by, else the list's own order."""
+    """The order that the address asks for, else the list's own."""
     source = Job.__table__ if sorts is JOB_SORTS else Project.__table__
     key = sorts.get(sort.removeprefix("-"))
     return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
 
 
 def _rows(source: Any, statuses: tuple[Status, ...], age: str, words: int) -> Select[Any]:
-    """The columns of lines; what waits has no export and no job to tell of, and a list of all tells of none."""
-    beside = [nothing(), nothing()] if statuses in (QUEUE, ()) else BESIDE
-    return select(*COLUMNS, *beside).select_from(source).where(*_aged(age), *has(Project.search_text, words))
+    """Columns of a row. Export and job ids are selected only in lists that show them."""
+    extra = [null(), null()] if statuses in (QUEUE, ()) else EXTRA_COLUMNS
+    return (
+        select(*COLUMNS, *extra)
+        .select_from(source)
+        .where(*_age_between(age), *contains_words(Project.search_text, words))
+    )
 
 
 def _order_of_projects(statuses: tuple[Status, ...], up: bool, sort: str) -> Order:
-    """Of one status, an order by status is the list's own."""
+    """In a list of one status, sorting by status means the list's own order."""
     sorts = PROJECT_SORTS | ({"status": waiting_since} if len(statuses) == 1 else {})
     return _order(sorts, sort, Project.id, waiting_since if statuses else Project.id, up)
 
 
-def _stands(statuses: Sequence[Status], planned: bool = True) -> Any:
-    """The condition on the status, written out, so that the indexes of the open queue apply.
+def _status_is(statuses: Sequence[Status], indexed: bool = True) -> Any:
+    """The condition on the status, as literals, so that the partial indexes of the open queue apply.
 
-    It is `planned` with, or the database does not look for an index of it.
+    `indexed=False` keeps the database from choosing the status index.
     """
-    status: Any = Project.status if planned else literal_column("(project.status || '')")
+    status: Any = Project.status if indexed else literal_column("(project.status || '')")
     written: list[Any] = [literal_column(f"'{each}'") for each in statuses]
     return status == written[0] if len(written) == 1 else status.in_(written)
 
 
-def _aged(age: str) -> list[Any]:
-    return AGES[age].holds(bindparam("since"), bindparam("below")) if age else []
+def _age_between(age: str) -> list[Any]:
+    return AGES[age].conditions(bindparam("since"), bindparam("below")) if age else []
 
 
-def has(text: Any, words: int) -> list[Any]:
-    """The conditions that each word of the search is somewhere in the text."""
+def contains_words(text: Any, words: int) -> list[Any]:
+    """The conditions that the text contains each of so many words."""
     return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
 
 
-def words_of(q: str) -> list[str]:
-    """The words of a search, the shortest first; a place is written with a comma, which is no part of either word."""
+def split_words(q: str) -> list[str]:
+    """The words of a search, shortest first, without the comma of “Tacoma, WA”."""
     return sorted(filter(None, (each.strip(",") for each in q.casefold().split())), key=len)
 
 
-def sought(words: Sequence[str]) -> dict[str, Any]:
-    """The words as values: each for `has`, and those that SQLite's indexes have as they take them."""
+def search_params(words: Sequence[str]) -> dict[str, Any]:
+    """The words as parameters: each for `contains_words`, and quoted for SQLite's indexes."""
     quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= TRIGRAM)
     anywhere = ("%" + re.sub("[/%_]", r"/\g<0>", word) + "%" for word in words)
     return {"quoted": quoted} | {f"word_{number}": word for number, word in enumerate(anywhere)}
 
 
-def too_short(words: Sequence[str]) -> int:
-    """How many of the words no index on SQLite has; of PostgreSQL, which decides for itself, all."""
+def unindexed(words: Sequence[str]) -> int:
+    """The number of words that are too short for SQLite's indexes; all on PostgreSQL, whose planner decides."""
     return sum(len(word) < TRIGRAM or db.engine.dialect.name != "sqlite" for word in words)

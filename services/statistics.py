@@ -1,4 +1,4 @@
-"""At a glance: what waits by age, what was decided per week, and how long it took; figures, and bars made of them.
+"""Statistics: waiting projects by age, decisions per week, and the median time to decide; as figures and bars.
 
 Two statements in all. A week begins on Monday, on the company's clock.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from extensions import db
-from lib.formatting import age, local, plural
+from lib.formatting import format_duration, local, plural
 from models import Event, Project, Status, Transition, utcnow
 from services import project_queries, worklist
 
@@ -23,10 +23,10 @@ HEIGHT = 28  # of the tallest bar, in the drawing's units
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure: what it says, how tall it is drawn, and the parameters of its list's address."""
+    """One figure: its text, its height, and the parameters of its list's address."""
 
     label: str
-    said: str
+    text: str
     height: int
     address: dict[str, str]
     tone: str = ""
@@ -36,26 +36,25 @@ class Bar:
 class Statistics:
     waiting: list[Bar]
     decided: list[Bar]
-    taken: list[Bar]
+    durations: list[Bar]
 
 
-def figures() -> Statistics:
-    """The three rows of bars, as of now."""
+def compute() -> Statistics:
     weeks = _weeks()
     spans = _decided_since(weeks[0])
     counts = [float(len(spans[week])) for week in weeks]
     medians = [median(spans[week]) if spans[week] else 0.0 for week in weeks]
-    said = [age(timedelta(seconds=each)) if each else "nothing decided" for each in medians]
+    text = [format_duration(timedelta(seconds=each)) if each else "–" for each in medians]
     return Statistics(
         waiting=_waiting(),
         decided=_bars(weeks, [plural(int(count), "project") for count in counts], counts),
-        taken=_bars(weeks, said, medians),
+        durations=_bars(weeks, text, medians),
     )
 
 
 def _waiting() -> list[Bar]:
     now = utcnow()
-    columns = [func.count().filter(*each.holds(**each.moments(now))) for each in project_queries.AGES.values()]
+    columns = [func.count().filter(*each.conditions(**each.params(now))) for each in project_queries.AGES.values()]
     counts = [int(count) for count in db.session.execute(select(*columns).where(Project.status == Status.READY)).one()]
     tops = _heights([float(count) for count in counts])
     return [
@@ -64,20 +63,20 @@ def _waiting() -> list[Bar]:
     ]
 
 
-def _bars(weeks: list[date], said: list[str], values: list[float]) -> list[Bar]:
+def _bars(weeks: list[date], text: list[str], values: list[float]) -> list[Bar]:
     days = [{"action": "decided", "from": f"{week}", "to": f"{week + timedelta(days=6)}"} for week in weeks]
-    labels = [f"Week of {week.day} {week:%b}" for week in weeks]
-    return [Bar(*each) for each in zip(labels, said, _heights(values), days, strict=True)]
+    labels = [f"Week of {week:%b} {week.day}" for week in weeks]
+    return [Bar(*each) for each in zip(labels, text, _heights(values), days, strict=True)]
 
 
 def _heights(values: list[float]) -> list[int]:
-    """Bars to the scale of the largest; what is not nothing is to be seen."""
+    """Heights to the scale of the largest; a value above zero stays visible."""
     largest = max(*values, 1.0)
     return [max(round(HEIGHT * value / largest), 2 if value else 0) for value in values]
 
 
 def _weeks() -> list[date]:
-    """The Mondays of the last weeks, this one's last."""
+    """The Mondays of the last weeks, in order."""
     today = local(utcnow()).date()
     monday = today - timedelta(days=today.weekday())
     return [monday - timedelta(weeks=back) for back in reversed(range(WEEKS))]

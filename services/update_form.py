@@ -86,8 +86,8 @@ def changes(project: Project) -> list[Change]:
 def send_problem(project: Project) -> str:
     """Why no update can be sent, as a sentence; "" where one can."""
     differing = changes(project)
-    if project.job and project.job.missing:
-        return f"{project.job.missing} So it can't be updated."
+    if project.job and project.job.unavailable_reason:
+        return f"{project.job.unavailable_reason} So it can't be updated."
     if not differing:
         return "Nothing differs from what accounting last accepted, so there is no update to send."
     if not any(each.value for each in differing):

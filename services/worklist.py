@@ -1,7 +1,4 @@
-"""The lists: what each filter shows, how many rows it holds, and a page of it.
-
-Their statements stand in `listings.py`; how a list is cut into pages, in `paging.py`.
-"""
+"""The worklist: its filters, their counts, and the pages of their lists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +11,7 @@ from lib import pagination
 from lib.pagination import ListParams, Page
 from models import Counter, Project, Status, utcnow
 from services import project_queries
+from services.cache import cached
 from services.project_queries import AGES, QUEUE
 
 
@@ -46,7 +44,7 @@ FILTERS = {
             "ready-to-export",
             "Ready to Export",
             "Projects in Countersign Not Synced to Spectrum",
-            "Nothing waits for accounting. A project appears here when its project manager presses Send to ERP.",
+            "No projects are waiting. A project appears here when its project manager chooses Send to ERP.",
             (Status.READY,),
         ),
         Filter(
@@ -59,15 +57,15 @@ FILTERS = {
         Filter(
             "exporting",
             "Exporting",
-            "Projects on Their Way to Spectrum",
-            "Nothing is being exported. An accepted project appears here until Spectrum has it.",
+            "Exporting to Spectrum",
+            "No exports are running. Accepted projects appear here until they are in Spectrum.",
             (Status.EXPORTING, Status.CHECKING, Status.UPDATING),
         ),
         Filter(
             "failed-to-export",
             "Failed to Export",
-            "Projects That Spectrum Did Not Take",
-            "No export has failed. If one does, it waits here with its cause until somebody retries or rejects it.",
+            "Failed Exports",
+            "No failed exports. A failed export stays here with its cause until someone retries or rejects it.",
             (Status.FAILED, Status.UPDATE_FAILED),
         ),
         Filter(
@@ -78,26 +76,25 @@ FILTERS = {
             (Status.SYNCED,),
             oldest_first=False,
         ),
-        Filter("archived", "Archived", "Spectrum Jobs Put Away", "No job has been archived."),
+        Filter("archived", "Archived", "Archived Spectrum Jobs", "No job has been archived."),
     )
 }
 DEFAULT = "ready-to-export"
-PASSED = 0.1  # of what it takes to look a row up, to pass one on the way
+SCAN_COST = 0.1  # of passing over one row, relative to fetching one by id
 
 
-def query_of(args: Mapping[str, str]) -> ListParams:
-    """What the address of a list asks for."""
-    return ListParams.of(args, {*project_queries.PROJECT_SORTS, *project_queries.JOB_SORTS}, AGES)
+def read_params(args: Mapping[str, str]) -> ListParams:
+    return ListParams.from_args(args, {*project_queries.PROJECT_SORTS, *project_queries.JOB_SORTS}, AGES)
 
 
 def counts() -> dict[str, int]:
-    """How many rows each filter holds, by slug."""
-    of_jobs = Counter.cached("counts of jobs", _count_jobs)
-    return {slug: _held(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
+    """The number of rows by filter."""
+    of_jobs = cached("counts of jobs", _count_jobs)
+    return {slug: _count(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
 
 
-def _held(statuses: tuple[Status, ...]) -> int:
-    """How many projects have one of these statuses, or any."""
+def _count(statuses: tuple[Status, ...]) -> int:
+    """The number of projects in these statuses; in all of them where none is given."""
     return sum(Counter.read().get(status, 0) for status in statuses or Status)
 
 
@@ -110,45 +107,44 @@ def _count_jobs() -> dict[str, int]:
 # --- a page ---------------------------------------------------------------------------------------------------------
 
 
-def page_of(shown: Filter, query: ListParams) -> Page:
-    """One page of a filter's list."""
+def get_page(shown: Filter, query: ListParams) -> Page:
     if not shown.lists_jobs:
-        return _page_of_projects(shown.statuses, shown.oldest_first, query)
-    words = project_queries.words_of(query.q)
-    jobs, values = project_queries.jobs(shown.slug, query.sort, len(words)), project_queries.sought(words)
+        return _get_page_of_projects(shown.statuses, shown.oldest_first, query)
+    words = project_queries.split_words(query.q)
+    jobs, values = project_queries.jobs(shown.slug, query.sort, len(words)), project_queries.search_params(words)
     return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], pagination.objects(), values)
 
 
 def all_projects(query: ListParams) -> Page:
     """One page of every project, newest first."""
-    return _page_of_projects((), False, replace(query, age=""))
+    return _get_page_of_projects((), False, replace(query, age=""))
 
 
-def _page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListParams) -> Page:
-    """One page of the projects in these statuses, or in all.
+def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListParams) -> Page:
+    """A page of the projects in these statuses, or in all.
 
-    What a search finds few of is put in order; what it finds many of is met on the way soon. In a list which is but a
-    little of what the index has, everything is.
+    Query plan: few search hits are fetched from the index and sorted; for many hits the list is scanned in order until
+    a page is full; a short list is always scanned.
     """
-    words, held = project_queries.words_of(query.q), _held(statuses)
-    values = project_queries.sought(words) | (AGES[query.age].moments(utcnow()) if query.age else {})
-    asked = (statuses, up, query.sort, query.age)
-    short, most = project_queries.too_short(words), statuses != QUEUE and 2 * held > _held(())
-    listing = project_queries.projects(*asked, len(words), most)
-    total: int | None = held
-    if short < len(words) and (statuses == QUEUE or most):
-        found = project_queries.found(*asked, short)
-        total = found.count(values)
+    words, count = project_queries.split_words(query.q), _count(statuses)
+    values = project_queries.search_params(words) | (AGES[query.age].params(utcnow()) if query.age else {})
+    shape = (statuses, up, query.sort, query.age)
+    unindexed, most = project_queries.unindexed(words), statuses != QUEUE and 2 * count > _count(())
+    rows = project_queries.projects(*shape, len(words), most)
+    total: int | None = count
+    if unindexed < len(words) and (statuses == QUEUE or most):
+        hits = project_queries.by_index(*shape, unindexed)
+        total = hits.count(values)
         if total is not None:
-            soon = statuses == QUEUE and total > PASSED * pagination.PER_PAGE * held / max(total, 1)
-            listing = project_queries.met(query.sort, query.age, short) if soon else found
+            scan = statuses == QUEUE and total > SCAN_COST * pagination.PER_PAGE * count / max(total, 1)
+            rows = project_queries.by_scan(query.sort, query.age, unindexed) if scan else hits
     elif words or query.age:
-        total = listing.count(values)
-    return listing.page(query, total, project_queries.lines, values)
+        total = rows.count(values)
+    return rows.page(query, total, project_queries.read_rows, values)
 
 
 def every_project(query: ListParams) -> Select[Any]:
-    """All projects that the search finds, in the order in which they came, for a file."""
-    words = project_queries.words_of(query.q)
-    found = select(Project).where(*project_queries.has(Project.search_text, len(words)))
-    return found.order_by(Project.id).params(project_queries.sought(words))
+    """All projects that match the search, oldest first, for a file."""
+    words = project_queries.split_words(query.q)
+    found = select(Project).where(*project_queries.contains_words(Project.search_text, len(words)))
+    return found.order_by(Project.id).params(project_queries.search_params(words))

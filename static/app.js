@@ -6,8 +6,8 @@ const FIELD = "input:not([type=hidden]), select, textarea";
 const INVALID = ":is(input, select, textarea)[aria-invalid=true]";
 const UNREACHABLE = "Countersign did not answer, so nothing was changed. Try again in a moment.";
 const SIGNED_OUT = "You were signed out. What you typed is still here: sign in in another tab, then press the button again.";
-const SIGNED_IN = "You are signed in again, and nothing was changed yet. Press the button once more.";
-const TYPED = "What you typed is kept. Press Cancel to close this without it.";
+const SIGNED_IN = "You are signed in again. Nothing was changed yet: press the button once more.";
+const TYPED = "You have typed something here. Press Cancel to discard it.";
 
 // --- saying what happened ---
 

@@ -56,12 +56,12 @@ document.addEventListener("keydown", (event) => {
 const SHEET = {
   "a": "accept the row you are in, or the first one",
   "r": "reject it",
-  "x": "select it, to decide about many",
+  "x": "select",
   "j ↓": "next row",
-  "k ↑": "row before",
+  "k ↑": "previous row",
   "/": "search",
   "Esc": "close what is open, unless you typed in it",
-  "?": "this sheet",
+  "?": "show this help",
 };
 
 function help() {
@@ -71,8 +71,8 @@ function help() {
     const lines = Object.entries(SHEET).map(([names, does]) => `<div><dt>${keys(names)}</dt><dd>${does}</dd></div>`);
     sheet.id = "keys";
     sheet.setAttribute("aria-labelledby", "keys-title");
-    sheet.innerHTML = `<h2 id="keys-title">Keyboard</h2><dl>${lines.join("")}</dl>
-      <p class="field check"><input id="keys-on" type="checkbox"><label for="keys-on">Use these keys on this computer</label></p>
+    sheet.innerHTML = `<h2 id="keys-title">Keyboard shortcuts</h2><dl>${lines.join("")}</dl>
+      <p class="field check"><input id="keys-on" type="checkbox"><label for="keys-on">Use keyboard shortcuts on this computer</label></p>
       <form method="dialog"><button>Close</button></form>`;
     document.getElementById("keys-on").checked = !localStorage.getItem(OFF);
   }

@@ -40,8 +40,8 @@ class Job(Base):
     is_template: Mapped[bool] = mapped_column(default=False)  # offered in Select a Job Template
     taxable: Mapped[str] = mapped_column(String(1), default="")  # of a template: "Y" or "N" remembered, "" asks
     copy_phases: Mapped[bool] = mapped_column(default=False)  # of a template: its phases go to the new job
-    fixed: Mapped[dict[str, str]] = mapped_column(
-        JSON, default=dict
+    defaults: Mapped[dict[str, str]] = mapped_column(
+        "fixed", JSON, default=dict
     )  # of a template: other values of a new job, by the system's field
 
     @property
@@ -82,14 +82,14 @@ class Job(Base):
         }
 
     @property
-    def missing(self) -> str:
+    def unavailable_reason(self) -> str:
         """Why a project can no longer count on this job, as a sentence; "" while it is open."""
         if self.removed_at:
             return f"Spectrum no longer lists job {self.number}."
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod
-    def offered(cls) -> Select["Job"]:
+    def template_choices(cls) -> Select["Job"]:
         """The jobs that may be chosen as a job template: the marked ones, or while none is, the active ones."""
         marked = aliased(cls)
         while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
@@ -99,5 +99,5 @@ class Job(Base):
     @classmethod
     def templates(cls, first: str) -> Sequence["Job"]:
         """The jobs offered in Select a Job Template: the one of the number `first`, then by number."""
-        offered = cls.offered().order_by(cls.key != job_key(first), cls.number)
+        offered = cls.template_choices().order_by(cls.key != job_key(first), cls.number)
         return list(db.session.scalars(offered))

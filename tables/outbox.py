@@ -85,9 +85,9 @@ class Delivery(Leased, Base):
         )
 
     @classmethod
-    def queue_digest(cls, day: date, person: Person) -> None:
-        """That day's summary for a person, in the transaction that inserts the day."""
-        key = f"{MailKind.DIGEST}:{day}:{person.id}"
+    def queue_digest(cls, day: date, person: Person, is_early: bool = False) -> None:
+        """That day's summary for a person; an early one, asked for on a day before, leaves the day's own to come."""
+        key = f"{MailKind.DIGEST}:{day}:{person.id}{':early' if is_early else ''}"
         db.session.add(cls(key=key, kind=MailKind.DIGEST, day=day, person=person, due_at=utcnow()))
 
     @classmethod

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from extensions import Base, db
 from lib.columns import UTCDateTime, string_enum, utcnow
+from lib.formatting import short_date, today
 
 
 class Level(enum.Enum):
@@ -75,18 +76,48 @@ class Person(UserMixin, Base):
     def is_active(self) -> bool:
         return self.active
 
+    def may_push_on(self, day: date) -> bool:
+        """Whether the privilege holds on that local day."""
+        return self.can_push and (self.can_push_until is None or day <= self.can_push_until)
+
+    @property
+    def may_push(self) -> bool:
+        return self.may_push_on(today())
+
+    def is_approver_on(self, day: date) -> bool:
+        return self.active and self.may_push_on(day) and self.erp >= Level.STANDARD
+
     @property
     def is_approver(self) -> bool:
-        return self.active and self.can_push and self.erp >= Level.STANDARD
+        return self.is_approver_on(today())
+
+    def is_away_on(self, day: date) -> bool:
+        return bool(self.away_from and self.away_until and self.away_from <= day <= self.away_until)
+
+    @property
+    def absence(self) -> str:
+        """Such as “away until Dec 3”; empty for who is here today."""
+        return f"away until {short_date(self.away_until)}" if self.away_until and self.is_away_on(today()) else ""
 
     @property
     def is_directory_admin(self) -> bool:
         return self.active and self.directory is Level.ADMIN
 
     @classmethod
-    def approvers(cls) -> Any:
-        """The condition that a row of people is an accounting approver at this moment."""
-        return and_(cls.active, cls.can_push, cls.erp.in_(Level.at_least(Level.STANDARD)))
+    def holders(cls, day: date | None = None) -> Any:
+        """The condition that a row of people holds the privilege, on a local day or today."""
+        return and_(cls.can_push, or_(cls.can_push_until.is_(None), cls.can_push_until >= (day or today())))
+
+    @classmethod
+    def approvers(cls, day: date | None = None) -> Any:
+        """The condition that a row of people is an accounting approver, on a local day or today."""
+        return and_(cls.active, cls.holders(day), cls.erp.in_(Level.at_least(Level.STANDARD)))
+
+    @classmethod
+    def away(cls, day: date | None = None) -> Any:
+        """The condition that a row of people is away, on a local day or today."""
+        on = day or today()
+        return and_(cls.away_from.is_not(None), cls.away_until.is_not(None), cls.away_from <= on, cls.away_until >= on)
 
     @classmethod
     def directory_admins(cls) -> Any:

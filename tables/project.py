@@ -158,7 +158,7 @@ def search_text(values: Mapping[str, Any], sender: str = "") -> str:
 
 
 def as_text(information: Mapping[str, Any]) -> dict[str, str]:
-    return {column: "" if value is None else str(value) for column, value in information.items()}
+    return {column: "" if value is None else normalize(str(value)) for column, value in information.items()}
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:

@@ -5,20 +5,15 @@ revision is kept here: every commit that wrote something gives it a number that 
 """
 
 import secrets
-from collections.abc import Callable
 from datetime import datetime
-from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from flask import current_app, g, has_app_context
+from flask import g, has_app_context
 from sqlalchemy import JSON, BigInteger, String, bindparam, event, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
-
-SLOW, PATIENCE = 0.02, 5  # seconds
-Value = TypeVar("Value")
 
 
 class Setting(Base):
@@ -73,22 +68,6 @@ class Counter(Base):
         if "tally" not in g:
             g.tally = dict(db.session.connection().execute(EVERYTHING).all())
         return g.tally  # type: ignore[no-any-return]  # g holds anything
-
-    @classmethod
-    def cached(cls, name: str, make: Callable[[], Value], patience: float = PATIENCE) -> Value:
-        """What `make` gave last, as long as nothing was written since; made anew each minute, because ages grow.
-
-        What takes long to make may be `patience` seconds old, so that a large company's pages do not wait for it. It
-        is plain values: the rows of a session would not outlive it.
-        """
-        kept = current_app.extensions.setdefault("remembered", {})
-        now, state = monotonic(), (cls.read()[cls.REVISION], utcnow().replace(second=0, microsecond=0))
-        was, until, value = kept.get(name, (None, now, None))
-        if was != state and now >= until:
-            value = make()
-            took = monotonic() - now
-            kept[name] = state, now + (patience if took > SLOW else 0), value
-        return cast("Value", value)
 
 
 EVERYTHING = select(Counter.name, Counter.n)

@@ -115,7 +115,7 @@ class ProjectState:
     def _blocker(self, transition: Transition) -> str:
         """Return a sentence about the obstacle to a transition that the status would allow; "" without one."""
         if not self.active and transition in (Transition.SEND, Transition.ACCEPT, Transition.RETRY):
-            return "The project is inactive. Tick Active Project? and press Update first."
+            return "The project is inactive. Check Active Project? and press Update first."
         if transition is Transition.TAKE_BACK and self.export is not None and self.export.sent_at:
             return "It can no longer be taken back: it was sent to Spectrum already."
         if transition in (Transition.RETRY, Transition.REJECT) and self.conflicting_job:

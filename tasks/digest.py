@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from flask import current_app
-from sqlalchemy import or_, select, update
+from sqlalchemy import not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
-from lib.formatting import local, weekday
+from lib.formatting import format_date, local
 from models import Delivery, DigestDay, Person, utcnow
 from services.outstanding import anything_outstanding
 from tasks.mail_delivery import deliver
@@ -29,27 +29,34 @@ def open_due_day() -> None:
 
 
 def open_day(day: date) -> bool:
-    """Insert a day with its deliveries, in one transaction; False where it was dealt with before."""
+    """Insert a day with its deliveries, in one transaction; False where it was dealt with before.
+
+    A day that has not come yet is not inserted: it keeps its own summary, and gets an early one, once, beside it.
+    """
+    is_early = day > local(utcnow()).date()
     try:
         with writing():
-            db.session.add(DigestDay(day=day))
+            if not is_early:
+                db.session.add(DigestDay(day=day))
             db.session.flush()
-            for person in _recipients() if anything_outstanding() else ():
-                Delivery.queue_digest(day, person)
+            for person in _recipients(day) if anything_outstanding() else ():
+                Delivery.queue_digest(day, person, is_early)
     except IntegrityError:  # it is there: a date is inserted once
         return False
     return True
 
 
-def _recipients() -> list[Person]:
-    return list(db.session.scalars(select(Person).where(Person.approvers(), Person.subscribed).order_by(Person.name)))
+def _recipients(day: date) -> list[Person]:
+    """Subscribed approvers who are entitled and not away on that day."""
+    entitled = Person.approvers(day), Person.subscribed, not_(Person.away(day))
+    return list(db.session.scalars(select(Person).where(*entitled).order_by(Person.name)))
 
 
 def send_day(now: datetime, report: Callable[[str], object]) -> None:
     """In the foreground: send the summary that is due at `now` on the company's clock, a line per recipient."""
     day = due_day(now)
     if day is None:
-        report(f"No daily summary is due on {weekday(now.date())} at {now:%H:%M}.")
+        report(f"No daily summary is due on {format_date(now.date())} at {now:%H:%M}.")
         return
     is_new = open_day(day)
     tried = _make_due(day)
@@ -57,7 +64,7 @@ def send_day(now: datetime, report: Callable[[str], object]) -> None:
     for delivery_id in tried:
         report(_describe(db.session.get_one(Delivery, delivery_id, populate_existing=True)))
     if not tried:
-        report(f"The daily summary of {weekday(day)}: {_why_nothing(is_new)}; nothing was sent.")
+        report(f"The daily summary of {format_date(day)}: {_why_nothing(is_new)}; nothing was sent.")
 
 
 def _make_due(day: date) -> list[int]:

@@ -1,65 +1,36 @@
 """The mails: one function per mail.
 
-Whether and when a mail goes is in mail_delivery.py; how it goes to the mail server, in smtp.py.
-Text and HTML come from one template per mail, which says everything through the macros of `mail/_text.txt` or
-`mail/_html.html`.
+Whether and when a mail goes is in mail_delivery.py; how it goes out, in smtp.py and mail_graph.py. Text and HTML come
+from one template per mail, which says everything through the macros of `mail/_text.txt` or `mail/_html.html`.
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email import policy
-from email.message import EmailMessage
+from datetime import datetime
 from email.utils import make_msgid
 from typing import Any
 
 from flask import current_app, render_template, url_for
-from flask_mail import Message
 from markupsafe import Markup
 
 from extensions import db
 from lib import formatting
 from models import Delivery, Event, MailKind, Project, utcnow
 from services import accounts
+from services.mail_settings import sender
 from services.outstanding import LISTED, Summary, describe_stuck, stuck_projects
-from tasks import smtp
-from tasks.smtp import MailError, MailFailure
+from tasks.mail_errors import MailError, MailFailure
+from tasks.mime import Mail, one_line
 
-AS_IS = policy.SMTP.clone(max_line_length=998, cte_type="7bit")
-
-
-class Mail(Message):
-    """Flask-Mail's message, written down so that no server on its way has to change it.
-
-    Headers stay in one line, because a folded List-Unsubscribe would be encoded, and the text goes in 7-bit lines.
-    A header with a line break in it raises ValueError.
-    """
-
-    def as_bytes(self) -> bytes:
-        mail = EmailMessage(policy=AS_IS)
-        headers = {
-            "From": self.sender,
-            "To": self.recipients[0],
-            "Reply-To": self.reply_to,
-            "Subject": self.subject,
-            "Date": datetime.fromtimestamp(self.date or 0, UTC),
-            "Message-ID": self.msgId,
-            **(self.extra_headers or {}),
-        }
-        for name, value in headers.items():
-            if value:
-                mail[name] = value
-        mail.set_content(self.body)
-        mail.add_alternative(self.html, subtype="html")
-        return mail.as_bytes()
-
-
-# --- the mails ------------------------------------------------------------------------------------------------------
+ATOM = r"[^\s<>()\[\],;:\\\"@.\x00-\x20\x7f-\U0010ffff]+"
+ADDRESS = re.compile(rf"{ATOM}(\.{ATOM})*@{ATOM}(\.{ATOM})*")
 
 
 def compose(delivery: Delivery) -> Mail:
-    """The mail of a delivery as things stand now. Raises MailError where its address can not be written to."""
-    return MAILS[MailKind(delivery.kind)](delivery)
+    """The mail of a delivery as things stand now, written out. Raises MailError where its address is none."""
+    message = MAILS[MailKind(delivery.kind)](delivery)
+    message.as_bytes()
+    return message
 
 
 def digest(delivery: Delivery) -> Mail:
@@ -91,7 +62,8 @@ def update(delivery: Delivery) -> Mail:
 
 
 def invitation(delivery: Delivery) -> Mail:
-    return _with_link(delivery, "Your Countersign account")
+    company, host = (current_app.config[name] for name in ("SPECTRUM_COMPANY_CODE", "SERVER_NAME"))
+    return _with_link(delivery, "Your Countersign account", company=company, host=host)
 
 
 def reset(delivery: Delivery) -> Mail:
@@ -100,12 +72,12 @@ def reset(delivery: Delivery) -> Mail:
 
 def alert(delivery: Delivery) -> Mail:
     listed = db.session.scalars(stuck_projects().limit(LISTED)).all()
-    return _of_delivery(delivery, "Countersign is stuck", stuck=describe_stuck(), projects=listed)
+    return _of_delivery(delivery, "Countersign needs attention", stuck=describe_stuck(), projects=listed)
 
 
 def test(address: str) -> Mail:
     """A mail that only says that mails arrive."""
-    domain = smtp.sender().rpartition("@")[2]
+    domain = sender().rpartition("@")[2]
     return _message("test", "Countersign test mail", address, make_msgid(domain=domain), utcnow())
 
 
@@ -125,10 +97,11 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
     return delivery.event, delivery.event.project
 
 
-def _with_link(delivery: Delivery, subject: str) -> Mail:
+def _with_link(delivery: Delivery, subject: str, **content: Any) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
     link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
-    return _of_delivery(delivery, subject, link=link, good_for=formatting.age(accounts.LINKS[delivery.kind]))
+    good_for = formatting.format_duration(accounts.LINKS[delivery.kind])
+    return _of_delivery(delivery, subject, link=link, good_for=good_for, **content)
 
 
 def _of_delivery(delivery: Delivery, subject: str, headers: dict[str, str] | None = None, **content: Any) -> Mail:
@@ -146,9 +119,8 @@ def _message(
     headers: dict[str, str] | None = None,
     **content: Any,
 ) -> Mail:
-    one_line = " ".join(subject.split())
     message = Mail(
-        one_line,
+        one_line(subject),
         recipients=[_smtp_address(address)],
         date=at.timestamp(),
         extra_headers={"Auto-Submitted": "auto-generated", **(headers or {})},
@@ -157,13 +129,13 @@ def _message(
     text = _render(template, "_text.txt", content)
     message.body = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
     body = Markup(_render(template, "_html.html", content))  # noqa: S704 - made by macros that escape  # nosec B704
-    message.html = render_template("mail/_layout.html", subject=one_line, body=body)
+    message.html = render_template("mail/_layout.html", subject=message.subject, body=body)
     return message
 
 
 def _render(template: str, macros: str, content: dict[str, Any]) -> str:
     say = current_app.jinja_env.get_template(f"mail/{macros}").module
-    return render_template(f"mail/{template}.mail", say=say, since=formatting.since, **content)
+    return render_template(f"mail/{template}.mail", say=say, elapsed=formatting.elapsed, **content)
 
 
 def _smtp_address(address: str) -> str:
@@ -171,9 +143,8 @@ def _smtp_address(address: str) -> str:
     local, _, domain = address.rpartition("@")
     try:
         written = f"{local}@{domain.encode('idna').decode()}"
-        written.encode("ascii")
     except UnicodeError:
         written = ""
-    if not written or not written.isprintable() or any(char in written for char in ' <>,"'):
+    if not ADDRESS.fullmatch(written):
         raise MailError(MailFailure.PERMANENT, f"{address} is not an address that mail can be sent to.")
     return written

@@ -3,7 +3,8 @@
 People are disabled, never deleted: history keeps their names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -12,18 +13,19 @@ from sqlalchemy import select, true
 from sqlalchemy.exc import IntegrityError
 
 from extensions import db
-from lib.formatting import since
+from lib.formatting import format_ago, parse_date
 from models import Event, Level, Person
 from permissions import TOOLS, Rule, log_refusal, requires
-from services import accounts, directory
+from services import accounts, company_accounts, directory
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
+NOT_A_DAY = "Enter a date, such as 12/31/2026."
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
-SHOWN = {
-    "active": ("Active", Person.active),
-    "approvers": ("Accounting Approvers", Person.approvers()),
-    "disabled": ("Disabled", ~Person.active),
-    "all": ("All", true()),
+SHOWN: dict[str, tuple[str, Callable[[], Any]]] = {
+    "active": ("Active", lambda: Person.active),
+    "approvers": ("Accounting Approvers", Person.approvers),  # as of today, so it is asked each time
+    "disabled": ("Disabled", lambda: ~Person.active),
+    "all": ("All", true),
 }
 
 
@@ -33,7 +35,7 @@ def index() -> Any:
     shown = request.args.get("show", "")
     shown = shown if shown in SHOWN else "active"
     words = request.args.get("q", "").casefold().split()
-    everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]).order_by(Person.name, Person.id))
+    everybody = db.session.scalars(select(Person).where(SHOWN[shown][1]()).order_by(Person.name, Person.id))
     found = [each for each in everybody if all(word in f"{each.name} {each.email}".casefold() for word in words)]
     return render_template("admin/directory.html", people=found, shown=shown, filters=SHOWN, keeper=KEEPER)
 
@@ -93,15 +95,52 @@ def save(person_id: int) -> Any:
 def invite(person_id: int) -> Any:
     """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
-    if found.password_hash or not found.active:
+    if not (found.is_invited and found.active):
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
     before = accounts.send_link(found, "invitation", current_user)
     db.session.commit()
     sentence = f"We are emailing the invitation to {found.email}."
     if before:
-        sentence = f"We emailed {found.email} an invitation {since(before)} ago."
+        sentence = f"We emailed {found.email} an invitation {format_ago(before)}."
         sentence += " You can send another five minutes after it."
     flash(sentence)
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+@blueprint.post("/<int:person_id>/password-link")
+@requires(KEEPER)
+def send_password_link(person_id: int) -> Any:
+    found = db.session.get(Person, person_id) or abort(404)
+    if not found.active:
+        return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
+    before = accounts.send_link(found, "reset", current_user)
+    db.session.commit()
+    flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+def _since(before: datetime | None) -> str:
+    return f" {format_ago(before)}. You can send another five minutes after it" if before else ""
+
+
+@blueprint.post("/<int:person_id>/sign-out")
+@requires(KEEPER)
+def sign_out_everywhere(person_id: int) -> Any:
+    found = directory.lock(person_id) or abort(404)
+    directory.end_sessions(found, current_user)
+    db.session.commit()
+    flash(f"{found.name} was signed out everywhere.")
+    return redirect(url_for(".person", person_id=person_id), 303)
+
+
+@blueprint.post("/<int:person_id>/forget-account")
+@requires(KEEPER)
+def forget_account(person_id: int) -> Any:
+    found = directory.lock(person_id) or abort(404)
+    forgotten = company_accounts.forget(found, current_user)
+    db.session.commit()
+    told = "The company account of {} was forgotten." if forgotten else "{} has no company account."
+    flash(told.format(found.name))
     return redirect(url_for(".person", person_id=person_id), 303)
 
 
@@ -110,6 +149,11 @@ def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     wanted: dict[str, Any] = {column: form.get(column, "").strip() for column in ("name", "email")}
     wanted |= {column: column in form for column in ("can_push", "subscribed", "active")}
     errors = {}
+    if "can_push_until" in form:
+        try:
+            wanted["can_push_until"] = parse_date(form["can_push_until"])
+        except ValueError:
+            errors["can_push_until"] = NOT_A_DAY
     for tool in TOOLS:
         try:
             wanted[tool] = Level(form.get(tool))

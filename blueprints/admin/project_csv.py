@@ -1,4 +1,4 @@
-"""Projects in and out as CSV, in the browser: choose a file, see what it would do, import it; the list as a file."""
+"""CSV in the browser: choose a file, preview it, import it; download the list."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from models import Level
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import project_csv, worklist
 
-blueprint = Blueprint("transfer", __name__)
+blueprint = Blueprint("project_csv", __name__)
 LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which may not be larger
 
 
 @blueprint.get("/admin/projects.csv")
 @requires(Rule(projects=Level.READ_ONLY))
 def export() -> Any:
-    """The list that the search finds, whole."""
-    lines = stream_with_context(project_csv.pieces(worklist.every_project(worklist.query_of(request.args))))
+    """All projects that match the search."""
+    lines = stream_with_context(project_csv.iter_csv(worklist.every_project(worklist.read_params(request.args))))
     return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="projects.csv"'})
 
 
@@ -31,7 +31,7 @@ def choose() -> Any:
 @blueprint.post("/admin/projects/import")
 @requires(PROJECT_ADMIN)
 def preview() -> Any:
-    """What the file would do, or every line that is wrong with it."""
+    """The projects in the file, or every error in it."""
     upload = request.files.get("file")
     data = upload.read(LARGEST + 1) if upload and upload.filename else b""
     if not data.strip():
@@ -39,24 +39,23 @@ def preview() -> Any:
     if len(data) > LARGEST:
         large = f"The file is larger than {LARGEST // 1000} kB. Import it on the server: flask projects import."
         return render_template("admin/project_import.html", error=large), 422
-    return _shown(data)
+    return _render_preview(data)
 
 
 @blueprint.post("/admin/projects/import/confirm")
 @requires(PROJECT_ADMIN)
 def confirm() -> Any:
-    """Import what was previewed: all of it, or nothing."""
+    """Import the previewed file: all of it, or nothing."""
     data = request.form.get("text", "").encode()
     found = project_csv.read(data)
-    if found.problems or not project_csv.carry_out(found, current_user):
-        return _shown(data)
+    if found.errors.found or not project_csv.insert_projects(found.projects, current_user):
+        return _render_preview(data)
     flash(f"Imported {plural(len(found.projects), 'project')}.")
     return redirect(url_for("projects.index"), 303)
 
 
-def _shown(data: bytes) -> Any:
+def _render_preview(data: bytes) -> Any:
     found = project_csv.read(data)
-    if not found.projects and not found.problems:
-        return render_template("admin/project_import.html", error="The file has no line below its header."), 422
-    text = "" if found.problems else data.decode("utf-8-sig")
-    return render_template("admin/project_import.html", found=found, text=text), 422 if found.problems else 200
+    if not found.projects and not found.errors.found:
+        return render_template("admin/project_import.html", error="The file has no projects below its header."), 422
+    return render_template("admin/project_import.html", found=found), 422 if found.errors.found else 200

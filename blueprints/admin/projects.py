@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from erp import job_key
 from extensions import db
+from lib.text import clean
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import drift, update_form, workflow, worklist
@@ -29,7 +30,7 @@ SETTLING: dict[str, tuple[Callable[..., None], str]] = {
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("admin/projects.html", page=worklist.all_projects(worklist.query_of(request.args)))
+    return render_template("admin/projects.html", page=worklist.all_projects(worklist.read_params(request.args)))
 
 
 @blueprint.get("/new")
@@ -108,7 +109,7 @@ def refused(refusal: NotAllowed) -> Any:
     project = _project(request.view_args["project_id"])
     typed, _, _ = read_information(request.form, project) if "name" in request.form else ({}, {}, {})
     lost = diff(as_text(project.information), typed) if typed else []
-    note = request.form.get("note", project.note).strip()
+    note = clean(request.form.get("note", project.note))
     return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
 
@@ -116,10 +117,10 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     """Save what is typed, then do what the button says; nothing of either where something is wrong."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
-    note = request.form.get("note", "").strip()
+    note = clean(request.form.get("note", ""))
     active = "active" in request.form
     if move is Transition.SEND and not active:
-        errors["active"] = "An inactive project is not sent. Tick Active Project? first."
+        errors["active"] = "Inactive projects can't be sent. Check Active Project? first."
     if len(note) > NOTE_LENGTH:
         errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
     if errors:
@@ -134,7 +135,7 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
         waited = project.status in WAITING
         workflow.set_active(project, current_user, active)
         if waited and project.status not in WAITING:
-            sentence = "Saved, and retrieved from accounting: what is inactive does not wait."
+            sentence = "Saved. The project is inactive, so it was taken back from accounting."
         if move is Transition.SEND:
             workflow.send(project, current_user, note)
         db.session.commit()

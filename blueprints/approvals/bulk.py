@@ -1,4 +1,4 @@
-"""Deciding about many waiting projects at once: one comment for all, or one job template and a number for each."""
+"""Accept or reject many waiting projects: one comment for all, or one job template and a number for each."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,10 +8,11 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from flask_login import current_user
 from sqlalchemy import select
 
-from blueprints.approvals.responses import get_project, how_it_is
-from blueprints.batch import Result, attempt, ticked, told
+from blueprints.approvals.responses import get_project, last_change
+from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
+from lib.text import clean
 from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
@@ -20,56 +21,56 @@ from services import update_form as updates
 from services.accept_form import AcceptForm
 from services.update_form import UpdateForm
 
-blueprint = Blueprint("together", __name__, url_prefix="/erp/together")
+blueprint = Blueprint("bulk", __name__, url_prefix="/erp/together")
 
 
 @blueprint.get("/accept")
 @requires(APPROVER)
 def accept_form() -> Any:
-    projects = [project for project in _ticked() if project.status is Status.READY]
-    return _accept_page(acceptance.initial_many(projects)) if projects else _none_ticked()
+    projects = [project for project in _selected_projects() if project.status is Status.READY]
+    return _accept_page(acceptance.initial_many(projects)) if projects else _none_selected()
 
 
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept() -> Any:
-    """Export what the table holds; a row that is wrong keeps all of them here, one that was changed only itself."""
-    forms = acceptance.from_form_many(_ticked(), request.form)
+    """Export all rows; an error in one keeps all of them here, a project changed meanwhile only itself."""
+    forms = acceptance.from_form_many(_selected_projects(), request.form)
     if not forms:
-        return _none_ticked()
+        return _none_selected()
     if "show" in request.form:  # another template was chosen: its values first
         return _accept_page(forms)
     waiting = [form for form in forms if form.project.status is Status.READY]
     if not acceptance.check_many(waiting):
         return _accept_page(forms), 422
-    results = [_decided(form.project.id, partial(_accept, form)) for form in forms]
-    return _told(results, f"{plural(len(results), 'project')} on the way to Spectrum. See Exporting.")
+    results = [_decide(form.project.id, partial(_accept, form)) for form in forms]
+    return _report(results, f"Exporting {plural(len(results), 'project')}.")
 
 
 @blueprint.get("/update")
 @requires(APPROVER)
 def update_form() -> Any:
-    forms = [updates.initial(project) for project in _ticked() if project.status is Status.READY_TO_UPDATE]
-    return render_template("approvals/bulk_update.html", forms=forms) if forms else _none_ticked()
+    forms = [updates.initial(project) for project in _selected_projects() if project.status is Status.READY_TO_UPDATE]
+    return render_template("approvals/bulk_update.html", forms=forms) if forms else _none_selected()
 
 
 @blueprint.post("/update")
 @requires(APPROVER)
 def update() -> Any:
     """Send what is checked; a form that is wrong keeps all of them here, one that was changed only itself."""
-    forms = [updates.from_form(project, request.form) for project in _ticked()]
+    forms = [updates.from_form(project, request.form) for project in _selected_projects()]
     waiting = [form for form in forms if form.project.status is Status.READY_TO_UPDATE]
     if sum(not form.check() for form in waiting):  # each is checked, so that all errors show
         return render_template("approvals/bulk_update.html", forms=forms), 422
-    results = [_decided(form.project.id, partial(_accept_update, form)) for form in forms]
-    return _told(results, f"Updating {plural(len(results), 'job')}. See Exporting.")
+    results = [_decide(form.project.id, partial(_accept_update, form)) for form in forms]
+    return _report(results, f"Updating {plural(len(results), 'job')}. See Exporting.")
 
 
 @blueprint.post("/read-jobs")
 @requires(APPROVER)
 def read_jobs() -> Any:
     """Have the jobs of the selected projects read now, for the decision about their updates."""
-    projects = _ticked()
+    projects = _selected_projects()
     for project in projects:
         TaskRequest.ask(updates.READ_JOB, current_user, str(project.id))
     db.session.commit()
@@ -89,14 +90,14 @@ def number(project_id: int) -> Any:
 @blueprint.get("/reject")
 @requires(APPROVER)
 def reject_form() -> Any:
-    projects = [project for project in _ticked() if project.status in WAITING]
-    return render_template("approvals/bulk_reject.html", projects=projects) if projects else _none_ticked()
+    projects = [project for project in _selected_projects() if project.status in WAITING]
+    return render_template("approvals/bulk_reject.html", projects=projects) if projects else _none_selected()
 
 
 @blueprint.post("/reject")
 @requires(APPROVER)
 def reject() -> Any:
-    projects, comment = _ticked(), request.form.get("comment", "").strip()
+    projects, comment = _selected_projects(), clean(request.form.get("comment", ""))
     if not comment:
         error = "Enter a comment. It tells the senders what to correct."
         return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422
@@ -105,8 +106,8 @@ def reject() -> Any:
         workflow.reject(project, current_user, comment)
         return f"{project.title} was rejected."
 
-    results = [_decided(project_id, with_comment) for project_id in [project.id for project in projects]]
-    return _told(results, f"{plural(len(results), 'project')} rejected. Who sent them is told by mail.")
+    results = [_decide(project_id, with_comment) for project_id in [project.id for project in projects]]
+    return _report(results, f"{plural(len(results), 'project')} rejected. The senders are notified by email.")
 
 
 def _accept(form: AcceptForm, project: Project) -> str:
@@ -120,13 +121,13 @@ def _accept_update(form: UpdateForm, project: Project) -> str:
     return f"The update of {project.title} is being sent to Spectrum."
 
 
-def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
-    """The decision about one project, as long as it is still what the form showed."""
+def _decide(project_id: int, decide: Callable[[Project], str]) -> Result:
+    """Decide about one project, unless it changed since the form was opened."""
 
     def as_shown() -> str:
         project = db.session.get_one(Project, project_id, with_for_update=True, populate_existing=True)
         if request.form.get(f"version-{project_id}") != str(project.version):
-            raise NotAllowed(how_it_is(project, "It"))
+            raise NotAllowed(last_change(project, "It"))
         return decide(project)
 
     def taken() -> str:
@@ -134,12 +135,12 @@ def _decided(project_id: int, decide: Callable[[Project], str]) -> Result:
         return job_numbers.check(number, get_project(project_id)).sentence
 
     there = url_for("approvals.project", project_id=project_id)
-    return attempt(get_project(project_id).title, as_shown, taken, there)
+    return run_one(get_project(project_id).title, as_shown, taken, there)
 
 
-def _ticked() -> list[Project]:
-    """The ticked projects, those that wait longest first."""
-    some = Project.id.in_(ticked("project"))
+def _selected_projects() -> list[Project]:
+    """The selected projects, longest wait first."""
+    some = Project.id.in_(selected_ids("project"))
     return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
 
 
@@ -148,10 +149,10 @@ def _accept_page(forms: list[AcceptForm]) -> str:
     return render_template("approvals/bulk_accept.html", forms=forms, templates=templates)
 
 
-def _none_ticked() -> Any:
-    flash("Select the projects first.")
+def _none_selected() -> Any:
+    flash("Select one or more projects first.")
     return redirect(url_for("erp.jobs"))
 
 
-def _told(results: list[Result], sentence: str) -> Any:
-    return told(results, sentence, url_for("erp.jobs"))
+def _report(results: list[Result], sentence: str) -> Any:
+    return report(results, sentence, url_for("erp.jobs"))

@@ -8,16 +8,16 @@ from sqlalchemy.exc import IntegrityError
 
 from blueprints.approvals.responses import (
     CommentPrompt,
-    announced,
     comment,
     conflict,
     current_project,
-    done,
     get_project,
-    page,
-    refused,
+    not_allowed,
+    render_project,
+    render_row,
+    success,
+    with_announcement,
 )
-from blueprints.approvals.responses import row as project_row
 from extensions import db
 from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
@@ -25,12 +25,12 @@ from services import accept_form as acceptance
 from services import job_numbers, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
-blueprint.register_error_handler(NotAllowed, refused)
+blueprint.register_error_handler(NotAllowed, not_allowed)
 VIEWER = Rule(erp=Level.READ_ONLY, or_sender=True)
 PANELS = ("accept", "reject", "link", "not-ours", "unlink", "absent")
 REJECT = CommentPrompt("approvals.reject", "Reject", "It tells the sender what to correct.")
 ABSENT = CommentPrompt(
-    "approvals.absent", "It is not in Spectrum", "Say how you know: the number becomes free for another try."
+    "approvals.absent", "It is not in Spectrum", "How do you know? The number can be used again afterwards."
 )
 
 
@@ -40,7 +40,7 @@ def project(project_id: int) -> Any:
     """The project; what a button asks for, such as `?accept`, has a page of its own."""
     if asked := next((panel for panel in PANELS if panel in request.args), None):
         return redirect(f"{request.path}/{asked}")
-    return page(get_project(project_id))
+    return render_project(get_project(project_id))
 
 
 @blueprint.get("/row")
@@ -48,7 +48,7 @@ def project(project_id: int) -> Any:
 def row(project_id: int) -> Any:
     """The row as it is now, for a list that shows the project at work; `was` is the status the list shows."""
     found = get_project(project_id)
-    return announced(project_row(found), found)
+    return with_announcement(render_row(found), found)
 
 
 @blueprint.get("/standing")
@@ -56,7 +56,7 @@ def row(project_id: int) -> Any:
 def standing(project_id: int) -> Any:
     """Where it stands, for the project's own page while an export is under way; `was` as above."""
     found = get_project(project_id)
-    return announced(render_template("approvals/_status.html", project=found), found)
+    return with_announcement(render_template("approvals/_status.html", project=found), found)
 
 
 @blueprint.get("/accept")
@@ -64,7 +64,7 @@ def standing(project_id: int) -> Any:
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
     initial = update_form.initial if found.status in UPDATE else acceptance.initial
-    return page(found, panel="accept", form=initial(found))
+    return render_project(found, panel="accept", form=initial(found))
 
 
 @blueprint.post("/preview")
@@ -91,26 +91,26 @@ def accept(project_id: int) -> Any:
         return _accept_update(found)
     form = acceptance.from_form(found, request.form)
     if "show" in request.form:  # another template was chosen: its values first
-        return page(found, panel="accept", form=form)
+        return render_project(found, panel="accept", form=form)
     if not form.check() or form.template is None:
-        return page(found, 422, panel="accept", form=form)
+        return render_project(found, 422, panel="accept", form=form)
     try:
         workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
-        return done(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
+        return success(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
         form = acceptance.from_form(found, request.form)
         form.check()
-        return page(found, 422, panel="accept", form=form)
+        return render_project(found, 422, panel="accept", form=form)
 
 
 def _accept_update(found: Project) -> Any:
     form = update_form.from_form(found, request.form)
     if not form.check():
-        return page(found, 422, panel="accept", form=form)
+        return render_project(found, 422, panel="accept", form=form)
     workflow.accept_update(found, current_user, form.request, form.seen)
-    return done(found, f"The update of {found.title} is being sent to Spectrum.")
+    return success(found, f"The update of {found.title} is being sent to Spectrum.")
 
 
 @blueprint.post("/read-job")
@@ -139,13 +139,10 @@ def reject(project_id: int) -> Any:
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
-    told = ", and the sender is told by mail" if found.sent_by and found.sent_by.active else ""
-    can_edit = (
-        "The update of {} was rejected{}."
-        if found.status is Status.SYNCED
-        else "{} was rejected. It is editable again{}."
-    )
-    return done(found, can_edit.format(found.title, told))
+    told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
+    if found.status is Status.SYNCED:
+        return success(found, f"The update of {found.title} was rejected{told}.")
+    return success(found, f"{found.title} was rejected. It is editable again{told}.")
 
 
 @blueprint.post("/take-back")
@@ -153,7 +150,7 @@ def reject(project_id: int) -> Any:
 def cancel_export(project_id: int) -> Any:
     found = current_project(project_id)
     workflow.cancel_export(found, current_user)
-    return done(found, f"{found.title} was taken back and waits again.")
+    return success(found, f"{found.title} was taken back and waits again.")
 
 
 @blueprint.post("/present")
@@ -162,7 +159,7 @@ def present(project_id: int) -> Any:
     """“It is in Spectrum”: a person has seen the job there."""
     found = current_project(project_id)
     workflow.resolve(found, current_user, exists=True)
-    return done(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
+    return success(found, f"{found.title} is job {found.spectrum_job_id} in Spectrum.")
 
 
 @blueprint.get("/absent")
@@ -180,7 +177,7 @@ def absent(project_id: int) -> Any:
     if found.can_be_resolved and not comment():
         return ABSENT.ask_again(found)
     workflow.resolve(found, current_user, exists=False, comment=comment())
-    return done(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
+    return success(found, f"{found.title} is not in Spectrum. Retry it or reject it.")
 
 
 @blueprint.post("/copy-phases")
@@ -188,7 +185,7 @@ def absent(project_id: int) -> Any:
 def copy_phases(project_id: int) -> Any:
     found = current_project(project_id)
     workflow.copy_remaining_phases(found, current_user)
-    return done(found, f"The remaining phases of {found.title} are being copied.")
+    return success(found, f"The remaining phases of {found.title} are being copied.")
 
 
 def _acceptable(found: Project) -> Project:

@@ -13,13 +13,13 @@ from blueprints.approvals.responses import (
     comment,
     conflict,
     current_project,
-    done,
     get_project,
-    how_it_is,
-    page,
-    refused,
+    last_change,
+    not_allowed,
+    render_project,
+    success,
 )
-from blueprints.batch import Result, as_id, attempt, ticked, told
+from blueprints.batch import Result, as_id, report, run_one, selected_ids
 from erp import job_key
 from extensions import db
 from models import Job, NotAllowed, Project, Transition
@@ -27,7 +27,7 @@ from permissions import APPROVER, requires
 from services import job_matching, workflow
 
 blueprint = Blueprint("linking", __name__)
-blueprint.register_error_handler(NotAllowed, refused)
+blueprint.register_error_handler(NotAllowed, not_allowed)
 blueprint.add_app_template_global(job_matching.pairs, "pairs")
 
 
@@ -67,7 +67,7 @@ def link(project_id: int) -> Any:
     except IntegrityError:  # someone else took the job between the check and here: the panel says who now
         db.session.rollback()
         return _link_panel(get_project(project_id), number, begun=True)
-    return done(project, f"{project.title} is job {project.spectrum_job_id} in Spectrum.")
+    return success(project, f"{project.title} is job {project.spectrum_job_id} in Spectrum.")
 
 
 @blueprint.get("/approvals/<int:project_id>/unlink")
@@ -89,7 +89,7 @@ def unlink(project_id: int) -> Any:
     if project.allows(Transition.UNLINK) and not comment():
         return UNLINK.ask_again(project)
     workflow.unlink(project, current_user, comment())
-    return done(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
+    return success(project, f"{project.title} is no longer job {number}. The job stays in Spectrum.")
 
 
 @blueprint.get("/approvals/<int:project_id>/not-ours")
@@ -107,7 +107,7 @@ def not_ours(project_id: int) -> Any:
     if project.conflicting_job and not comment():
         return NOT_OURS.ask_again(project)
     workflow.release_other_job(project, current_user, comment())
-    return done(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
+    return success(project, f"Job {number} is not {project.title}. Retry it with another number, or reject it.")
 
 
 def _link_panel(project: Project, number: str, begun: bool = False) -> Any:
@@ -116,7 +116,7 @@ def _link_panel(project: Project, number: str, begun: bool = False) -> Any:
     job = None if problem else Job.by_number(number)
     compared = job_matching.compare(project, job) if job else []
     shown = {"number": number, "error": problem if begun else "", "job": job, "compared": compared}
-    return page(project, 422 if shown["error"] else 200, panel="link", **shown)
+    return render_project(project, 422 if shown["error"] else 200, panel="link", **shown)
 
 
 def _company() -> str:
@@ -160,7 +160,7 @@ def add_ticked() -> Any:
 @requires(APPROVER)
 def link_ticked() -> Any:
     """Link to Existing Project: one job goes to the choice of its project; several are linked to the ones shown."""
-    if len(jobs := ticked("job")) == 1:
+    if len(jobs := selected_ids("job")) == 1:
         return redirect(url_for(".choose_project", job_id=jobs[0]), 303)
 
     def link_to_pair(job: Job) -> str:
@@ -181,9 +181,9 @@ def archive_ticked() -> Any:
         if problem := job_matching.taken(job):
             raise NotAllowed(problem)
         job.archived = True
-        return f"{job.title} was put away."
+        return f"{job.title} was archived."
 
-    return _told(_each_ticked(put_away), "put away. They are under Archived")
+    return _told(_each_ticked(put_away), "archived")
 
 
 @blueprint.post("/erp/jobs/bring-back")
@@ -199,17 +199,17 @@ def bring_back_ticked() -> Any:
 
 def _each_ticked(act: Callable[[Job], str]) -> list[Result]:
     """Do it with each ticked job, in a transaction each."""
-    return [_result(job_id, act) for job_id in ticked("job")]
+    return [_result(job_id, act) for job_id in selected_ids("job")]
 
 
 def _result(job_id: int, act: Callable[[Job], str]) -> Result:
     job = db.session.get(Job, job_id, with_for_update=True) or abort(404)
-    return attempt(job.title, lambda: act(job), lambda: job_matching.taken(job) or job_matching.namesake(job))
+    return run_one(job.title, lambda: act(job), lambda: job_matching.taken(job) or job_matching.namesake(job))
 
 
 def _not_free(job: Job) -> str:
     """Why nothing can be made of the job, as a sentence; "" where it is free."""
-    return job.missing or job_matching.taken(job)
+    return job.unavailable_reason or job_matching.taken(job)
 
 
 def _pair_as_shown(job: Job) -> Project:
@@ -219,7 +219,7 @@ def _pair_as_shown(job: Job) -> Project:
         raise NotAllowed("No project has this number. Select this job alone to choose its project.")
     project = db.session.get(Project, as_id(project_id), with_for_update=True) or abort(404)
     if version != str(project.version):
-        raise NotAllowed(how_it_is(project))
+        raise NotAllowed(last_change(project))
     return project
 
 
@@ -227,4 +227,4 @@ def _told(results: list[Result], what: str) -> Any:
     """What was done with the ticked jobs, told at the list."""
     count = len(results)
     sentence = f"{count} {'job was' if count == 1 else 'jobs were'} {what}." if count else "Select the jobs first."
-    return told(results, sentence, url_for("erp.jobs", filter=request.form.get("filter")))
+    return report(results, sentence, url_for("erp.jobs", filter=request.form.get("filter")))

@@ -1,4 +1,4 @@
-"""Who can accept today, and the warnings where that is nobody, one person only, or nobody who is told."""
+"""The people who can accept, and warnings where there is none, only one, or none subscribed to the digest."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 
 from extensions import db
 from lib.formatting import plural
-from models import Counter, Person, Project, Status
+from models import Person, Project, Status
 from permissions import ERP_ADMIN, requires, who_can_grant
+from services.cache import cached
 
 blueprint = Blueprint("approvers", __name__)
 
@@ -22,25 +23,25 @@ def report() -> Any:
 
 @blueprint.app_template_global()
 def approver_alerts() -> list[tuple[str, str]]:
-    return Counter.cached("approver alerts", _alerts)
+    return cached("approver alerts", _alerts)
 
 
 def _alerts() -> list[tuple[str, str]]:
-    """What is wrong with who can accept, each as ("alarm" or "warning", sentence)."""
-    able = db.session.scalars(select(Person).where(Person.approvers(), Person.password_hash.is_not(None))).all()
+    """Warnings about the approvers, each as ("alarm" or "warning", sentence)."""
+    able = db.session.scalars(select(Person).where(Person.approvers(), Person.can_sign_in(), ~Person.away())).all()
     if not able:
         return [_nobody(db.session.scalar(select(func.count()).where(Project.status == Status.READY)) or 0)]
     alerts = []
     if len(able) == 1:
         alerts.append(("warning", f"Only {able[0].name} can accept projects. {who_can_grant(True)}"))
     if not any(person.subscribed for person in able):
-        sentence = "No accounting approver is subscribed to the digest, so no mail says what waits."
-        alerts.append(("warning", f"{sentence} Each can change that on the page behind the own name."))
+        sentence = "No accounting approver is subscribed to the digest, so nobody gets the daily summary."
+        alerts.append(("warning", f"{sentence} Approvers can subscribe on their own account page."))
     return alerts
 
 
 def _nobody(waiting: int) -> tuple[str, str]:
     needs = f"It takes ERP Integrations Standard or more and Can Push to Accounting. {who_can_grant(True)}"
     if waiting:
-        return "alarm", f"Nobody can accept what waits: {plural(waiting, 'project')}. {needs}"
+        return "alarm", f"Nobody can accept the {plural(waiting, 'project')} waiting. {needs}"
     return "warning", f"Nobody can accept projects. {needs}"

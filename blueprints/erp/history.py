@@ -1,37 +1,35 @@
 """The company's history: every event of every project and of the settings, filtered, paged, and as CSV.
 
-What happened to a person stands on that person's page in the Company Directory.
+Events about a person are on that person's page in the Company Directory.
 """
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from extensions import db
-from lib import pagination
-from lib.formatting import local
-from models import Counter, Event, Level, Person, Transition
+from lib import csv_safety, pagination
+from lib.formatting import local, parse_date
+from models import Event, Level, Person, Project, Transition
 from permissions import LARGEST_ID, Rule, requires
-from services import project_csv
+from services.cache import cached
 
 blueprint = Blueprint("history", __name__)
 DECIDED = (str(Transition.ACCEPT), str(Transition.REJECT))
 COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
 
-BESIDE = (joinedload(Event.project), joinedload(Event.person))
+LOADED = (joinedload(Event.project), joinedload(Event.person))
 LATEST_FIRST = pagination.Order(Event.at, Event.id, Event.__table__, up=False)
 
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """What the address asks for, with everything senseless taken out; days are the company's."""
+    """The parameters of the address; one that makes no sense is ignored. Days are the company's."""
 
     person: int | None
     action: str
@@ -39,7 +37,7 @@ class HistoryFilter:
     until: date | None
 
     @classmethod
-    def of(cls, args: Mapping[str, str]) -> "HistoryFilter":
+    def from_args(cls, args: Mapping[str, str]) -> "HistoryFilter":
         person = args.get("person", "")
         known = person.isascii() and person.isdecimal() and len(person) < 11 and int(person) <= LARGEST_ID
         since, until = (_day(args.get(name, "")) for name in ("from", "to"))
@@ -47,7 +45,7 @@ class HistoryFilter:
 
     @property
     def address(self) -> dict[str, Any]:
-        """Its address parameters, without what is not asked for."""
+        """Its address parameters, without empty ones."""
         wanted = {"person": self.person, "action": self.action, "from": self.since, "to": self.until}
         return {name: str(value) for name, value in wanted.items() if value}
 
@@ -67,9 +65,9 @@ class HistoryFilter:
 @blueprint.get("/erp/history")
 @requires(Rule(erp=Level.READ_ONLY))
 def index() -> Any:
-    asked = HistoryFilter.of(request.args)
+    asked = HistoryFilter.from_args(request.args)
     found = pagination.PagedQuery(asked.events(), LATEST_FIRST)
-    page = found.page(pagination.ListParams.of(request.args), found.count({}), pagination.objects(*BESIDE), {})
+    page = found.page(pagination.ListParams.from_args(request.args), found.count({}), pagination.objects(*LOADED), {})
     people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
     return render_template("erp/history.html", asked=asked, page=page, people=people, actions=_actions())
 
@@ -77,46 +75,33 @@ def index() -> Any:
 @blueprint.get("/erp/history.csv")
 @requires(Rule(erp=Level.READ_ONLY))
 def as_csv() -> Any:
-    """The same events as a file, whole."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(COLUMNS)
-    events = HistoryFilter.of(request.args).events().order_by(*LATEST_FIRST.by(forwards=True))
-    for event in db.session.scalars(events.options(*BESIDE)):
-        writer.writerow(project_csv.escape_formula(value) for value in _line(event))
-    named = {"Content-Disposition": 'attachment; filename="history.csv"'}
-    return Response(file.getvalue(), mimetype="text/csv", headers=named)
+    """The same events as a file, all of them."""
+    lines = stream_with_context(csv_safety.iter_csv(COLUMNS, _lines(HistoryFilter.from_args(request.args))))
+    return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="history.csv"'})
 
 
-def _line(event: Event) -> list[str]:
-    number, name = (event.project.number, event.project.name) if event.project else ("", "")
-    moment = local(event.at).isoformat(timespec="seconds")
-    return [
-        moment,
-        event.who,
-        number,
-        name,
-        event.action,
-        event.from_status or "",
-        event.to_status or "",
-        event.comment,
-    ]
+def _lines(asked: HistoryFilter) -> Iterator[list[str]]:
+    columns = (Event.at, Person.name, Project.number, Project.name, Event.action)
+    events = asked.events().with_only_columns(*columns, Event.from_status, Event.to_status, Event.comment)
+    events = events.outerjoin(Event.person).outerjoin(Event.project).order_by(*LATEST_FIRST.by(forwards=True))
+    for at, person, *rest in db.session.execute(events, execution_options={"yield_per": csv_safety.PIECE}):
+        yield [local(at).isoformat(timespec="seconds"), person or "Countersign", *(text or "" for text in rest)]
 
 
 def _actions() -> list[tuple[str, str]]:
-    """What has ever been done, for the menu."""
+    """Every action in the history, for the menu."""
     done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
-    return Counter.cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
+    return cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
 
 
 def _day(text: str) -> date | None:
     try:
-        day = date.fromisoformat(text)
+        day = parse_date(text)
     except ValueError:
         return None
-    return day if 1900 < day.year < 9000 else None
+    return day if day and 1900 < day.year < 9000 else None
 
 
 def _midnight(day: date) -> datetime:
-    """When that day begins on the company's clock."""
+    """The beginning of that day on the company's clock."""
     return datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)

@@ -40,12 +40,12 @@ def _job(job_id: int) -> Job:
 def _read_options() -> dict[str, Any]:
     """A template's options as the form has them, without what is empty."""
     form = request.form
-    fixed = {each.key: form.get(each.key, "").strip() for each in rules().default_fields}
+    defaults = {each.key: form.get(each.key, "").strip() for each in rules().default_fields}
     return {
         "is_template": "is_template" in form,
         "taxable": form.get("taxable", "") if form.get("taxable") in erp_settings.TAXABLE else "",
         "copy_phases": "copy_phases" in form,
-        "fixed": {key: value for key, value in fixed.items() if value},
+        "defaults": {key: value for key, value in defaults.items() if value},
     }
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import joinedload
 from extensions import csrf, db
 from lib import pagination
 from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
-from permissions import ERP_ADMIN, public, requires
-from services import accounts, directory
+from permissions import ERP_ADMIN, from_anywhere, public, requires
+from services import accounts, directory, mail_settings
 
 blueprint = Blueprint("mails", __name__, url_prefix="/erp/mails")
 KINDS = {
@@ -21,7 +21,7 @@ KINDS = {
     MailKind.EXPORT: "Export notice",
     MailKind.INVITATION: "Invitation",
     MailKind.RESET: "Password link",
-    MailKind.ALERT: "Alarm",
+    MailKind.ALERT: "Alert",
 }
 BESIDE = (joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project))
 REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones
@@ -81,6 +81,7 @@ def unsubscribe(token: str) -> Any:
 
 @blueprint.post("/unsubscribe/<token>")
 @public
+@from_anywhere
 def keep_unsubscribed(token: str) -> Any:
     """One click in a mail program (RFC 8058), without sign-in; the signed token can do nothing else."""
     person = accounts.from_unsubscribe_token(token)
@@ -107,7 +108,8 @@ def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
         "tested": tested,
         "kinds": KINDS,
     }
-    shown |= {"stuck": _stuck(), "page": _others(), "server": current_app.config["MAIL_SERVER"]}
+    shown |= {"stuck": _stuck(), "page": _others(), "is_set_up": mail_settings.is_set_up()}
+    shown |= {"way": mail_settings.describe_way(), "remarks": current_app.config["MAIL_REMARKS"]}
     return render_template("erp/mail.html", **shown), status
 
 
@@ -126,7 +128,7 @@ def _stuck() -> list[Delivery]:
 def _others() -> pagination.Page:
     newest_first = pagination.Order(Delivery.id, Delivery.id, Delivery.__table__, up=False)
     others = pagination.PagedQuery(select(Delivery).where(not_(_is_stuck())), newest_first)
-    return others.page(pagination.ListParams.of(request.args), others.count({}), pagination.objects(*BESIDE), {})
+    return others.page(pagination.ListParams.from_args(request.args), others.count({}), pagination.objects(*BESIDE), {})
 
 
 def _delivery(delivery_id: int) -> Delivery:

@@ -7,8 +7,8 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user
 from sqlalchemy import select
 
-from blueprints.approvals.responses import announcing
 from extensions import db
+from lib.htmx import hx_trigger
 from models import Job, Setting, TaskRequest
 from permissions import ERP_ADMIN, requires
 from services import connection_state, erp_settings, job_numbers
@@ -39,7 +39,7 @@ def connection() -> Any:
     asked = [errand for errand in (shown["tested"], shown["refreshed"]) if errand]
     if asked and all(errand.due_at is None for errand in asked):
         latest = max(asked, key=lambda errand: errand.id)
-        response.headers["HX-Trigger"] = announcing(latest.answer.partition("\n")[0])
+        response.headers["HX-Trigger"] = hx_trigger(latest.answer.partition("\n")[0])
     return response
 
 

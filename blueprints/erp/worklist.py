@@ -1,4 +1,4 @@
-"""The ERP Integrations tool: the lists behind the Filters menu, and the job list's refresh."""
+"""The ERP Integrations tool: the lists of the Filters menu, and refreshing the job list."""
 
 import hashlib
 from typing import Any
@@ -12,6 +12,7 @@ from extensions import db
 from models import Counter, Level, Setting, TaskRequest, utcnow
 from permissions import Rule, requires, signed_in
 from services import project_queries, statistics, worklist
+from services.cache import cached
 
 blueprint = Blueprint("erp", __name__)
 
@@ -19,7 +20,7 @@ blueprint = Blueprint("erp", __name__)
 @blueprint.get("/")
 @signed_in
 def home() -> Any:
-    """The first page for this person: the worklist for who decides, else the projects."""
+    """Redirect to the first tool that this person may open."""
     tools = (
         (current_user.erp, ".jobs"),
         (current_user.projects, "projects.index"),
@@ -31,39 +32,39 @@ def home() -> Any:
 @blueprint.get("/erp/jobs")
 @requires(Rule(erp=Level.READ_ONLY))
 def jobs() -> Any:
-    """A list; a browser that has it as it is now is told so, and nothing more."""
-    tag, announces = _tag(), "_flashes" in session  # what is said once is not kept
+    """A list; 304 where the browser has it already."""
+    tag, announces = _etag(), "_flashes" in session  # do not cache a page with a flash message
     if not announces and request.if_none_match.contains_weak(tag):
-        return _kept(Response(status=304), tag)
-    page = worklist.page_of(_shown(), worklist.query_of(request.args))
-    whole = "HX-Request" not in request.headers  # a search while typing takes the list's part only
-    drawn = Counter.cached("glance", _draw_glance) if whole else ""
-    response = Response(render_template("erp/worklist.html", page=page, glance=drawn, **_filters()))
-    return response if announces else _kept(response, tag)
+        return _cacheable(Response(status=304), tag)
+    page = worklist.get_page(_current_filter(), worklist.read_params(request.args))
+    whole = "HX-Request" not in request.headers  # a search while typing replaces the list only
+    strip = cached("statistics", _render_statistics) if whole else ""
+    response = Response(render_template("erp/worklist.html", page=page, statistics_strip=strip, **_filters()))
+    return response if announces else _cacheable(response, tag)
 
 
-def _draw_glance() -> str:
-    """The strip of bars, which is drawn when its figures are counted."""
-    return render_template("erp/_statistics.html", glance=statistics.figures())
+def _render_statistics() -> str:
+    """The strip of bars; cached as HTML."""
+    return render_template("erp/_statistics.html", statistics=statistics.compute())
 
 
 @blueprint.get("/erp/figures")
 @requires(Rule(erp=Level.READ_ONLY))
-def figures() -> Any:
-    """What the strip of bars shows, as tables."""
-    return render_template("erp/statistics.html", glance=statistics.figures())
+def statistics_page() -> Any:
+    """The figures of the strip, as tables."""
+    return render_template("erp/statistics.html", statistics=statistics.compute())
 
 
-def _tag() -> str:
-    """What a list's page depends on: what was written last, who looks, which sign-in, and the minute: ages grow."""
+def _etag() -> str:
+    """A hash of all that a list depends on: data revision, person, sign-in, and the minute, because ages grow."""
     if "csrf_token" not in session:  # at the first page after a sign-in
         generate_csrf()
     parts = Counter.read()[Counter.REVISION], current_user.id, session["csrf_token"], request.headers.get("HX-Request")
     return hashlib.sha256(repr((*parts, f"{utcnow():%F %H:%M}")).encode()).hexdigest()[:20]
 
 
-def _kept(response: Response, tag: str) -> Response:
-    """The browser may keep it, but asks each time whether it is still true; signing out takes it away."""
+def _cacheable(response: Response, tag: str) -> Response:
+    """Let the browser keep the response and revalidate it each time; signing out clears it."""
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     response.vary.add("HX-Request")
@@ -73,28 +74,30 @@ def _kept(response: Response, tag: str) -> Response:
 @blueprint.get("/erp/counts")
 @requires(Rule(erp=Level.READ_ONLY))
 def counts() -> Any:
-    """The Filters menu's links, which keep their counts true, and what keeps things from going out.
-
-    Nothing where they have `seen` what was written last.
-    """
+    """The Filters menu with its counts, and the alarms; 204 where the page has `seen` the data revision."""
     if request.args.get("seen") == str(Counter.read()[Counter.REVISION]):
         return "", 204
     return render_template("erp/_filters.html", **_filters()) + render_template("erp/_alarms.html", with_counts=True)
 
 
-def _shown() -> worklist.Filter:
+def _current_filter() -> worklist.Filter:
     return worklist.FILTERS.get(request.args.get("filter", ""), worklist.FILTERS[worklist.DEFAULT])
 
 
 def _filters() -> dict[str, Any]:
-    menu = {"shown": _shown(), "counts": worklist.counts(), "filters": worklist.FILTERS, "ages": project_queries.AGES}
+    menu = {
+        "shown": _current_filter(),
+        "counts": worklist.counts(),
+        "filters": worklist.FILTERS,
+        "ages": project_queries.AGES,
+    }
     return menu | {"revision": Counter.read()[Counter.REVISION]}
 
 
 @blueprint.post("/erp/refresh")
 @requires(Rule(erp=Level.STANDARD))
 def refresh() -> Any:
-    """Ask the timetable to read Spectrum's job list now."""
+    """Ask the scheduler to read Spectrum's job list now."""
     TaskRequest.ask("refresh", current_user)
     db.session.commit()
     flash("Spectrum's job list is being read.")
@@ -103,13 +106,13 @@ def refresh() -> Any:
 
 @blueprint.app_context_processor
 def _about_spectrum() -> dict[str, Any]:
-    """What every ERP page says: which company, how old the job list is, whether exports are paused."""
+    """Values that every ERP page shows: the company, the job list's age, whether exports are paused."""
     return {"company_code": current_app.config["SPECTRUM_COMPANY_CODE"], "setting": _setting}
 
 
 def _setting(name: str, default: Any = None) -> Any:
-    """What `Setting.read` says, without asking the database for each."""
-    settings = Counter.cached(
-        "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}, patience=0
+    """`Setting.read`, from one cached query for all settings."""
+    settings = cached(
+        "settings", lambda: {each.name: each.value for each in db.session.scalars(select(Setting))}, max_stale=0
     )
     return settings.get(name, default)

@@ -1,8 +1,7 @@
-"""A large company: N projects, the same every time, for measuring and for trying out what size does.
+"""A large company of N projects, the same every time, to measure and to try out.
 
-5 % wait in Ready to Export, 90 % are Synced, the rest is spread over the other statuses. Of those that wait, each owner
-has 2 %, and one in five thousand is RARE's. Rows go to the driver as they are, and what can be said of all of them at
-once (events, exports) is said in SQL, which is what makes a million bearable.
+5 % wait in Ready to Export, 90 % are Synced, the rest is spread over the other statuses. Of those waiting, each owner
+has 2 %, and RARE has one in five thousand. Events and exports are inserted by SQL, which makes a million bearable.
 """
 
 import itertools
@@ -13,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Integer, String, case, column, func, insert, literal, select, values
 
-from dev.demo.bulk_insert import bare_projects, pour
+from dev.demo.bulk_insert import insert_rows, without_indexes
 from extensions import db
 from models import UPDATE, Event, Export, Person, Project, Status, Transition, search_text
 
@@ -35,19 +34,19 @@ OWNERS = [
 ]
 RARE = "Quillfeather"
 ACCEPTED = [Status.EXPORTING, Status.CHECKING, Status.SYNCED, Status.FAILED, *UPDATE]
-OVER: dict[str, Any] = {
+FINISHED_EXPORT: dict[str, Any] = {
     **{"current": True, "template_number": "T-COMM", "request": [], "step": "", "copy_phases": False},
     **{"phases_done": 0, "phases_total": 0, "looks": 2, "resent": True, "cause": "", "messages": [], "remarks": []},
 }
 SENT_AS: dict[str, Any] = {"information": {}, "changes": []}
-# what happened to a project that has a status, the fewest events that tell it: action, from, to, comment
+# the shortest history of a project by its status: action, from, to, comment
 Step = tuple[str, Status, Status, str]
 SENT: list[Step] = [(Transition.SEND, Status.NOT_SENT, Status.READY, "")]
 TAKEN: list[Step] = [*SENT, (Transition.ACCEPT, Status.READY, Status.EXPORTING, "")]
 MADE: list[Step] = [*TAKEN, (Transition.CREATED, Status.EXPORTING, Status.SYNCED, "")]
 UPDATE_SENT: list[Step] = [*MADE, (Transition.SEND, Status.SYNCED, Status.READY_TO_UPDATE, "")]
 UPDATE_TAKEN: list[Step] = [*UPDATE_SENT, (Transition.ACCEPT, Status.READY_TO_UPDATE, Status.UPDATING, "")]
-LIVES: dict[Status, list[Step]] = {
+HISTORIES: dict[Status, list[Step]] = {
     Status.NOT_SENT: [("created", Status.NOT_SENT, Status.NOT_SENT, "")],
     Status.READY: SENT,
     Status.RETRIEVED: [*SENT, (Transition.RETRIEVE, Status.READY, Status.RETRIEVED, "")],
@@ -76,11 +75,11 @@ def seed_many(count: int, manager: Person, approver: Person, company_code: str, 
     db.session.flush()
     before = db.session.scalar(select(func.max(Project.id))) or 0
     rows = _projects(manager, company_code, "" if db.engine.dialect.name == "sqlite" else "+00")
-    with bare_projects():
+    with without_indexes():
         for done in range(0, count, STEP):
-            pour(Project.__tablename__, itertools.islice(rows, min(STEP, count - done)))
+            insert_rows(Project.__tablename__, itertools.islice(rows, min(STEP, count - done)))
             progress(f"{min(done + STEP, count):,} projects")
-        _tell_lives(manager.id, approver.id, Project.id > before)
+        _add_events(manager.id, approver.id, Project.id > before)
         progress("their history")
         _add_exports(approver.id, Project.id > before)
         progress("their exports")
@@ -132,7 +131,7 @@ def _day(number: int) -> str:
     return str(BEGINNING + timedelta(days=number))
 
 
-def _tell_lives(manager_id: int, approver_id: int, new: Any) -> None:
+def _add_events(manager_id: int, approver_id: int, new: Any) -> None:
     """The events of all projects, those of a project one after another."""
     kinds = {"standing": Project.status.type, "step": Integer(), "person_id": Integer(), "action": String()}
     kinds |= {"from_status": Project.status.type, "to_status": Project.status.type, "comment": String()}
@@ -146,22 +145,22 @@ def _tell_lives(manager_id: int, approver_id: int, new: Any) -> None:
 
 
 def _steps(manager_id: int, approver_id: int) -> list[tuple[Any, ...]]:
-    """Each step of LIVES: the status that it led to in the end, its place, who, what, from, to, comment."""
+    """Each step of HISTORIES: the status that it led to in the end, its place, who, what, from, to, comment."""
     return [
         (status, number, approver_id if number else manager_id, str(action), *rest)
-        for status, life in LIVES.items()
+        for status, life in HISTORIES.items()
         for number, (action, *rest) in enumerate(life)
     ]
 
 
 def _add_exports(approver_id: int, new: Any) -> None:
-    """What was accepted has an export that is over; what it sent is left out."""
+    """A finished export, without its request, for each accepted project."""
     values_of = {
         "project_id": Project.id,
         "accepted_at": Project.sent_at,
         "sent_at": Project.sent_at,
         "created_at": Project.sent_at,
         "finished_at": Project.sent_at,
-    } | {name: literal(value, Export.__table__.c[name].type) for name, value in OVER.items()}
+    } | {name: literal(value, Export.__table__.c[name].type) for name, value in FINISHED_EXPORT.items()}
     rows = select(literal(approver_id), *values_of.values()).where(Project.status.in_(ACCEPTED), new)
     db.session.execute(insert(Export).from_select(["accepted_by_id", *values_of], rows.order_by(Project.id)))

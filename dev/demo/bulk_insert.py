@@ -1,4 +1,4 @@
-"""Rows by the hundred thousand, given to the driver as they are, past the ORM. What the rows are stands in `many`."""
+"""Bulk inserts straight through the driver, past the ORM."""
 
 import itertools
 import sqlite3
@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from extensions import db
 
-# what the triggers on projects keep, said at once for the projects that it lacks
-KEPT_BY_TRIGGERS = (
+# the results of the triggers on projects, for all new projects at once
+TRIGGER_RESULTS = (
     "INSERT INTO tally SELECT status, count(*) FROM project WHERE true GROUP BY status"
     " ON CONFLICT (name) DO UPDATE SET n = excluded.n",
     "INSERT INTO project_search (rowid, text) SELECT id, search_text FROM project"
@@ -20,17 +20,14 @@ KEPT_BY_TRIGGERS = (
 )
 
 
-def past_the_log() -> None:
-    """Have SQLite write what comes into its file at once, not into its log first; other connections use the log again.
-
-    Where somebody else has the database open, everything stays as it is.
-    """
+def bypass_wal() -> None:
+    """Have SQLite write straight into its file, not into its log first; unless another connection is open."""
     if db.engine.dialect.name == "sqlite":
         with db.engine.raw_connection() as connection, suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def pour(table: str, rows: Iterator[dict[str, Any]]) -> None:
+def insert_rows(table: str, rows: Iterator[dict[str, Any]]) -> None:
     """Insert rows that all have the same columns, in the running transaction."""
     connection = db.session.connection()
     driver: Any = connection.connection.driver_connection
@@ -46,20 +43,20 @@ def pour(table: str, rows: Iterator[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def bare_projects() -> Iterator[None]:
-    """SQLite keeps the indexes and triggers of projects row by row, which takes longer than the rows: only at the end.
+def without_indexes() -> Iterator[None]:
+    """Drop SQLite's indexes and triggers of projects for now: one by one, they take longer than the rows.
 
-    PostgreSQL's triggers are called once for each statement.
+    PostgreSQL calls its triggers once per statement.
     """
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    made = text(
+    selection = text(
         "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = 'project' AND type <> 'table' AND sql <> ''"
     )
-    kept = db.session.execute(made).all()
-    for kind, name, _ in kept:
+    dropped = db.session.execute(selection).all()
+    for kind, name, _ in dropped:
         db.session.execute(text(f"DROP {kind} {name}"))
     yield
-    for statement in (*KEPT_BY_TRIGGERS, *(sql for _, _, sql in kept)):
+    for statement in (*TRIGGER_RESULTS, *(sql for _, _, sql in dropped)):
         db.session.connection().exec_driver_sql(statement)

@@ -13,14 +13,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy import event as sa_event
 
 from dev.demo.bulk import seed_many
-from dev.demo.bulk_insert import past_the_log
+from dev.demo.bulk_insert import bypass_wal
 from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
 from services import accounts, update_form, workflow
 
 COMPANY_CODE = "HB"
-PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody  # nosec B105
+PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody
 CAST: tuple[tuple[str, str, Level, Level, Level, bool], ...] = (
     # role, name, erp, projects, directory, can push
     ("Project manager", "Kari Iversen", Level.NONE, Level.ADMIN, Level.NONE, False),
@@ -50,7 +50,7 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
     Returns what was done; `progress` is told how far it is. Raises ValueError for any other database.
     """
     if many:
-        past_the_log()
+        bypass_wal()
     with writing():
         filled = Setting.read(Setting.DEMO, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):

@@ -46,7 +46,7 @@ class Access:
         token, seconds = secrets.token_urlsafe(), self._personality.token_seconds
         with self._lock:
             self._good_until[token] = time.monotonic() + seconds
-        return {"access_token": token, "token_type": "Bearer", "expires_in": seconds}, 200  # nosec B105
+        return {"access_token": token, "token_type": "Bearer", "expires_in": seconds}, 200
 
     def rotate(self, form: Mapping[str, str]) -> tuple[dict[str, object], int]:
         """Replace the client secret; the old one stops at once."""

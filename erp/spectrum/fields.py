@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCHEMA = Path(__file__).parent / "schema"
 
-# Each service that is called, and what can not be done without it; "" where nothing can be done.
+# Each service that is called, and what can't be done without it; "" where nothing can be done.
 SERVICES = {
     "AddJob": "",
     "AddPhase": "",

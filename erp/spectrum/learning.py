@@ -124,7 +124,7 @@ def _problem(services: Sequence[Service]) -> str:
     failed = [service for service in services if service.problem and not service.without]
     if not failed:
         return ""
-    return f"{len(failed)} of Spectrum's {len(services)} services can not be used as they are."
+    return f"{len(failed)} of Spectrum's {len(services)} services can't be used as they are."
 
 
 def _about_guids(keys: dict[str, set[str]], best: str) -> str:

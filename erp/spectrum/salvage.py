@@ -93,7 +93,7 @@ def _fields(block: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _mend(raw: str) -> tuple[str, bool]:
-    """Return a value with what can not be read replaced, and whether there was anything."""
+    """Return a value with what can't be read replaced, and whether there was anything."""
     bare = "&" in _REFERENCE.sub("", raw)
     text = _ILLEGAL.sub(LOST, unescape(raw.replace("<", LOST)))
     return unescape(text.strip()), bare or LOST in text

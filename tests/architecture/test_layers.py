@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from models import Status
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Each room, and the rooms that it may import; `erp` is the port, which alone knows its adapters.
 LAYERS = {
@@ -73,3 +75,11 @@ def test_a_vendored_file_is_what_it_was_when_it_was_taken_in(sums: Path) -> None
     for line in sums.read_text().splitlines():
         digest, name = line.split()
         assert hashlib.sha256((sums.parent / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "templates").rglob("*.*")), ids=lambda path: path.name)
+def test_a_template_names_a_sync_status_by_status(path: Path) -> None:
+    """A literal would stay behind when the words change. A step of an export is called Checking as well."""
+    text = re.sub(r"{% set steps = .*", "", path.read_text())
+    literals = re.findall(rf"""['">]({"|".join(Status)})['"<]""", text)
+    assert not literals, f"{path.name} holds {literals}: use Status"

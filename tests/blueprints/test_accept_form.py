@@ -186,7 +186,7 @@ def test_the_radio_button_of_the_remembered_taxable_is_checked_when_the_template
 def test_a_templates_fixed_values_go_to_spectrum_as_template_settings(
     browser: Callable[[str], Any], waiting: Project
 ) -> None:
-    keep("A-1", fixed={"Tax_Class_Code": "EXEMPT", "Certified_Flag": "Y"})
+    keep("A-1", defaults={"Tax_Class_Code": "EXEMPT", "Certified_Flag": "Y"})
     form = filled(waiting, "A-1")
     assert form.check()
     assert sources(form)["Tax_Class_Code"] == ("EXEMPT", "fixed")
@@ -197,7 +197,7 @@ def test_a_templates_fixed_values_go_to_spectrum_as_template_settings(
 
 
 def test_a_fixed_value_never_stands_in_for_what_the_project_says(waiting: Project) -> None:
-    keep("A-1", fixed={"City": "Olympia", "Taxable_Flag": "N"})
+    keep("A-1", defaults={"City": "Olympia", "Taxable_Flag": "N"})
     form = filled(waiting, "A-1")
     assert sources(form)["City"] == ("Tacoma", "project")
     assert sources(form)["Taxable_Flag"][0] == "Y"

@@ -254,7 +254,7 @@ def test_a_new_password_ends_every_other_session_and_keeps_this_one(
 ) -> None:
     here, elsewhere = browser("approver"), browser("approver")
     copy = copied(app, here)
-    assert here.post("/me/password", {"present": PASSWORD, "password": NEW}).status_code == 303
+    assert here.post("/me/password", {"present_password": PASSWORD, "password": NEW}).status_code == 303
     assert "You were signed out everywhere else" in here.get("/me").text
     assert elsewhere.get("/me").status_code == 302
     assert copy.get("/me").status_code == 302
@@ -272,7 +272,7 @@ def test_a_new_password_ends_every_other_session_and_keeps_this_one(
 def test_a_password_is_changed_only_by_who_knows_the_present_one_and_to_a_long_one(
     app: Flask, browser: Callable[[str], Browser], present: str, new: str, sentence: str
 ) -> None:
-    answer = browser("approver").post("/me/password", {"present": present, "password": new})
+    answer = browser("approver").post("/me/password", {"present_password": present, "password": new})
     assert answer.status_code == 422
     assert sentence in answer.text
     assert try_to_sign_in(app, "approver@example.com", PASSWORD).status_code == 303
@@ -281,8 +281,8 @@ def test_a_password_is_changed_only_by_who_knows_the_present_one_and_to_a_long_o
 def test_guessing_the_present_password_in_an_open_session_is_throttled_too(browser: Callable[[str], Browser]) -> None:
     found_open = browser("approver")
     note_tries(9, "approver@example.com", address="127.0.0.1")
-    assert found_open.post("/me/password", {"present": "a guess", "password": NEW}).status_code == 422
-    assert found_open.post("/me/password", {"present": PASSWORD, "password": NEW}).status_code == 429
+    assert found_open.post("/me/password", {"present_password": "a guess", "password": NEW}).status_code == 422
+    assert found_open.post("/me/password", {"present_password": PASSWORD, "password": NEW}).status_code == 429
 
 
 @pytest.mark.parametrize(("stay", "lasts"), [(False, timedelta(hours=12)), (True, timedelta(days=7))])

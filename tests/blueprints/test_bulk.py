@@ -149,4 +149,4 @@ def test_nothing_ticked_leads_back_to_the_list(app: Flask, browser: Callable[[st
     approver = browser("approver")
     for decision in ("accept", "reject"):
         assert approver.get(f"/erp/together/{decision}").status_code == 302
-    assert "Select the projects first." in approver.get("/erp/jobs").text
+    assert "Select one or more projects first." in approver.get("/erp/jobs").text

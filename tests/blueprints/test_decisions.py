@@ -199,7 +199,7 @@ def test_whoever_came_second_is_shown_the_comment_that_was_typed(browser: SignIn
     typed = {"version": "999", "comment": "The owner <b>changed</b> twice."}
     page = browser("approver").post(f"/approvals/{waiting.id}/reject", typed)
     assert page.status_code == 409
-    assert "You had written: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
+    assert "Your comment: “The owner &lt;b&gt;changed&lt;/b&gt; twice.”" in page.text
 
 
 def test_a_double_click_on_export_makes_one_export(browser: SignIn, waiting: Project) -> None:
@@ -342,6 +342,24 @@ def test_how_an_export_ended_is_said_once_it_has(
     db.session.commit()
     said = approver.get(address).headers["HX-Trigger"]
     assert f"{waiting.title} is Failed to Export now. Spectrum refused to create the job: City: Too long." in said
+
+
+def test_sixty_reasons_of_a_refusal_fit_into_an_answer(
+    browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
+) -> None:
+    """A server or proxy drops an answer with a long header, and the row would stay Exporting."""
+    workflow.accept(
+        waiting, cast["approver"], compose(waiting.information, {}, {"Job_Number": "26-014"}), template, "HB"
+    )
+    assert waiting.export
+    waiting.export.field_errors = [["", f"Reason {number} ☐"] for number in range(60)]
+    waiting.export.error = " ".join(text for _, text in waiting.export.field_errors)
+    workflow.mark_failed(waiting, waiting.export.error)
+    db.session.commit()
+    row = browser("approver").get(f"/approvals/{waiting.id}/row?was=Exporting")
+    assert "Reason 0" in row.headers["HX-Trigger"]
+    assert max(len(value) for _, value in row.headers) < 4000
+    assert "Reason 59 ☐" in row.text
 
 
 def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from extensions import db
 from models import Delivery, Event, Level, Person, Project
 from services import directory, workflow
+from tasks import digest
 
 FORM = {
     "name": "Nora Lind",
@@ -205,7 +207,7 @@ def test_who_may_only_look_sees_the_form_closed_and_who_can_open_it(browser: Sig
     page = browser("onlooker").get(f"/admin/directory/{cast['clerk'].id}").text
     form = page[page.index('<form class="card"') :]
     controls = re.findall(r"<(?:input|select)(?![^>]*hidden)[^>]*>", form)
-    assert len(controls) == 8
+    assert len(controls) == 9
     assert all(" disabled" in control for control in controls)
     assert "Save</button>" not in form
     assert "You need Company Directory Admin for this. Administrator can grant it." in form
@@ -349,7 +351,7 @@ def test_a_disabled_person_stays_in_the_directory_and_can_come_back(browser: Sig
 ONE = "Only Controller can accept projects."
 UNSUBSCRIBED = "No accounting approver is subscribed to the digest"
 NOBODY_WAITED_FOR = "Nobody can accept projects."
-NOBODY = "Nobody can accept what waits: 1 project."
+NOBODY = "Nobody can accept the 1 project waiting."
 
 
 @pytest.mark.parametrize(
@@ -400,3 +402,122 @@ def test_the_approver_report_says_who_can_accept_today_who_is_subscribed_and_why
         ("Newcomer", "No", "Yes", "Has not set a password yet"),
     ]
     assert re.search(r'role="tab" aria-selected="true"[^>]*>Approvers', page)
+
+
+# --- a privilege that ends, absence, and the buttons of a person's page ---------------------------------------------
+
+NOON_IN_TACOMA = datetime(2026, 12, 3, 12, tzinfo=ZoneInfo("America/Los_Angeles"))
+
+
+@pytest.mark.parametrize("typed", ["2026-12-03", "12/3/2026"])
+def test_the_privilege_ends_with_its_last_local_day(
+    browser: SignIn, cast: People, make_project: Callable[..., Project], typed: str
+) -> None:
+    approver = cast["approver"]
+    workflow.send(project := make_project(), cast["manager"])
+    db.session.commit()
+    with time_machine.travel(NOON_IN_TACOMA, tick=False) as clock:
+        form = form_of(approver, can_push_until=typed)
+        assert browser("administrator").post(f"/admin/directory/{approver.id}", form).status_code == 303
+        assert history(approver)[0][2] == [["Can Push to Accounting Until", "", "Dec 3, 2026"]]
+        signed_in = browser("approver")
+        clock.shift(timedelta(hours=11, minutes=59))
+        assert signed_in.get(f"/approvals/{project.id}/reject").status_code == 200
+        assert "Until Dec 3" in signed_in.get("/me").text
+        clock.shift(timedelta(minutes=2))
+        assert not approver.is_approver
+        assert signed_in.get(f"/approvals/{project.id}/reject").status_code == 403
+        assert names(browser("administrator").get("/admin/directory?show=approvers").text) == ["Controller"]
+
+
+def test_a_last_day_in_the_past_may_be_entered_and_a_text_that_is_no_day_may_not(browser: SignIn, cast: People) -> None:
+    administrator, page = browser("administrator"), f"/admin/directory/{cast['approver'].id}"
+    answer = administrator.post(page, form_of(cast["approver"], can_push_until="soon"))
+    assert (answer.status_code, "Enter a date, such as 12/31/2026." in answer.text) == (422, True)
+    assert administrator.post(page, form_of(cast["approver"], can_push_until="2020-01-31")).status_code == 303
+    assert not cast["approver"].is_approver
+    assert 'value="2020-01-31"' in administrator.get(page).text
+    assert administrator.post(page, form_of(cast["approver"], can_push_until="")).status_code == 303
+    assert cast["approver"].is_approver
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_only_who_holds_the_privilege_changes_its_last_day(
+    browser: SignIn, cast: People, unprivileged: Person, ended: bool
+) -> None:
+    if ended:
+        unprivileged.can_push, unprivileged.can_push_until = True, date(2020, 1, 31)
+        db.session.commit()
+    approver = cast["approver"]
+    answer = browser("manager").post(f"/admin/directory/{approver.id}", form_of(approver, can_push_until="2030-01-01"))
+    assert answer.status_code == 422
+    assert "Only a directory admin who holds Can Push to Accounting can change this day." in answer.text
+    assert approver.can_push_until is None
+
+
+def test_who_is_away_is_named_where_projects_wait_and_gets_no_digest(
+    browser: SignIn, cast: People, make_project: Callable[..., Project]
+) -> None:
+    workflow.send(project := make_project(), cast["manager"])
+    db.session.commit()
+    with time_machine.travel(NOON_IN_TACOMA, tick=False) as clock:
+        approver = browser("approver")
+        form = {"away_from": "12/2/2026", "away_until": "2026-12-03"}
+        assert approver.post("/me/absence", form).status_code == 303
+        for name, path in (("manager", f"/admin/projects/{project.id}"), ("controller", f"/approvals/{project.id}")):
+            assert "Approver is away until Dec 3." in browser(name).get(path).text
+        assert "Away until Dec 3" in browser("administrator").get("/admin/directory").text
+        assert ONE in browser("onlooker").get("/erp/jobs").text
+        assert "Away until Dec 3" in browser("controller").get("/erp/approvers").text
+        assert [person.name for person in digest._recipients(date(2026, 12, 3))] == ["Controller"]
+        assert [person.name for person in digest._recipients(date(2026, 12, 4))] == ["Approver", "Controller"]
+        clock.shift(timedelta(hours=12))
+        assert "is away" not in browser("manager").get(f"/admin/projects/{project.id}").text
+        assert browser("approver").post("/me/absence", {"away_from": "", "away_until": ""}).status_code == 303
+        assert (cast["approver"].away_from, cast["approver"].away_until) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "sentence"),
+    [
+        ("2026-12-02", "", "Enter both days, or leave both empty."),
+        ("", "2026-12-02", "Enter both days, or leave both empty."),
+        ("2026-12-03", "2026-12-02", "The last day is before the first one."),
+        ("2026-12-03", "31/12/2026", "Enter a date, such as 12/3/2026."),
+    ],
+)
+def test_an_absence_that_makes_no_sense_is_not_kept(
+    browser: SignIn, cast: People, first: str, last: str, sentence: str
+) -> None:
+    answer = browser("approver").post("/me/absence", {"away_from": first, "away_until": last})
+    assert answer.status_code == 422
+    assert re.search(rf'role="alert"[^>]*>{sentence}', answer.text)
+    assert cast["approver"].away_from is None
+
+
+def test_a_directory_admin_emails_a_password_link_and_signs_somebody_out_everywhere(
+    browser: SignIn, cast: People, unprivileged: Person
+) -> None:
+    admin, elsewhere, page = browser("manager"), browser("approver"), f"/admin/directory/{cast['approver'].id}"
+    shown = admin.get(page).text
+    for button, path in {"Email a Password Link": "password-link", "Sign Out Everywhere": "sign-out"}.items():
+        assert f'<button form="{path}">{button}</button>' in shown
+        assert admin.post(f"{page}/{path}").status_code == 303
+    assert "Forget Company Account" not in shown
+    assert db.session.scalars(select(Delivery)).one().kind == "reset"
+    assert elsewhere.get("/me").status_code == 302
+    assert [action for _, action, _ in history(cast["approver"])] == ["ended every session", "sent the reset link"]
+
+
+def test_a_company_account_is_forgotten_by_a_button(browser: SignIn, cast: People, unprivileged: Person) -> None:
+    approver = cast["approver"]
+    approver.oidc_issuer, approver.oidc_subject = "https://sso.example", "1"
+    db.session.commit()
+    admin, elsewhere, page = browser("manager"), browser("approver"), f"/admin/directory/{approver.id}"
+    assert "Forget Company Account</button>" in admin.get(page).text
+    assert admin.post(f"{page}/forget-account").status_code == 303
+    assert approver.oidc_subject is None
+    assert elsewhere.get("/me").status_code == 302
+    assert history(approver)[0][:2] == ("Manager", "forgot the company account")
+    assert admin.post(f"{page}/forget-account").status_code == 303
+    assert "Approver has no company account." in admin.get(page).text

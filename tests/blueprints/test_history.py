@@ -26,7 +26,7 @@ def told(make_project: Callable[..., Project], cast: dict[str, Person]) -> Proje
 
 
 def lines(browser: Browser, query: str = "") -> list[dict[str, str]]:
-    return list(csv.DictReader(browser.get(f"/erp/history.csv?{query}").text.splitlines()))
+    return list(csv.DictReader(browser.get(f"/erp/history.csv?{query}").text.removeprefix("\ufeff").splitlines()))
 
 
 def actions(browser: Browser, query: str = "") -> list[str]:
@@ -58,7 +58,7 @@ def test_the_page_shows_what_the_address_asks_for_and_a_sentence_where_that_is_n
     page = browser("onlooker").get("/erp/history?action=rejected").text
     assert page.count('scope="row"') == 1
     assert "The address is missing." in page
-    assert "Nothing like this has happened." in browser("onlooker").get("/erp/history?from=2030-01-01").text
+    assert "No history matches these filters." in browser("onlooker").get("/erp/history?from=2030-01-01").text
 
 
 def test_a_line_of_the_file_is_complete_and_harmless_in_a_spreadsheet(
@@ -74,6 +74,11 @@ def test_a_line_of_the_file_is_complete_and_harmless_in_a_spreadsheet(
         "to_status": "Rejected",
         "comment": "'=The address is missing.",
     }
+
+
+def test_the_file_is_sent_while_it_is_read(told: Project, browser: Callable[[str], Browser]) -> None:
+    """So that its length is not known; `iter_csv` has a test that it reads no more than it sends."""
+    assert "Content-Length" not in browser("onlooker").get("/erp/history.csv").headers
 
 
 def test_many_events_come_in_pages(

@@ -200,7 +200,7 @@ def test_one_ticked_job_goes_to_the_choice_of_its_project(
     job, project = make_job("J-77"), make_project(number="26-A")
     approver = browser("approver")
     address = approver.post("/erp/jobs/link", tick(job)).location
-    assert "Which project is job" in approver.get(address).text
+    assert "Link job" in approver.get(address).text
     assert approver.get(f"{address}?number=26-X").status_code == 422
     assert approver.get(f"{address}?number=26-a").location == f"/approvals/{project.id}/link?job=J-77"
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from support.mail_server import Postbox
 
 import scheduler
+from config import load
 from extensions import db, writing
 from models import Delivery, Level, MailOutcome, Person, Project, Setting
 from services import accounts, workflow
@@ -66,7 +67,7 @@ def test_it_says_what_was_sent_to_whom_when(rejected: Project, browser: SignIn) 
     mail_delivery.deliver_due()
     text = said(browser("controller").get("/erp/mails").text)
     assert "Rejection notice: 26-014 Depot Lofts Retail Shell Manager manager@example.com" in text
-    assert "less than a minute ago Sent" in text
+    assert "now Sent" in text
     assert "Stuck" not in text
 
 
@@ -231,12 +232,34 @@ def test_one_click_of_a_mail_program_unsubscribes_without_sign_in(way_out: str, 
     assert anybody.post(way_out, data={"List-Unsubscribe": "One-Click"}).status_code == 200
 
 
+ELSEWHERE = [{"Origin": "https://mail.example.com"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+
+
+@pytest.mark.parametrize("header", ELSEWHERE)
+def test_one_click_of_a_mail_page_elsewhere_unsubscribes_and_other_forms_stay_closed_to_it(
+    header: dict[str, str], way_out: str, anybody: FlaskClient
+) -> None:
+    assert anybody.post("/login", data={"email": "a@example.com"}, headers=header).status_code == 403
+    assert anybody.post(way_out, data={"List-Unsubscribe": "One-Click"}, headers=header).status_code == 200
+    assert not subscribed()
+
+
 def test_the_token_can_only_unsubscribe(way_out: str, anybody: FlaskClient, cast: dict[str, Person]) -> None:
     token = way_out.rpartition("/")[2]
     assert anybody.get(f"/password/{token}").status_code == 410
     anybody.post(way_out)
     assert anybody.get("/me").status_code == 302
     assert accounts.from_unsubscribe_token(accounts.link_token(cast["controller"], "reset")) is None
+
+
+def test_the_page_says_which_way_mail_goes_and_what_is_not_good_about_it(
+    environ: dict[str, str], app: Flask, browser: SignIn
+) -> None:
+    microsoft = {"MAIL_SERVER": "smtp.office365.com", "MAIL_USERNAME": "erp", "MAIL_PASSWORD": "x"}
+    app.config["MAIL_REMARKS"] = load(environ | microsoft)["MAIL_REMARKS"]
+    text = said(browser("controller").get("/erp/mails").text)
+    assert "Mail signs in to Microsoft 365 with a password." in text
+    assert f"SMTP to 127.0.0.1:{environ['MAIL_PORT']} with no encryption, without sign-in" in text
 
 
 def test_a_made_up_token_does_nothing(anybody: FlaskClient) -> None:

@@ -119,7 +119,7 @@ def test_a_form_that_did_not_surely_come_from_our_own_page_is_not_kept(manager: 
 
 
 def test_a_password_is_never_kept(signed_out: FlaskClient, typed: dict[str, str]) -> None:
-    form = {"csrf_token": typed["csrf_token"], "present": PASSWORD, "password": "a-new-and-longer-one"}
+    form = {"csrf_token": typed["csrf_token"], "present_password": PASSWORD, "password": "a-new-and-longer-one"}
     answer = signed_out.post("/me/password", data=form, headers=OURS)
     assert (answer.status_code, answer.location) == (302, "/login")
 

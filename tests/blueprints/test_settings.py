@@ -137,7 +137,7 @@ def test_an_admin_marks_a_template_and_says_what_holds_for_it(browser: SignIn, t
     form = {"is_template": "yes", "taxable": "N", "copy_phases": "yes", "Tax_Class_Code": " EXEMPT ", "Job_Type": ""}
     assert controller.post(f"{ADDRESS}/templates/{template.id}", form).status_code == 303
     db.session.refresh(template)
-    marks = (template.is_template, template.taxable, template.copy_phases, template.fixed)
+    marks = (template.is_template, template.taxable, template.copy_phases, template.defaults)
     assert marks == (True, "N", True, {"Tax_Class_Code": "EXEMPT"})
     event = company_wide()[0]
     assert event.action == "changed job template T-COMM"
@@ -150,7 +150,7 @@ def test_an_admin_marks_a_template_and_says_what_holds_for_it(browser: SignIn, t
 
 
 def test_the_edit_form_shows_what_holds_and_saving_it_unchanged_is_no_event(browser: SignIn, template: Job) -> None:
-    template.is_template, template.taxable, template.fixed = True, "Y", {"UDF3": "north"}
+    template.is_template, template.taxable, template.defaults = True, "Y", {"UDF3": "north"}
     db.session.commit()
     controller = browser("controller")
     form = page(controller, f"{ADDRESS}/templates/{template.id}").xpath('//form[contains(@class, "card")]')[0]
@@ -160,7 +160,7 @@ def test_the_edit_form_shows_what_holds_and_saving_it_unchanged_is_no_event(brow
     assert controller.post(f"{ADDRESS}/templates/{template.id}", dict(form.form_values())).status_code == 303
     assert company_wide() == []
     db.session.refresh(template)
-    assert (template.is_template, template.fixed) == (True, {"UDF3": "north"})
+    assert (template.is_template, template.defaults) == (True, {"UDF3": "north"})
 
 
 def test_a_fixed_value_that_spectrum_would_refuse_is_said_at_its_field(browser: SignIn, template: Job) -> None:
@@ -180,7 +180,7 @@ def test_an_element_that_is_not_a_templates_to_fix_is_ignored(browser: SignIn, t
     form = {"Job_Number": "X", "Standard_Phase_Category": "X", "Authorization_ID": "X", "taxable": "perhaps"}
     assert browser("controller").post(f"{ADDRESS}/templates/{template.id}", form).status_code == 303
     db.session.refresh(template)
-    assert (template.fixed, template.taxable) == ({}, "")
+    assert (template.defaults, template.taxable) == ({}, "")
 
 
 def test_the_list_shows_marked_templates_and_the_search_finds_others(browser: SignIn, template: Job) -> None:
@@ -279,12 +279,12 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
     assert "HX-Trigger" not in waiting.headers
     errand = TaskRequest.last("test connection")
     assert errand
-    errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can not be used as they are.\nAddJob: Gone."
+    errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can't be used as they are.\nAddJob: Gone."
     errand.release()
     db.session.commit()
     done = controller.get(f"{ADDRESS}/connection")
     assert "hx-trigger" not in done.text
-    assert "1 of Spectrum's 5 services can not be used as they are." in done.headers["HX-Trigger"]
+    assert "1 of Spectrum's 5 services can't be used as they are." in done.headers["HX-Trigger"]
     assert [text(line) for line in html.fromstring(done.text).xpath("//li")][-1:] == ["AddJob: Gone."]
 
 
@@ -354,4 +354,4 @@ def test_another_companys_database_can_still_be_upgraded(accepted: Project, envi
 def test_since_when_is_said_on_the_companys_clock(browser: SignIn) -> None:
     Setting.write(Setting.CONTACT, {"connected": True, "since": "2026-03-09T14:05:00+00:00"})
     db.session.commit()
-    assert "Connected since Mon 9 Mar 2026, 7:05 AM PDT" in _connection(browser("controller"))
+    assert "Connected since Mar 9, 2026, 7:05 AM" in _connection(browser("controller"))

@@ -134,5 +134,5 @@ def test_a_csv_is_previewed_corrected_and_imported(live: Live, new_page: NewPage
     manager.get_by_role("button", name="Import 2 Projects").click()
     expect(manager.get_by_role("status")).to_contain_text("Imported 2 projects.")
     with manager.expect_download() as download:
-        manager.get_by_role("link", name="List as CSV").click()
+        manager.get_by_role("link", name="Download CSV").click()
     assert f'{mark}50-01,"Quoted ""Depot"""' in download.value.path().read_text("utf-8")

@@ -32,7 +32,7 @@ def test_typing_in_the_search_field_narrows_the_list_and_keeps_the_address_true(
     search(waiting).press("ArrowLeft")
     search(waiting).press_sequentially("x")
     expect(search(waiting)).to_have_value("depoxt")
-    expect(waiting.get_by_text("Nothing here matches “depoxt”")).to_be_visible()
+    expect(waiting.get_by_text("Nothing matches “depoxt”")).to_be_visible()
     waiting.reload()
     expect(search(waiting)).to_have_value("depoxt")
 
@@ -111,13 +111,13 @@ def test_the_help_sheet_opens_closes_and_turns_the_keys_off(waiting: Page) -> No
     waiting.keyboard.press("Escape")
     expect(sheet).to_have_count(0)
     waiting.get_by_role("button", name="Keyboard").click()
-    sheet.get_by_label("Use these keys on this computer").uncheck()
+    sheet.get_by_label("Use keyboard shortcuts on this computer").uncheck()
     sheet.get_by_role("button", name="Close").click()
     waiting.reload()
     waiting.keyboard.press("?")
     expect(sheet).to_have_count(0)
     waiting.get_by_role("button", name="Keyboard").click()
-    expect(sheet.get_by_label("Use these keys on this computer")).not_to_be_checked()
+    expect(sheet.get_by_label("Use keyboard shortcuts on this computer")).not_to_be_checked()
 
 
 def test_many_are_accepted_from_ticks_to_export(waiting: Page) -> None:
@@ -130,7 +130,7 @@ def test_many_are_accepted_from_ticks_to_export(waiting: Page) -> None:
     expect(waiting.get_by_label("Customer")).to_have_value("CASCREST")
     waiting.get_by_label("Yes").check()
     waiting.get_by_role("button", name="Export", exact=True).click()
-    expect(waiting.get_by_role("status").filter(has_text="2 projects on the way to Spectrum")).to_be_visible()
+    expect(waiting.get_by_role("status").filter(has_text="Exporting 2 projects")).to_be_visible()
 
 
 def test_the_numbers_of_many_are_looked_up_while_they_are_typed(live: Live, waiting: Page) -> None:

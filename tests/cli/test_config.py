@@ -40,6 +40,10 @@ WRONG = [
     ("SPECTRUM_URL", "spectrum"),
     ("SPECTRUM_COMPANY_CODE", "LONG"),
     ("SPECTRUM_AUTHORIZATION_ID", "A" * 21),
+    ("SPECTRUM_AUTH", "digest"),
+    ("SPECTRUM_GUID", "random"),
+    ("SPECTRUM_SECRET_EXPIRES", "soon"),
+    ("SPECTRUM_SECRET_ROTATION", "maybe"),
     ("SPECTRUM_CA_FILE", "/nowhere.pem"),
     ("SPECTRUM_CA_FILE", __file__),
     ("SPECTRUM_CONNECT_TIMEOUT", "soon"),
@@ -52,6 +56,14 @@ WRONG = [
     ("MAIL_USE_TLS", "maybe"),
     ("MAIL_USE_SSL", "2"),
     ("MAIL_DEFAULT_SENDER", "accounting"),
+    ("MAIL_CA_FILE", "/nowhere.pem"),
+    ("MAIL_AUTH", "ntlm"),
+    ("MAIL_OAUTH_TENANT", "common"),
+    ("MAIL_OAUTH_TENANT", "example.com/oauth2"),
+    ("MAIL_OAUTH_SECRET_EXPIRES", "next year"),
+    ("MAIL_OAUTH_TOKEN_URL", "http://login.example.com/token"),
+    ("MAIL_OAUTH_TOKEN_URL", "login.example.com"),
+    ("MAIL_GRAPH_URL", "http://graph.microsoft.com/v1.0"),
     ("DIGEST_TIME", "25:00"),
     ("DIGEST_DAYS", "monday"),
     ("PORT", "0"),
@@ -76,6 +88,7 @@ def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name: s
 
 def test_every_setting_of_free_form_aside_each_can_be_wrong() -> None:
     free = {"SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_USERNAME", "MAIL_PASSWORD"}
+    free |= {"MAIL_OAUTH_CLIENT_ID", "MAIL_OAUTH_CLIENT_SECRET", "MAIL_OAUTH_SCOPE"}
     free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
     assert {name for name, _ in WRONG} == config.SETTINGS.keys() - free
 
@@ -105,6 +118,53 @@ def test_settings_that_make_no_sense_together_are_refused(given: dict[str, str])
         config.load({**ENOUGH, **given})
 
 
+OAUTH = {
+    "MAIL_OAUTH_TENANT": "example.com",
+    "MAIL_OAUTH_CLIENT_ID": "one",
+    "MAIL_OAUTH_CLIENT_SECRET": "two",
+    "MAIL_SERVER": "smtp.office365.com",
+}
+
+
+@pytest.mark.parametrize("missing", OAUTH)
+def test_mail_by_oauth_wants_each_of_its_settings_and_a_server(missing: str) -> None:
+    with pytest.raises(config.SettingsError, match=rf"^{missing} must be set too, because MAIL_AUTH is oauth\.$"):
+        config.load({**ENOUGH, **OAUTH, "MAIL_AUTH": "oauth", missing: ""})
+
+
+def test_the_addresses_and_scopes_of_microsoft_follow_from_tenant_and_way() -> None:
+    found = config.load({**ENOUGH, **OAUTH, "MAIL_AUTH": "oauth"})
+    assert found["MAIL_OAUTH_TOKEN_URL"] == "https://login.microsoftonline.com/example.com/oauth2/v2.0/token"
+    assert found["MAIL_OAUTH_SCOPE"] == "https://outlook.office365.com/.default"
+    found = config.load({**ENOUGH, **OAUTH, "MAIL_AUTH": "graph", "MAIL_SERVER": ""})
+    assert found["MAIL_OAUTH_SCOPE"] == "https://graph.microsoft.com/.default"
+
+
+def test_with_an_ip_number_as_base_url_an_address_for_mail_to_come_from_is_asked_for() -> None:
+    number = {**ENOUGH, "BASE_URL": "https://192.168.1.5", "MAIL_SERVER": "mail.example.com"}
+    with pytest.raises(config.SettingsError, match=r"^MAIL_DEFAULT_SENDER must be set: "):
+        config.load(number)
+    assert config.load({**number, "MAIL_DEFAULT_SENDER": "erp@example.com"})
+    assert config.load({**number, "MAIL_SERVER": ""})
+
+
+@pytest.mark.parametrize(
+    ("given", "remark"),
+    [
+        (
+            {"MAIL_SERVER": "smtp.office365.com", "MAIL_USE_TLS": "yes"},
+            "with a password. Microsoft is switching that off",
+        ),
+        ({"MAIL_SERVER": "mail.example.com"}, "The mail password travels unencrypted."),
+        ({"MAIL_SERVER": "mail.example.com", "MAIL_USE_SSL": "yes"}, None),
+        ({"MAIL_SERVER": "127.0.0.1"}, None),
+    ],
+)
+def test_a_mail_password_in_clear_or_towards_microsoft_gets_a_remark(given: dict[str, str], remark: str | None) -> None:
+    found = config.load({**ENOUGH, "MAIL_USERNAME": "erp", "MAIL_PASSWORD": "hush-hush", **given})["MAIL_REMARKS"]
+    assert [remark in each for each in found] == [True] if remark else found == []
+
+
 # Of each secret that may stand in a file: a value, and the setting's other ones that it needs
 SECRETS = {
     "SECRET_KEY": ("0123456789abcdef", {}),
@@ -112,6 +172,7 @@ SECRETS = {
     "SPECTRUM_AUTHORIZATION_ID": ("DEMO", {"SPECTRUM_URL": "https://spectrum.example", "SPECTRUM_COMPANY_CODE": "HB"}),
     "SPECTRUM_CLIENT_SECRET": ("hush", {"SPECTRUM_CLIENT_ID": "x"}),
     "MAIL_PASSWORD": ("hüsh ", {"MAIL_USERNAME": "x"}),
+    "MAIL_OAUTH_CLIENT_SECRET": ("hush", {}),
     "OIDC_CLIENT_SECRET": ("hush", {"OIDC_ISSUER": "https://sso.example", "OIDC_CLIENT_ID": "x"}),
 }
 

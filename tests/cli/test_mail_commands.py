@@ -52,7 +52,7 @@ def test_digest_send_at_a_moment_sends_that_dates_summary_once_with_a_line_per_r
     ]
     status, said = run("digest", "send", "--at", "2026-05-04T09:30")
     assert (status, len(post.arrived)) == (0, 2)
-    assert said == "The daily summary of Mon 4 May 2026: it was dealt with before; nothing was sent.\n"
+    assert said == "The daily summary of May 4, 2026: it was dealt with before; nothing was sent.\n"
 
 
 def test_digest_send_exits_0_also_when_one_of_them_failed(waiting: Project, post: Postbox, run: Run) -> None:
@@ -75,7 +75,7 @@ def test_digest_send_tries_again_at_once_what_a_server_put_off(waiting: Project,
 
 def test_digest_send_before_the_hour_sends_nothing(waiting: Project, post: Postbox, run: Run) -> None:
     status, said = run("digest", "send", "--at", "2026-05-04T06:59")
-    assert (status, said) == (0, "No daily summary is due on Mon 4 May 2026 at 06:59.\n")
+    assert (status, said) == (0, "No daily summary is due on May 4, 2026 at 06:59.\n")
     assert post.arrived == []
     assert db.session.query(DigestDay).count() == 0
 

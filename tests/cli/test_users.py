@@ -1,5 +1,7 @@
 """flask users: what the directory does, on the server, for the first person and the day when the last holder left."""
 
+from datetime import date
+
 import pytest
 from conftest import PASSWORD
 from flask import Flask
@@ -72,6 +74,24 @@ def test_set_grants_the_privilege_where_nobody_is_left_who_holds_it(app: Flask, 
     assert cast["clerk"].is_approver
 
 
+def test_set_gives_the_privilege_a_last_day_and_takes_it_off(app: Flask, cast: dict[str, Person]) -> None:
+    assert users(app, "set", "approver@example.com", "--can-push-until", "2020-01-31")[0] == 0
+    assert (cast["approver"].can_push_until, cast["approver"].is_approver) == (date(2020, 1, 31), False)
+    assert "can-push subscribed can-push-until=2020-01-31" in users(app, "list")[1].replace("  ", " ")
+    assert users(app, "set", "approver@example.com", "--can-push-until", "never")[0] == 0
+    assert cast["approver"].is_approver
+
+
+def test_forget_account_unties_the_company_account(app: Flask, cast: dict[str, Person]) -> None:
+    cast["clerk"].oidc_issuer, cast["clerk"].oidc_subject = "https://sso.example", "1"
+    db.session.commit()
+    told = (0, "Forgot the company account of Clerk <clerk@example.com>.\n", "")
+    assert users(app, "forget-account", "clerk@example.com") == told
+    assert cast["clerk"].oidc_subject is None
+    told = (1, "", "Error: Clerk has no company account.\n")
+    assert users(app, "forget-account", "clerk@example.com") == told
+
+
 def test_set_that_changes_nothing_says_so(app: Flask) -> None:
     assert users(app, "set", "clerk@example.com", "--erp", "standard") == (0, "Clerk is like that already.\n", "")
 
@@ -126,6 +146,7 @@ def test_list_has_a_line_for_everybody(app: Flask, cast: dict[str, Person]) -> N
     [
         ["set", "x@example.com", "--erp", "admin"],
         ["disable", "x@example.com"],
+        ["forget-account", "x@example.com"],
         ["passwd", "x@example.com", "--password-stdin"],
     ],
 )
@@ -142,6 +163,7 @@ def test_a_person_who_is_not_there_is_named(app: Flask, command: list[str]) -> N
         ["create", "x@example.com", "--name", "X", "--erp", "owner", "--password-stdin"],
         ["set", "clerk@example.com"],
         ["set", "clerk@example.com", "--can-push", "maybe"],
+        ["set", "clerk@example.com", "--can-push-until", "12/3/2026"],
         ["set"],
         ["passwd", "clerk@example.com"],
         ["nonsense"],
@@ -153,7 +175,7 @@ def test_wrong_usage_exits_with_2(app: Flask, command: list[str]) -> None:
     assert "Usage:" in complaint
 
 
-@pytest.mark.parametrize("command", ["create", "set", "passwd", "list", "disable"])
+@pytest.mark.parametrize("command", ["create", "set", "passwd", "list", "disable", "forget-account"])
 def test_each_answers_help(app: Flask, command: str) -> None:
     code, said, _ = users(app, command, "--help")
     assert code == 0

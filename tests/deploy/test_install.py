@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,19 +152,47 @@ def test_a_backup_is_made_as_the_timer_makes_it(machine: Machine) -> None:
     assert setting(machine, "backed up") == f'"/{DATA}/backups/{file.name}"'
 
 
-def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(machine: Machine) -> None:
-    broken = put_code(machine, "broken")
+def break_health(machine: Machine, name: str, answer: str) -> Path:
+    """The code as it is here, but for a migration that breaks the data and for how /readyz answers."""
+    broken = put_code(machine, name)
     (broken / "migrations/versions/broken.py").write_text(BREAKING.format(head=head_of(broken)))
     health = broken / "blueprints/health.py"
-    health.write_text(health.read_text().replace("200 if ready else 503", "503"))
+    health.write_text(health.read_text().replace("200 if ready else 503", answer))
+    return broken
+
+
+def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(machine: Machine) -> None:
+    """While it is tried, people see the maintenance page, and no scheduler runs."""
+    break_health(machine, "broken", "503")
     state = f"{CURRENT}; countersign db current 2>/dev/null"
     before = machine.run(state)
-    said = machine.run("/root/broken/deploy/install", 1, PATIENCE="30", **PIP)
+    trial = "systemctl show -P ExecStart countersign"
+    with ThreadPoolExecutor() as pool:
+        installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, PATIENCE="30", **PIP)
+        wait_until(lambda: installing.done() or "RUN_SCHEDULER=no" in machine.run(trial, None), 300)
+        page = machine.run(f"{CURL} https://{NAME}/erp/jobs", None)
+        said = installing.result()
+    assert "Back in a minute" in page
     assert "what ran before runs again, with the database as it was" in said
+    assert "RUN_SCHEDULER=no" not in machine.run(trial)
     assert machine.run(state) == before
     assert answers(machine)
     assert projects(machine) == EVERYTHING
     assert setting(machine, "exports paused") is None
+
+
+def test_an_upgrade_that_fails_once_its_scheduler_runs_goes_back_and_waits(machine: Machine) -> None:
+    """Something may have gone out meanwhile, so what is put back is a restored database."""
+    break_health(machine, "late", '503 if current_app.config["RUN_SCHEDULER"] else 200')
+    before = machine.run(CURRENT)
+    said = machine.run("/root/late/deploy/install", 1, PATIENCE="20", **PIP)
+    assert "exports are paused" in said
+    assert machine.run(CURRENT) == before
+    assert answers(machine)
+    assert projects(machine) == EVERYTHING
+    assert setting(machine, "exports paused") is not None
+    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database, database:
+        database.execute("DELETE FROM setting WHERE name IN ('exports paused', 'restored from a backup')")
 
 
 def head_of(tree: Path) -> str:

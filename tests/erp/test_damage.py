@@ -91,7 +91,8 @@ class TestReads:
         hit = next(name for name, end in zip(NAMES, row_ends(), strict=True) if place <= end)
         assert_kept(found, [name for name in NAMES if name != hit])
         whole = WHOLE[hit] in found.rows and found.complete
-        assert whole or hit in found.damaged or not found.complete
+        named = [name.replace(bad.decode(errors="replace"), "") for name in found.damaged]  # a bare & may be meant
+        assert whole or hit in named or not found.complete
         assert not any(LOST in job["Job_Number"] for job in found.rows)
 
     @given(st.binary(max_size=40), st.integers(0, len(LIST)), st.integers(0, 40))

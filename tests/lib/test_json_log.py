@@ -111,7 +111,7 @@ def test_what_fails_is_said_again_after_a_while_and_a_line_says_when_it_is_over(
         return [line for line in lines(caplog) if line["level"] == level]
 
     monkeypatch.setattr(scheduler, "TIMETABLE", [(work, 0.02), (lambda: None, 0.02)])  # the other one is well
-    monkeypatch.setattr(json_log, "SAY_EVERY", 0.2)  # in seconds; a minute is as good
+    monkeypatch.setattr(json_log, "REPEAT_AFTER", 0.2)  # in seconds; a minute is as good
     running(app)
     wait_until(lambda: len(said("ERROR")) >= 3)
     assert not said("WARNING")

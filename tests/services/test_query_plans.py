@@ -21,7 +21,7 @@ from dev.demo.bulk import PLACES, RARE
 from extensions import db
 from lib import pagination
 from models import Person, utcnow
-from tables import setting
+from services import cache
 
 SIZES = (1_000, 4_000)  # projects
 ROOM = 1.05  # for a tree that is one step deeper
@@ -77,9 +77,9 @@ def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Counted
 
 
 @pytest.fixture(autouse=True)
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What took long to make on a busy machine is not kept past its minute, to be made anew between two requests."""
-    monkeypatch.setattr(setting, "SLOW", math.inf)
+def no_stale_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a slow value would outlive its minute, and be made anew between two requests."""
+    monkeypatch.setattr(cache, "SLOW", math.inf)
 
 
 @pytest.fixture(autouse=True)

@@ -190,7 +190,7 @@ def test_a_row_escapes_all_but_numbers_and_words_of_ours() -> None:
     """Rows are read without autoescape, for speed: so each value is escaped by name, or stands in the list above."""
     template = (Path(__file__).parent.parent.parent / "templates/approvals/_row.html").read_text()
     bare = {each.strip() for each in re.findall(r"{{(.+?)}}", template) if not each.strip().endswith("| e")}
-    conditions = {each for each in bare if each.startswith(("project.sent_at | ago(", "1 if "))}
+    conditions = {each for each in bare if each.startswith(("project.sent_at | time_tag(", "1 if "))}
     assert bare - conditions == OURS, "end it with | e"
 
 

@@ -1,14 +1,43 @@
-"""A mail server for tests: the sandbox's, in a thread, with its faults."""
+"""A mail server for tests: the sandbox's, in a thread, with its faults, slow answers, and sign-in by token."""
 
 import asyncio
+import base64
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from aiosmtpd.smtp import SMTP, AuthResult
+
 from dev.sandbox.faults import Faults
 from dev.sandbox.mails import Mail, Mails
 from dev.sandbox.smtp import Conversation, read
+
+REFUSED = "535 5.7.3 Authentication unsuccessful [TEST.PROD.OUTLOOK.COM]"
+
+
+class SlowConversation(Conversation):
+    """One that may take its time for the greeting or for the answer to the text, and asks for a token if it should."""
+
+    def __init__(self, post: "Postbox") -> None:
+        self.post = post
+        super().__init__(post.mails, post.faults)
+        if post.tokens is None:
+            del self._auth_methods["XOAUTH2"]
+
+    async def push(self, status: str | bytes) -> None:
+        place = "CONNECT" if not self.greeted else "TEXT" if status == "250 2.0.0 Kept" else ""
+        await asyncio.sleep(self.post.slow.get(place, 0))
+        await super().push(status)
+
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name
+        """As Microsoft does it: a refusal is a challenge first, and is said once the client has answered it."""
+        given = base64.b64decode(args[1]).decode()
+        self.post.signed_in.append(given)
+        if given.removeprefix("user=").split("\1auth=Bearer ")[-1].strip("\1") in (self.post.tokens or ()):
+            return AuthResult(success=True)
+        await server.challenge_auth('{"status":"400","schemes":"Bearer"}')
+        return AuthResult(success=False, handled=False, message=REFUSED)
 
 
 class Postbox:
@@ -16,6 +45,9 @@ class Postbox:
 
     def __init__(self, place: Path) -> None:
         self.mails, self.faults = Mails(place), Faults()
+        self.slow: dict[str, float] = {}  # seconds, at CONNECT and TEXT
+        self.tokens: set[str] | None = None  # those that XOAUTH2 takes; None: it is not offered
+        self.signed_in: list[str] = []  # what XOAUTH2 was given
         self.port, self._conversations = 0, list[Conversation]()
         self._ready, self._over = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -43,7 +75,7 @@ class Postbox:
                 conversation.transport.abort()
 
     def _converse(self) -> Conversation:
-        self._conversations.append(Conversation(self.mails, self.faults))
+        self._conversations.append(SlowConversation(self))
         return self._conversations[-1]
 
     def fail(self, command: str, reply: str, **more: object) -> None:

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from conftest import ENVIRON, INFORMATION
 from flask import Flask
+from lxml import html
 from sqlalchemy import select
 from support.mail_server import Postbox
 
@@ -132,7 +133,7 @@ def test_an_export_that_failed_or_is_being_checked_is_reason_enough_and_is_told_
     assert f"{status}: {cause}" in text
     assert text.count("HARBRLITE") == text.count("Unknown") == 1
     assert links(text)[1:] == [f"http://127.0.0.1:8000/erp/jobs?filter={listed}", "http://127.0.0.1:8000/me"]
-    assert "1 export needs a look" in text
+    assert "1 export needs attention" in text
     assert "wait" not in text.splitlines()[0]
 
 
@@ -147,7 +148,7 @@ def test_the_summary_tells_what_waits_since_when_by_whom_and_links_to_each(
     text = mail.part("plain")
     assert mail.header("Subject") == "ERP Integrations Daily Summary"
     assert "2 projects wait for accounting" in text
-    assert "The oldest has waited for 3 days, since Fri 6 Mar 2026, 5:00 AM PST." in text
+    assert "The oldest has waited for 3 days, since Mar 6, 2026, 5:00 AM." in text
     assert text.index("26-014 Depot Lofts Retail Shell") < text.index("26-015 Annex")
     assert "1735 Jefferson Ave, Tacoma, WA" in text
     assert "Sent by Manager 3 days ago" in text
@@ -264,3 +265,27 @@ def test_what_could_not_go_out_goes_later_the_same_day_but_never_the_next(
     assert post.recipients == ["approver@example.com"]
     late = db.session.scalars(select(Delivery).where(Delivery.outcome == MailOutcome.FAILED)).one()
     assert (late.person.name, late.can_resend) == ("Controller", True)
+
+
+def test_each_project_that_waits_leads_to_the_forms_of_accept_and_reject(waiting: Project, post: Postbox) -> None:
+    tick()
+    page = html.document_fromstring(post.arrived[0].part("html"))
+    found = {link.text: link.get("href") for link in page.xpath("//p[@class='entry']/a")}
+    there = f"http://127.0.0.1:8000/approvals/{waiting.id}"
+    assert found == {waiting.title: there, "Accept": f"{there}/accept", "Reject": f"{there}/reject"}
+    assert f"Accept {there}/accept" in post.arrived[0].part("plain")
+
+
+def test_a_summary_asked_for_ahead_of_its_day_goes_once_and_leaves_that_days_own_to_come(
+    waiting: Project, post: Postbox, clock: time_machine.Traveller
+) -> None:
+    tomorrow = MONDAY.replace(tzinfo=None) + timedelta(days=1)
+    for _ in range(2):
+        digest.send_day(tomorrow, report=lambda _line: None)
+    assert len(post.arrived) == 2
+    tick()
+    assert len(post.arrived) == 4
+    clock.move_to(MONDAY + timedelta(days=1))
+    tick()
+    tick()
+    assert len(post.arrived) == 6

@@ -129,3 +129,6 @@ def test_a_rotation_that_was_interrupted_is_an_alarm_that_says_what_to_do(
         client_secret.rotate(erp)
     page = browser("controller").get("/erp/jobs").text  # type: ignore[attr-defined]  # a client of the tests
     assert "create a new client secret" in page
+    assert app.test_cli_runner().invoke(args=["spectrum", "check"]).exit_code == 0
+    page = browser("controller").get("/erp/jobs").text  # type: ignore[attr-defined]
+    assert "create a new client secret" not in page, "the check signed in, so the secret is good"

@@ -2,6 +2,7 @@
 
 import itertools
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -14,7 +15,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult
-from conftest import ENVIRON, free_port
+from conftest import ENVIRON, free_port, wait_until
 from flask import Flask
 from sqlalchemy import select
 from support.mail_server import Postbox
@@ -44,7 +45,8 @@ def clock() -> Iterator[time_machine.Traveller]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is found out in half a second instead of twenty."""
-    monkeypatch.setattr(smtp, "TIMEOUT", 0.5)
+    for name, seconds in (("ANSWER", 0.5), ("TAKEN", 0.5), ("GREETINGS", (0.5, 0.5))):
+        monkeypatch.setattr(smtp, name, seconds)
 
 
 @pytest.fixture
@@ -372,3 +374,136 @@ def test_a_notice_is_not_sent_to_who_was_disabled_meanwhile(rejected: Delivery, 
     db.session.commit()
     mail_delivery.deliver_due()
     assert (post.arrived, newest().outcome) == ([], MailOutcome.SKIPPED)
+
+
+# --- slow servers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_mails(make_project: MakeProject, cast: dict[str, Person]) -> None:
+    """A rejection notice to the manager, and after it one to the administrator."""
+    project = make_project()
+    project.created_by = cast["administrator"]
+    reject(project, cast)
+
+
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
+@pytest.mark.parametrize("reply", ["silence", "drop", "421 4.4.2 Bad connection"])
+def test_silence_about_one_recipient_holds_up_nobody_else(
+    command: str, reply: str, two_mails: None, post: Postbox, impatient: None
+) -> None:
+    post.fail(command, reply, recipient="manager@example.com")
+    mail_delivery.deliver_due()
+    assert post.recipients == ["administrator@example.com"]
+    assert Setting.read(Setting.MAIL) is None
+
+
+def test_the_answer_to_a_text_is_waited_for_while_the_next_mail_goes(
+    two_mails: None, post: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_delivery, "SLOW", 0.2)
+    monkeypatch.setattr(smtp, "TAKEN", 3)
+    began = utcnow()
+    post.fail("TEXT", "silence", recipient="manager@example.com")
+    mail_delivery.deliver_due()
+    one, other = db.session.scalars(select(Delivery).order_by(Delivery.id))
+    assert (one.outcome, other.outcome) == (MailOutcome.UNKNOWN, MailOutcome.SENT)
+    assert other.sent_at
+    assert other.sent_at - began < timedelta(seconds=2)
+
+
+def test_a_mail_that_waits_long_for_its_answer_stays_with_whoever_sends_it(
+    two_mails: None, app: Flask, post: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_delivery, "SLOW", 0.1)
+    post.fail("TEXT", "silence", recipient="manager@example.com", stored=True)
+    monkeypatch.setattr(smtp, "TAKEN", 5)
+
+    def lease() -> datetime:
+        db.session.rollback()
+        return db.session.scalars(select(Delivery.lease_until).order_by(Delivery.id)).first() or NOON
+
+    def send() -> None:
+        with app.app_context():
+            mail_delivery.deliver_due()
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    wait_until(lambda: len(post.arrived) == 2)
+    before = lease()
+    wait_until(lambda: lease() > before, 4)
+    sending.join()
+    db.session.rollback()
+    assert {each.state for each in db.session.scalars(select(Delivery))} == {"Unknown", "Sent"}
+
+
+@pytest.mark.parametrize("place", ["CONNECT", "TEXT"])
+def test_a_slow_greeting_and_a_slow_answer_to_the_text_are_waited_for(
+    place: str, rejected: Delivery, post: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "ANSWER", 0.4)
+    post.slow[place] = 1
+    mail_delivery.deliver_due()
+    assert newest().state == "Sent", newest().error
+
+
+def test_a_greeting_is_waited_for_longer_at_a_later_try(
+    rejected: Delivery, post: Postbox, monkeypatch: pytest.MonkeyPatch, clock: time_machine.Traveller
+) -> None:
+    monkeypatch.setattr(smtp, "GREETINGS", (0.2, 10))
+    post.slow["CONNECT"] = 1
+    mail_delivery.deliver_due()
+    assert newest().state == "Waiting"
+    clock.shift(60)
+    mail_delivery.deliver_due()
+    assert newest().state == "Sent"
+
+
+# --- what a server is told ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_password_of_other_letters_is_sent_in_utf8(mechanism: str, rejected: Delivery, app: Flask) -> None:
+    def authenticate(*given: object) -> AuthResult:
+        return AuthResult(success=given[-1].password == "grüße-€".encode(), handled=False)  # type: ignore[attr-defined]
+
+    other = {"PLAIN": "LOGIN", "LOGIN": "PLAIN"}[mechanism]
+    options = {"authenticator": authenticate, "auth_require_tls": False, "auth_exclude_mechanism": [other]}
+    app.config["MAIL_USERNAME"], app.config["MAIL_PASSWORD"] = "countersign", "grüße-€"
+    with Running(Controller(Keeping(), "127.0.0.1", free_port(), **options), app):
+        mail_delivery.deliver_due()
+    assert newest().state == "Sent", newest().error
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [
+        ("https://countersign.example.com", "countersign.example.com"),
+        ("https://192.168.1.5:8443", "[192.168.1.5]"),
+        ("https://[2001:db8::1]", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_an_ip_number_stands_in_brackets_in_the_greeting(
+    base_url: str, name: str, rejected: Delivery, app: Flask, tmp_path: Path
+) -> None:
+    class Listening(Keeping):
+        async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+            self, _server: object, session: object, _envelope: object, name: str, answers: list[str]
+        ) -> list[str]:
+            session.host_name = name  # type: ignore[attr-defined]  # it is a Session
+            heard.append(name)
+            return answers
+
+    heard: list[str] = []
+    app.config["BASE_URL"] = base_url
+    with Running(Controller(Listening(), "127.0.0.1", free_port()), app):
+        mail_delivery.deliver_due()
+    assert heard == [name]
+
+
+def test_mail_ca_file_is_the_authority_that_counts(rejected: Delivery, app: Flask, tmp_path: Path) -> None:
+    server = certified("127.0.0.1", tmp_path)
+    app.config["MAIL_USE_TLS"], app.config["MAIL_CA_FILE"] = True, str(tmp_path / "ca.pem")
+    with Running(server, app):
+        mail_delivery.deliver_due()
+    assert len(server.handler.got) == 1, newest().error

@@ -1,8 +1,11 @@
 """The mails themselves: what each says, to whom, and in which form."""
 
+import email
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from email import policy
+from email.header import decode_header, make_header
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +20,7 @@ from dev.sandbox.mails import Mail
 from extensions import db
 from models import Delivery, Person, Project
 from services import accounts, directory, workflow
-from tasks import digest, mail_delivery, mail_messages
+from tasks import digest, mail_delivery, mail_messages, mime
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'
@@ -73,7 +76,7 @@ def test_a_rejection_tells_sender_and_creator_the_comment_who_and_when_with_a_li
     assert mail.header("Reply-To") == "approver@example.com"
     text = mail.part("plain").replace("\r\n", "\n")
     assert "> The address is not complete.\n> Which street?" in text
-    assert "Approver rejected it on Mon 9 Mar 2026, 12:00 PM PDT" in text
+    assert "Approver rejected it on Mar 9, 2026, 12:00 PM" in text
     assert f"http://127.0.0.1:8000/admin/projects/{project.id}" in text
 
 
@@ -93,7 +96,7 @@ def test_an_export_tells_the_sender_the_spectrum_job_id(
 
 def test_every_mail_says_who_made_it_and_when_and_has_one_id(rejected: Delivery) -> None:
     mail = mail_of(rejected)
-    assert mail.header("From") == "countersign@127.0.0.1"
+    assert mail.header("From") == "Countersign <countersign@127.0.0.1>"
     assert mail.header("To") == "manager@example.com"
     assert mail.header("Auto-Submitted") == "auto-generated"
     assert mail.header("Date") == "Mon, 09 Mar 2026 19:00:00 +0000"
@@ -182,7 +185,7 @@ def test_a_text_with_a_dot_alone_in_a_line_arrives_whole(
     reject(make_project(), cast, comment)
     mail_delivery.deliver_due()
     page = html.document_fromstring(post.arrived[0].part("html"))
-    assert page.findtext(".//blockquote").split() == comment.split()
+    assert list(page.find(".//blockquote").itertext()) == comment.split("\n")
     assert re.findall(r"> (.*)", post.arrived[0].part("plain").replace("\r", "")) == comment.split("\n")
 
 
@@ -198,3 +201,85 @@ def test_the_link_that_sets_a_password_is_made_for_the_mail_and_stored_nowhere(
     row = newest()
     assert not any(token in str(getattr(row, column.key)) for column in Delivery.__table__.columns)
     assert token not in caplog.text
+
+
+INJECTING = "=?utf-8?q?x=0D=0AReply-To:_thief@example.com?="
+
+
+def test_a_project_named_like_an_encoded_header_is_shown_as_it_is_named_and_makes_no_header(
+    make_project: MakeProject, cast: dict[str, Person], clock: time_machine.Traveller
+) -> None:
+    raw = mail_messages.compose(reject(make_project(name=INJECTING), cast)).as_bytes()
+    for rules in (policy.default, policy.compat32):
+        parsed = email.message_from_bytes(raw, policy=rules)
+        assert parsed.get_all("Reply-To") == ["approver@example.com"]
+    subject = str(make_header(decode_header(parsed["Subject"])))
+    assert subject == f"ERP Project Rejection Notification: 26-014 {INJECTING}"
+
+
+@pytest.mark.parametrize("name", ["Łódź " * 24, "工程" * 60, "é", "x" * 100 + "é", "=?" * 50])
+def test_an_encoded_word_has_75_characters_at_most(
+    name: str, make_project: MakeProject, cast: dict[str, Person], clock: time_machine.Traveller
+) -> None:
+    delivery = reject(make_project(name=name.strip()), cast)
+    head = mail_messages.compose(delivery).as_bytes().partition(b"\r\n\r\n")[0].decode("ascii")
+    found = re.findall(r"=\?utf-8\?\S+\?=", head)
+    assert found
+    assert max(len(word) for word in found) <= 75
+    subject = email.message_from_string(head)["Subject"]
+    expected = f"ERP Project Rejection Notification: 26-014 {name.strip()}"
+    assert str(make_header(decode_header(subject))) == expected
+
+
+@pytest.mark.parametrize(
+    ("sender", "shown"),
+    [
+        ("erp@example.com", "Countersign <erp@example.com>"),
+        ('"Depot, Inc." <erp@example.com>', '"Depot, Inc." <erp@example.com>'),
+        ("Bürø <erp@example.com>", "Bürø <erp@example.com>"),
+    ],
+)
+def test_mail_comes_from_countersign_unless_the_sender_has_a_name(sender: str, shown: str, app: Flask) -> None:
+    message = mime.Mail("Hello", recipients=["a@example.com"], sender=sender, body="-", html="-")
+    assert str(email.message_from_bytes(message.as_bytes(), policy=policy.default)["From"]) == shown
+
+
+@pytest.mark.parametrize("address", ["a..b@example.com", ".a@example.com", "a.@example.com", "a@b..com", "a b@x.com"])
+def test_an_address_with_a_dot_too_many_is_final(address: str, rejected: Delivery) -> None:
+    rejected.person.email = address
+    db.session.commit()
+    mail_delivery.deliver_due()
+    assert newest().state == "Not delivered"
+
+
+def test_what_people_typed_stays_in_its_line_so_that_it_cannot_pass_for_a_link_of_ours(
+    make_project: MakeProject, cast: dict[str, Person], post: Postbox, clock: time_machine.Traveller
+) -> None:
+    forged = "\n\nView all\nhttps://thief.example/\x0bhttps://thief.example/\u2028https://thief.example/"
+    workflow.send(make_project(name=f"Depot{forged}", city=f"Tacoma{forged}"[:60]), cast["manager"], f"Note{forged}")
+    cast["manager"].name = f"Manager{forged}"
+    db.session.commit()
+    digest.open_day(NOON.date())
+    mail_delivery.deliver_due()
+    lines = post.arrived[0].part("plain").splitlines()
+    assert not [line for line in lines if line.strip().startswith("https://thief")]
+
+
+def test_the_html_keeps_to_what_outlook_for_windows_draws(
+    make_project: MakeProject, cast: dict[str, Person], clock: time_machine.Traveller
+) -> None:
+    for delivery in every_kind(make_project, cast):
+        page = mail_of(delivery).part("html")
+        assert not re.search(r"\drem|inline-block|pre-line|#[0-9a-f]{8}\b|#[0-9a-f]{4}\b", page)
+        buttons = html.document_fromstring(page).xpath("//table[@role='presentation']//td[@bgcolor]/a")
+        assert buttons, delivery.kind
+
+
+def test_an_invitation_says_who_invites_and_into_which_company(
+    app: Flask, cast: dict[str, Person], clock: time_machine.Traveller
+) -> None:
+    accounts.send_link(cast["approver"], "invitation", cast["administrator"])
+    db.session.commit()
+    text = " ".join(mail_of(newest()).part("plain").split())
+    assert "Administrator invites you to Countersign at 127.0.0.1:8000" in text
+    assert "company HB in Spectrum" in text

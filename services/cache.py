@@ -1,0 +1,52 @@
+"""Values cached per data revision: each process makes one anew once anything was written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import Any, TypeVar, cast
+
+from flask import current_app
+
+from models import Counter, utcnow
+
+SLOW, MAX_STALE = 0.02, 5  # seconds
+Value = TypeVar("Value")
+
+
+@dataclass(slots=True)
+class _Entry:
+    state: Any = None  # of the data, when the value was made
+    value: Any = None
+    slow: bool = False
+    stale_until: float = 0
+    making: Lock = field(default_factory=Lock)
+
+
+def cached(name: str, make: Callable[[], Value], max_stale: float = MAX_STALE) -> Value:
+    """The result of `make`, cached while the data revision is unchanged (at most a minute: pages show ages).
+
+    One that took over 20 ms may be `max_stale` seconds old, and older while another request makes it anew.
+    Store plain values only, never ORM rows.
+    """
+    entry = current_app.extensions.setdefault("cache", {}).setdefault(name, _Entry())
+    state = (Counter.read()[Counter.REVISION], utcnow().replace(second=0, microsecond=0))
+    if entry.state == state or monotonic() < entry.stale_until:
+        return cast("Value", entry.value)
+    if not entry.slow or not max_stale:
+        return _make(entry, state, make, max_stale)
+    if not entry.making.acquire(blocking=False):
+        return cast("Value", entry.value)
+    try:
+        return _make(entry, state, make, max_stale)
+    finally:
+        entry.making.release()
+
+
+def _make(entry: _Entry, state: Any, make: Callable[[], Value], max_stale: float) -> Value:
+    began = monotonic()
+    value = make()
+    entry.slow = monotonic() - began > SLOW
+    entry.stale_until = began + (max_stale if entry.slow else 0)
+    entry.value, entry.state = value, state
+    return value
