@@ -117,6 +117,10 @@ def _record(by: Person, action: str, **details: Any) -> None:
 
 def export_alarm() -> str:
     """Why exports wait for a setting to be fixed, for everybody on an ERP page; else empty."""
+    return cached("export alarm", _export_alarm)
+
+
+def _export_alarm() -> str:
     held = Setting.read(HELD)
     counts = Counter.read()
     if not held or not any(counts.get(status) for status in (Status.EXPORTING, Status.UPDATING)):
@@ -126,7 +130,11 @@ def export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """What ERP Admins are told on every ERP page, as sentences."""
-    return [alarm for alarm in (cached("backup", _backup_alarm), *_secret_alarms()) if alarm]
+    return [
+        alarm
+        for alarm in (cached("backup", _backup_alarm), *cached("client secret", lambda: list(_secret_alarms())))
+        if alarm
+    ]
 
 
 def _secret_alarms() -> Iterator[str]:

@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 
 from erp import job_key
 from extensions import db
-from lib.text import clean
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import drift, update_form, workflow, worklist
@@ -109,7 +108,7 @@ def refused(refusal: NotAllowed) -> Any:
     project = _project(request.view_args["project_id"])
     typed, _, _ = read_information(request.form, project) if "name" in request.form else ({}, {}, {})
     lost = diff(as_text(project.information), typed) if typed else []
-    note = clean(request.form.get("note", project.note))
+    note = request.form.get("note", project.note).strip()
     return _page(project, 409, conflict=str(refusal), lost=lost, note=note)
 
 
@@ -117,7 +116,7 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     """Save what is typed, then do what the button says; nothing of either where something is wrong."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
-    note = clean(request.form.get("note", ""))
+    note = request.form.get("note", "").strip()
     active = "active" in request.form
     if move is Transition.SEND and not active:
         errors["active"] = "Inactive projects can't be sent. Check Active Project? first."

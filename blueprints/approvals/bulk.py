@@ -12,7 +12,6 @@ from blueprints.approvals.responses import get_project, last_change
 from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
-from lib.text import clean
 from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
@@ -97,7 +96,7 @@ def reject_form() -> Any:
 @blueprint.post("/reject")
 @requires(APPROVER)
 def reject() -> Any:
-    projects, comment = _selected_projects(), clean(request.form.get("comment", ""))
+    projects, comment = _selected_projects(), request.form.get("comment", "").strip()
     if not comment:
         error = "Enter a comment. It tells the senders what to correct."
         return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422

@@ -14,7 +14,6 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from lib.text import clean
 from models import Export, Job, NotAllowed, Project
 
 LOCKED_PROJECT = (
@@ -93,7 +92,7 @@ class CommentPrompt:
 
 
 def comment() -> str:
-    return clean(request.form.get("comment", ""))
+    return request.form.get("comment", "").strip()
 
 
 def last_change(project: Project, called: str = "") -> str:

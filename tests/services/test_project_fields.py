@@ -77,7 +77,7 @@ def test_the_accept_form_says_it_as_soon_as_it_opens(
     workflow.send(project, cast["manager"])
     db.session.commit()
     page = browser("approver").get(f"/approvals/{project.id}/accept").text
-    assert "Spectrum would refuse what the project says." in page
+    assert "Spectrum would refuse this project." in page
     assert rules().project_problems(project.information)["state"] in page
 
 

@@ -29,7 +29,7 @@ ROOM = 1.05  # for a tree that is one step deeper
 COLUMNS = {
     "/erp/jobs?filter=ready-to-export": ["number", "name", "place", "sender", "sent", "status"],
     "/erp/jobs?filter=synced": ["number", "name", "place", "sender", "sent", "status"],
-    "/erp/jobs?filter=failed-to-export": ["sent", "status"],
+    "/erp/jobs?filter=ready-to-update": ["sent", "status"],
     "/admin/projects?": ["number", "name", "place", "status", "job"],
 }
 SORTED = [(page, f"{way}{column}") for page, columns in COLUMNS.items() for column in columns for way in ("", "-")]
@@ -42,7 +42,7 @@ class Counted:
     def __init__(self, client: FlaskClient, session_id: str) -> None:
         self.client, self.instructions = client, 0
         with client.session_transaction() as session:
-            session["_user_id"], session["_fresh"] = session_id, True
+            session["_user_id"], session["_fresh"], session["used"] = session_id, True, int(utcnow().timestamp())
         event.listen(db.engine, "checkout", lambda driver, *_: driver.set_progress_handler(self._count, 1))
 
     def _count(self) -> None:
