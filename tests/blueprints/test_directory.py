@@ -128,7 +128,6 @@ def test_who_has_a_password_is_not_invited(browser: SignIn, cast: People) -> Non
         ({"email": "APPROVER@example.com"}, "There is a person with the email approver@example.com already: Approver."),
         ({"email": "no address"}, "Enter an email address"),
         ({"email": "info@weiß.example"}, "Enter an email address"),
-        ({"email": "a@b\0c"}, "Enter an email address"),
         ({"email": "a..b@example.com"}, "Enter an email address"),
         ({"email": ".a@example.com"}, "Enter an email address"),
         ({"email": "a.@example.com"}, "Enter an email address"),

@@ -235,7 +235,7 @@ def test_an_archived_job_is_under_archived_until_it_is_brought_back(
         return sorted(set(re.findall(r"J-\d", approver.get(f"/erp/jobs?filter={slug}").text)))
 
     said = approver.post("/erp/jobs/archive", tick(*jobs)).location
-    assert "2 jobs were put away." in approver.get(said).text
+    assert "2 jobs were archived." in approver.get(said).text
     assert (listed("ready-to-import"), listed("archived")) == ([], ["J-1", "J-2"])
     approver.post("/erp/jobs/bring-back", tick(jobs[0]))
     assert (listed("ready-to-import"), listed("archived")) == (["J-1"], ["J-2"])
@@ -287,7 +287,7 @@ def test_in_a_list_the_panel_and_the_answer_are_the_row(
     [
         ("", "Enter the Spectrum Job ID"),
         ("26-999", "has no job 26-999. Refresh the job list"),
-        ("J-GONE", "does not list job J-GONE any more"),
+        ("J-GONE", "no longer lists job J-GONE"),
         ("T-COMM", "is a job template"),
         ("j-taken", "J-TAKEN is the Spectrum Job ID of 26-900 Other, which is Synced."),
     ],

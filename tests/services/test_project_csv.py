@@ -452,7 +452,7 @@ def test_a_number_that_was_taken_between_preview_and_import_imports_nothing(
     ("data", "said"),
     [
         (b"", "Choose a CSV file"),
-        (b"number,name\n", "no line below its header"),
+        (b"number,name\n", "no projects below its header"),
         (b"number,name\n" + b"1,a\n" * 100_001, "larger than 400 kB"),
     ],
 )

@@ -29,7 +29,6 @@ ROOM = 1.05  # for a tree that is one step deeper
 COLUMNS = {
     "/erp/jobs?filter=ready-to-export": ["number", "name", "place", "sender", "sent", "status"],
     "/erp/jobs?filter=synced": ["number", "name", "place", "sender", "sent", "status"],
-    "/erp/jobs?filter=ready-to-update": ["sent", "status"],
     "/admin/projects?": ["number", "name", "place", "status", "job"],
 }
 SORTED = [(page, f"{way}{column}") for page, columns in COLUMNS.items() for column in columns for way in ("", "-")]
