@@ -1,5 +1,4 @@
-// What htmx leaves to us: saying aloud what happened, where the focus goes, one post for one click, and counting
-// characters. Every page works without it.
+// Announcements, focus, one post for one click, counters. Every page works without it.
 "use strict";
 
 const FIELD = "input:not([type=hidden]), select, textarea";
@@ -58,8 +57,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
 });
 
-// A panel's first field; in a row that refreshed itself the place where one was; else the first button that only asks,
-// because a second Enter must not act, or its link.
+// A panel's first field; in a refreshed row the same place; else a button that only asks: a second Enter must not act.
 function landing(target, stop) {
   return firstField(target) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
@@ -77,16 +75,16 @@ document.addEventListener("keydown", (event) => {
   else panel?.querySelector("[data-cancel]")?.click();
 });
 
-// A field is no longer called wrong once somebody mends it; whether it is right now, its sentence or the server says.
+// An edited field is no longer marked as wrong.
 document.addEventListener("input", ({ target }) => target.matches(INVALID) && target.removeAttribute("aria-invalid"));
 
-// --- a page that refreshes itself is no sign that somebody is there ---
+// --- a page that refreshes itself does not keep the session alive ---
 
 document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
   if (ctx.sourceElement?.matches?.("[hx-trigger^=every]")) ctx.request.headers["Unattended"] = "true";
 });
 
-// --- Back shows no page of a session that was signed out, whatever the browser kept of it ---
+// --- Back shows no page of an ended session ---
 
 const sessionMark = () => document.querySelector("meta[name=session]")?.content;
 const endedSessions = () => JSON.parse(localStorage.getItem("ended-sessions") ?? "[]");
@@ -102,7 +100,7 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
   if (ctx.sourceElement.matches(".search")) history.replaceState(null, "", ctx.response.raw.url);
 });
 
-// --- what somebody else changed appears by itself, but never under the hands of somebody who is at work in the list ---
+// --- changes by others appear by themselves, but not under the hands of whoever works in the list ---
 
 function catchUp({ target }) {
   const found = document.getElementById("found");
@@ -152,7 +150,7 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("htmx:finally:request", (event) => (event.target.ariaBusy = null));
 window.addEventListener("pageshow", () => document.querySelectorAll("form[aria-busy]").forEach((form) => (form.ariaBusy = null)));
 
-// What refreshes itself holds still while it is pressed: a button that is replaced under the finger is never clicked.
+// No refresh while a button is pressed: one that is replaced is never clicked.
 document.addEventListener("htmx:before:request", (event) => {
   if (event.target.matches?.("[hx-trigger^=every]:active")) event.preventDefault();  // the document, once who asked is gone
 });

@@ -25,10 +25,14 @@ def open_accept(live: Live, page: Page) -> None:
 def test_the_test_of_the_connection_answers_on_the_page_by_itself(live: Live, page: Page) -> None:
     settings(live, page).get_by_role("button", name="Test connection").click()
     connection = page.get_by_role("region", name="Connection")
-    expect(connection).to_contain_text("Each of Spectrum's services can be used.", timeout=30_000)
-    expect(connection).to_contain_text("GetJobMain: in order.")
+    expect(connection).to_contain_text(
+        "Each of Spectrum's services that Countersign needs can be used.", timeout=30_000
+    )
+    expect(connection).to_contain_text("GetJobMain: OK.")
     expect(connection).to_contain_text("Connected since")
-    expect(page.get_by_role("status").first).to_contain_text("Each of Spectrum's services can be used.")
+    expect(page.get_by_role("status").first).to_contain_text(
+        "Each of Spectrum's services that Countersign needs can be used."
+    )
 
 
 def test_a_refresh_asked_for_in_the_settings_ends_with_what_was_read(live: Live, page: Page) -> None:
@@ -77,7 +81,7 @@ def test_a_template_is_marked_and_brings_its_taxable_and_fixed_values(live: Live
     page.get_by_role("radio", name="No").check()
     page.get_by_label("Tax Class Code").fill("EXEMPT")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved what holds for T-COMM")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Template T-COMM .* saved"))).to_be_visible()
 
     open_accept(live, page)
     choice = page.get_by_label("Select a Job Template")

@@ -49,7 +49,7 @@ def test_escape_keeps_what_was_typed_and_says_how_to_close_it(waiting: Page) -> 
     waiting.get_by_label("Select a Job Template").select_option("T-COMM")
     expect(waiting.get_by_label("Customer")).to_have_value("CASCREST")
     waiting.keyboard.press("Escape")
-    expect(waiting.get_by_role("status").filter(has_text="Press Cancel to close")).to_be_visible()
+    expect(waiting.get_by_role("status").filter(has_text="Press Cancel to discard")).to_be_visible()
     expect(waiting.get_by_label("Spectrum Job ID")).to_have_value("26-777")
     row.get_by_role("button", name="Cancel").click()
     opened(waiting, "Reject")
@@ -111,7 +111,7 @@ def test_a_row_that_refreshes_itself_leaves_the_focus_where_it_is(live: Live, pa
     with page.expect_response("**/row?*"):
         page.get_by_label("Search projects").focus()
     expect(page.get_by_label("Search projects")).to_be_focused()
-    cancel_export = page.get_by_role("button", name=re.compile("^Take Back"))
+    cancel_export = page.get_by_role("button", name=re.compile("^Take Back")).first
     cancel_export.focus()
     for _ in range(2):
         with page.expect_response("**/row?*"):
@@ -158,7 +158,7 @@ def test_what_was_typed_outlives_a_session_that_ended(live: Live, waiting: Page)
     waiting.get_by_label("Enter a Comment").fill("Kept all the while.")
     waiting.context.clear_cookies()
     button(row, "Reject").click()
-    expect(waiting.get_by_role("status").filter(has_text="Your sign-in has ended.")).to_be_visible()
+    expect(waiting.get_by_role("status").filter(has_text="You were signed out.")).to_be_visible()
     expect(waiting.get_by_label("Enter a Comment")).to_have_value("Kept all the while.")
     live.sign_in(waiting.context.new_page())
     button(row, "Reject").click()

@@ -226,7 +226,7 @@ def test_an_inactive_project_waits_nowhere_and_its_send_button_says_why_not(
     manager.get_by_role("button", name="Update").click()
     expect(manager.get_by_label("Sync Status")).to_have_text("Retrieved")
     expect(manager.get_by_role("button", name="Re-send to ERP")).to_be_disabled()
-    expect(manager.get_by_text("An inactive project is not sent")).to_be_visible()
+    expect(manager.get_by_text("Inactive projects can't be sent")).to_be_visible()
     approver.goto(f"{live.url}/erp/jobs?filter=ready-to-export&q={number}")
     expect(approver.get_by_role("row").filter(has_text=number)).to_have_count(0)
 
@@ -235,7 +235,7 @@ def test_a_project_that_is_switched_on_is_sent_with_the_same_press(live: Live, p
     live.sign_in(page, "kari.iversen")
     create(page, number, "Hilltop Grocery Annex")
     active, button = page.get_by_label("Active Project?"), page.get_by_role("button", name="Send to ERP")
-    refusal_reason = page.get_by_text("An inactive project is not sent")
+    refusal_reason = page.get_by_text("Inactive projects can't be sent")
     active.uncheck()
     expect(button).to_be_disabled()
     page.get_by_role("button", name="Update").click()
