@@ -195,11 +195,14 @@ def _find_taken(result: Import) -> None:
 
 
 def iter_csv(projects: Select[Any]) -> Iterator[str]:
-    """The projects that a statement selects as CSV, in pieces: never all in memory."""
+    """The projects that a statement selects as CSV, in pieces: never all in memory.
+
+    The statement is executed with the first piece: a stream has its own transaction, in which PostgreSQL's cursor lives.
+    """
     accepted = and_(Export.project_id == Project.id, Export.current)
     rows = projects.with_only_columns(*EXPORTED).outerjoin(Export, accepted).outerjoin(Export.accepted_by)
     found = db.session.execute(rows, execution_options={"yield_per": csv_safety.PIECE})
-    return csv_safety.iter_csv((*COLUMNS, *EXPORT_ONLY), map(_cells, found))
+    yield from csv_safety.iter_csv((*COLUMNS, *EXPORT_ONLY), map(_cells, found))
 
 
 def _cells(row: Any) -> list[str]:
