@@ -83,3 +83,16 @@ def test_a_template_names_a_sync_status_by_status(path: Path) -> None:
     text = re.sub(r"{% set steps = .*", "", path.read_text())
     literals = re.findall(rf"""['">]({"|".join(Status)})['"<]""", text)
     assert not literals, f"{path.name} holds {literals}: use Status"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in product_files() if path.as_posix() != "services/workflow.py" and path.parts[0] != "erp"],
+    ids=str,
+)
+def test_only_the_workflow_assigns_a_status(path: Path) -> None:
+    targets = [node.targets for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.Assign)]
+    names = (
+        name for each in targets for target in each for name in ast.walk(target) if isinstance(name, ast.Attribute)
+    )
+    assert not [name for name in names if name.attr == "status"], f"{path}: call a verb of services/workflow.py instead"
