@@ -181,20 +181,6 @@ def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(m
     assert setting(machine, "exports paused") is None
 
 
-def test_an_upgrade_that_fails_once_its_scheduler_runs_goes_back_and_waits(machine: Machine) -> None:
-    """Something may have gone out meanwhile, so what is put back is a restored database."""
-    break_health(machine, "late", '503 if current_app.config["RUN_SCHEDULER"] else 200')
-    before = machine.run(CURRENT)
-    said = machine.run("/root/late/deploy/install", 1, PATIENCE="20", **PIP)
-    assert "exports are paused" in said
-    assert machine.run(CURRENT) == before
-    assert answers(machine)
-    assert projects(machine) == EVERYTHING
-    assert setting(machine, "exports paused") is not None
-    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database, database:
-        database.execute("DELETE FROM setting WHERE name IN ('exports paused', 'restored from a backup')")
-
-
 def head_of(tree: Path) -> str:
     """The latest migration."""
     texts = "".join(path.read_text() for path in (tree / "migrations/versions").glob("*.py"))

@@ -52,7 +52,7 @@ def pragma(statement: str) -> Iterator[None]:
 @ON_SQLITE
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
-    [("max_page_count=1", "The server's disk is full."), ("query_only=ON", "The database can only be read")],
+    [("max_page_count=1", "disk is full."), ("query_only=ON", "The database can only be read")],
     ids=["full", "read-only"],
 )
 def test_a_change_that_the_disk_does_not_take_is_said_in_a_sentence_and_not_half_done(

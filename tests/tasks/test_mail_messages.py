@@ -125,6 +125,8 @@ def every_kind(make_project: MakeProject, cast: dict[str, Person]) -> list[Deliv
     workflow.send(waiting, cast["manager"], HOSTILE)
     waiting.status, waiting.spectrum_job_id = "Exporting", "26-014"
     workflow.mark_exported(waiting)
+    waiting.status = "Updating"
+    workflow.mark_updated(waiting)
     workflow.send(make_project(number="26-016", name=HOSTILE), cast["manager"], HOSTILE)
     cast["approver"].name = HOSTILE
     db.session.commit()
