@@ -197,7 +197,7 @@ def _find_taken(result: Import) -> None:
 def iter_csv(projects: Select[Any]) -> Iterator[str]:
     """The projects that a statement selects as CSV, in pieces: never all in memory.
 
-    The statement is executed with the first piece: a stream has its own transaction, in which PostgreSQL's cursor lives.
+    The statement is executed with the first piece: PostgreSQL's cursor lives in the stream's transaction only.
     """
     accepted = and_(Export.project_id == Project.id, Export.current)
     rows = projects.with_only_columns(*EXPORTED).outerjoin(Export, accepted).outerjoin(Export.accepted_by)
