@@ -5,6 +5,7 @@ are found or TEST_DATABASE_URL is set. What was skipped is named at the end; REQ
 """
 
 import functools
+import math
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ from app import create_app
 from dev.demo import seed
 from extensions import db
 from models import Job, Level, Person, Project
-from services import accounts, workflow
+from services import accounts, cache, workflow
 from tasks import erp_connection, job_list
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,6 +152,12 @@ def environ(database_url: str) -> dict[str, str]:
 def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
     """Each template is compiled once, not once a test."""
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
+@pytest.fixture(autouse=True)
+def cache_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cached value may be stale, however busy the machine is that makes it."""
+    monkeypatch.setattr(cache, "SLOW", math.inf)
 
 
 @pytest.fixture(autouse=True)
