@@ -21,7 +21,7 @@ def waiting(make_project: Callable[..., Project], cast: dict[str, Person]) -> Pr
 
 
 def record(browser: Browser, project: Project) -> str:
-    """The part “On record”, without its tags."""
+    """The part “Approval record”, without its tags."""
     page = browser.get(f"/approvals/{project.id}").text
     part = page[page.index('id="record"') :].partition("</section>")[0]
     return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", part))
@@ -56,5 +56,5 @@ def test_a_linked_project_says_by_whom_and_that_it_was_not_accepted_here(
 def test_a_project_prints_on_one_page(live: Live, page: Page) -> None:
     live.sign_in(page).goto(f"{live.url}/erp/jobs?filter=synced")
     page.locator("tbody th a").first.click()
-    page.get_by_role("heading", name="On record").wait_for()
+    page.get_by_role("heading", name="Approval record").wait_for()
     assert len(re.findall(rb"/Type /Page\b", page.pdf(format="Letter"))) == 1

@@ -104,7 +104,7 @@ def test_switching_off_a_project_that_waits_says_that_it_is_retrieved(
     db.session.commit()
     address = f"/admin/projects/{project.id}"
     assert manager.post(address, {"version": project.version}).status_code == 303
-    assert "retrieved from accounting" in manager.get(address).text
+    assert "taken back from accounting" in manager.get(address).text
     db.session.refresh(project)
     assert (project.status, project.active) == (Status.RETRIEVED, False)
 
