@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache, partial
@@ -27,7 +28,7 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, sessions, update_form, workflow
+from services import after_restore, comments, sessions, update_form, workflow
 from services import directory as directory_rules
 
 HEADERS = {
@@ -101,6 +102,8 @@ def _bind_templates(app: Flask) -> None:
     app.jinja_env.globals |= {
         "url_for": _url,
         "absences": directory_rules.absences,
+        "comment_side": comments.side_of,
+        "form_number": lambda: secrets.token_urlsafe(9),  # tells a form that was submitted twice from another one
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,

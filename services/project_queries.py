@@ -31,7 +31,7 @@ from sqlalchemy.orm import join, outerjoin
 
 from extensions import db
 from lib.pagination import Order, PagedQuery, Values
-from models import ORDERS, Export, Job, Person, Project, ProjectState, Status
+from models import ORDERS, Export, Job, Person, Project, ProjectState, Side, Status
 
 cached_statement = lru_cache(maxsize=256)
 waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # a linked project may never have been sent
@@ -101,6 +101,7 @@ class ProjectRow(ProjectState):
     spectrum_job_id: str | None
     suggested_job_key: str | None
     drifted: bool
+    question_to: Side | None
     export_id: int | None
     job_id: int | None
     export: Export | None = None
@@ -115,7 +116,7 @@ JOB_UNAVAILABLE = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    *(Project.suggested_job_key, Project.drifted),
+    *(Project.suggested_job_key, Project.drifted, Project.question_to),
 ]
 EXTRA_COLUMNS: list[Any] = [
     select(Export.id).where(Export.project_id == Project.id, Export.current, HAS_DETAILS).scalar_subquery(),

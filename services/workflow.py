@@ -24,6 +24,7 @@ from models import (
     Person,
     Project,
     Setting,
+    Side,
     Status,
     Transition,
     as_text,
@@ -311,7 +312,15 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
     to = TRANSITIONS[transition][project.status]
     event = _record(project, str(transition), by, comment, to, **details)
     project.status = to
+    if by:
+        _settle_question(project, transition)
     return event
+
+
+def _settle_question(project: Project, transition: Transition) -> None:
+    """A decision ends what was asked before; what the project manager asked outlives their own sending."""
+    if project.question_to is Side.SENDER or transition not in (Transition.SEND, Transition.RETRIEVE):
+        project.question_to = None
 
 
 def _record(

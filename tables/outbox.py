@@ -30,6 +30,7 @@ class MailKind(enum.StrEnum):
     REJECTION = "rejection"
     EXPORT = "export"
     UPDATE = "update"
+    COMMENT = "comment"
     INVITATION = "invitation"
     RESET = "reset"
     ALERT = "alarm"  # as it is kept

@@ -19,7 +19,7 @@ from lib.leases import Leased
 from lib.text import normalize
 from tables.job import Job
 from tables.person import Person
-from tables.status import EDITABLE, UPDATE, ProjectState, Status, Transition
+from tables.status import EDITABLE, UPDATE, ProjectState, Side, Status, Transition
 
 SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
 
@@ -29,6 +29,7 @@ SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  
 ORDERS: dict[str, Any] = {"name": text("lower(name)"), "place": text("lower(city)"), "sender": "sender_key"}
 OPEN_QUEUE = ORDERS | {"number": "number_key"}
 WAITS = text(f"status = '{Status.READY}'")
+ASKS = text("question_to IS NOT NULL")
 
 
 class Project(ProjectState, Base):
@@ -66,6 +67,7 @@ class Project(ProjectState, Base):
     # what accounting accepted last of what an update can change, by column, and PROJECT_NAME; None: see `export`
     accepted: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     drifted: Mapped[bool] = mapped_column(default=False)  # its job was changed in Spectrum since
+    question_to: Mapped[Side | None] = mapped_column(string_enum(Side))  # a comment waits for their answer
     # the job that it seems to be already, offered for linking
     suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
     # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
@@ -86,6 +88,7 @@ class Project(ProjectState, Base):
         Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
         Index("ix_project_status", "status", "id"),
         Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
+        Index("ix_project_question", "question_to", "id", sqlite_where=ASKS, postgresql_where=ASKS),
         *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
         *(
             Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
@@ -127,6 +130,11 @@ class Project(ProjectState, Base):
     @property
     def sender(self) -> str:
         return self.sent_by.name if self.sent_by else ""
+
+    @property
+    def last_change(self) -> "Event":
+        """The latest event that is no comment."""
+        return next(event for event in self.events if event.action != COMMENTED)
 
     def latest(self, transition: Transition) -> "Event | None":
         """The latest event of that transition."""
@@ -266,6 +274,7 @@ class Export(Leased, Base):
 # --- history --------------------------------------------------------------------------------------------------------
 
 
+COMMENTED = "commented"
 DEEDS = {
     str(Transition.TAKE_BACK): "took it back",
     str(Transition.FAIL): "could not export it",

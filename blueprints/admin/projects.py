@@ -8,6 +8,7 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from erp import job_key
 from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
@@ -100,6 +101,12 @@ def settle_drift(project_id: int) -> Any:
     return redirect(url_for(".general", project_id=project_id), 303)
 
 
+@blueprint.post("/<int:project_id>/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(_project(project_id), url_for(".general", project_id=project_id), _page)
+
+
 @blueprint.errorhandler(NotAllowed)
 def refused(refusal: NotAllowed) -> Any:
     """The project is not what the form showed: what happened, and the project as it really is."""
@@ -172,7 +179,7 @@ def _project(project_id: int) -> Project:
 def _current(project_id: int) -> Project:
     project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
     if request.form.get("version") != str(project.version):
-        last = project.events[0]
+        last = project.last_change
         who = "You" if last.person_id == current_user.id else last.who
         raise NotAllowed(
             f"{who} changed this project while you had it open; it is {project.status} now. "

@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from blueprints.approvals.responses import (
     CommentPrompt,
     comment,
@@ -186,6 +187,12 @@ def copy_phases(project_id: int) -> Any:
     found = current_project(project_id)
     workflow.copy_remaining_phases(found, current_user)
     return success(found, f"The remaining phases of {found.title} are being copied.")
+
+
+@blueprint.post("/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(get_project(project_id), url_for(".project", project_id=project_id), render_project)
 
 
 def _acceptable(found: Project) -> Project:
