@@ -41,12 +41,16 @@ class Expiry:
     past: str = "has expired"
 
     @property
+    def last_day(self) -> date | None:
+        """The last day, on the company's calendar, on which it is good."""
+        return local(self.ends_at - timedelta(microseconds=1)).date() if self.ends_at else None
+
+    @property
     def days_left(self) -> int | None:
         """Whole days on the company's calendar: 0 on the last day, negative once it is past."""
-        if self.ends_at is None:
+        if self.ends_at is None or self.last_day is None:
             return None
-        last_day = local(self.ends_at - timedelta(microseconds=1)).date()
-        days = (last_day - today()).days
+        days = (self.last_day - today()).days
         return days if utcnow() < self.ends_at else min(days, -1)
 
     @property
@@ -54,23 +58,34 @@ class Expiry:
         return self.days_left is not None and self.days_left <= self.warn_before
 
     @property
-    def sentence(self) -> str:
+    def heading(self) -> str:
+        """Such as “Spectrum's client secret expires in 3 days”."""
         days = self.days_left
         if days is None:
-            return f"{self.label}: the end is not known. {self.advice}"
+            return f"{self.label}: the end is not known"
         when = self.past if days < 0 else f"expires in {plural(days, 'day')}" if days else "expires today"
-        return f"{self.label} {when}".rstrip() + f". {self.advice}"
+        return f"{self.label} {when}".rstrip()
 
     @property
-    def mail_due(self) -> int | None:
-        """The number of days before the end whose mail is due, None where none is yet."""
+    def sentence(self) -> str:
+        return f"{self.heading}. {self.advice}"
+
+    @property
+    def mail_due(self) -> str:
+        """A key of the mail that is due: of this thing, its end, and the days before; empty where none is due yet."""
         days = self.days_left
-        return min((each for each in self.mail_before if days <= each), default=None) if days is not None else None
+        passed = [each for each in self.mail_before if days is not None and days <= each]
+        return f"{self.name}:{self.ends_at:%Y-%m-%d}:{min(passed)}" if passed else ""
 
 
 def list_expiries() -> list[Expiry]:
     """Return everything that runs out here; what is not set up is left out."""
     return [*_certificates(), *_secrets(), *_backups()]
+
+
+def find(mail_due: str) -> Expiry | None:
+    """Return what a mail is about, unless it was renewed or is nearer to its end since."""
+    return next((each for each in list_expiries() if each.mail_due == mail_due), None)
 
 
 def warnings() -> list[str]:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from extensions import db
 from lib import formatting
 from models import Delivery, Event, Level, MailKind, Project, Side, utcnow
-from services import accounts, comments
+from services import accounts, comments, expiry
 from services.mail_settings import sender
 from services.outstanding import LISTED, Summary, describe_stuck, stuck_projects
 from tasks.mail_errors import MailError, MailFailure
@@ -81,6 +81,12 @@ def alert(delivery: Delivery) -> Mail:
     return _of_delivery(delivery, "Countersign needs attention", stuck=describe_stuck(), projects=listed)
 
 
+def about_expiry(delivery: Delivery) -> Mail:
+    found = expiry.find(delivery.subject)
+    assert found  # else the mail is not needed
+    return _of_delivery(delivery, f"Countersign: {found.heading}", heading=found.heading, advice=found.advice)
+
+
 def test(address: str) -> Mail:
     """A mail that only says that mails arrive."""
     domain = sender().rpartition("@")[2]
@@ -96,6 +102,7 @@ MAILS: dict[MailKind, Callable[[Delivery], Mail]] = {
     MailKind.INVITATION: invitation,
     MailKind.RESET: reset,
     MailKind.ALERT: alert,
+    MailKind.EXPIRY: about_expiry,
 }
 
 

@@ -8,8 +8,10 @@ import pytest
 import time_machine
 from conftest import Browser
 from flask import Flask
+from lxml import html
 
 from extensions import db
+from lib.formatting import format_date
 from models import Setting
 from services import expiry
 
@@ -90,3 +92,8 @@ def test_erp_admins_alone_are_warned_from_14_days_before_and_when_it_is_past(
     db.session.commit()
     for name, sees in (("controller", is_warned), ("approver", False)):
         assert ("The client secret for the sign-in" in browser(name).get("/erp/jobs").text) is sees
+    answer = app.test_client().get("/readyz")
+    assert answer.json["days_left"] == {"sign_in_secret": days_left}
+    row = html.fromstring(browser("controller").get("/erp/settings").text).xpath("//tr[contains(., 'for the sign-in')]")
+    shown = "Expired" if days_left < 0 else str(days_left)
+    assert " ".join(row[0].text_content().split()).endswith(f"{format_date(end)} {shown}")
