@@ -132,7 +132,6 @@ def _password() -> str:
 
 
 def _to_stderr(line: str) -> None:
-    """Say how far a long command is."""
     click.echo(line, err=True)
 
 

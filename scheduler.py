@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def start(app: Flask) -> None:
-    """Begin to ask what is due, in threads beside whatever this process does."""
+    """Start the jobs of the schedule in threads of this process."""
     global _scheduler
     refrain = json_log.RateLimitedLog()
     _stopping.clear()
@@ -108,7 +108,6 @@ def test_connection() -> tuple[bool, str]:
 
 
 def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
-    """Whether it worked, and a sentence that says how it ended."""
     erp = erp_connection.connect()
     if erp is None:
         return False, NOT_SET_UP
@@ -119,7 +118,6 @@ def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
 
 
 def mail_password_link(email: str) -> tuple[bool, str]:
-    """Mail the link that sets a password, if there is such a person; nothing is said of it to anybody."""
     with writing():
         person = Person.by_email(email)
         if person and person.active:
@@ -160,7 +158,6 @@ def _within(moment: datetime | None, span: timedelta) -> bool:
 
 
 def beat() -> None:
-    """Say that the timetable runs, for /readyz."""
     with writing():
         Setting.write(HEARTBEAT, None)
 

@@ -54,7 +54,6 @@ def sign_in() -> Any:
 @blueprint.get("/login/oidc")
 @public
 def ask_provider() -> Any:
-    """Send the browser to the company's provider."""
     provider = company_accounts.provider()
     if provider is None:
         return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
@@ -72,7 +71,6 @@ def ask_provider() -> Any:
 @blueprint.get("/login/oidc/callback")
 @public
 def answer_of_provider() -> Any:
-    """Sign in the person whom the provider names."""
     provider = company_accounts.provider()
     if provider is None:
         return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
@@ -120,7 +118,6 @@ def _not_signed_in(error: OpenIDError, status: int) -> Any:
 @blueprint.post("/logout")
 @signed_in
 def sign_out() -> Any:
-    """End this person's sessions, the copied ones included."""
     current_user.end_sessions()
     db.session.commit()
     logout_user()
@@ -184,7 +181,6 @@ def me() -> Any:
 @blueprint.post("/me/absence")
 @signed_in
 def save_absence() -> Any:
-    """Keep the days on which one is away; both empty for none."""
     person, away, errors = current_user._get_current_object(), {}, {}
     for column in directory.ABSENCE:
         try:
@@ -261,7 +257,6 @@ def _dead_link() -> Any:
 
 
 def _destination() -> str:
-    """Where one was going, as long as it is on this site."""
     there = request.args.get("next", "")
     local = there.startswith("/") and not there.startswith(("//", "/\\")) and there.isprintable()
     return there if local else url_for("erp.home")

@@ -63,7 +63,6 @@ def _file() -> str:
 
 
 def _spectrum() -> str:
-    """Return the outcome of the last contact; its cause is on the settings page, for those who may open it."""
     if not current_app.config["SPECTRUM_URL"]:
         return "not set up"
     contact = Setting.read(Setting.CONTACT, {})
@@ -71,7 +70,6 @@ def _spectrum() -> str:
 
 
 def _moments() -> dict[str, str | None]:
-    """Return the times of the last tick, mail and contact, and of the oldest due export; in UTC."""
     beat, now = db.session.get(Setting, "timetable"), utcnow()
     moments = {
         "last_tick": beat and beat.at,
@@ -83,7 +81,6 @@ def _moments() -> dict[str, str | None]:
 
 
 def _mail() -> str:
-    """Return the state of the mail queue; its cause is on the mail page, for those who may open it."""
     if not mail_settings.is_set_up():
         return "not set up"
     trouble = Setting.read(Setting.MAIL)

@@ -163,7 +163,6 @@ def _save_present(file: Path, url: URL) -> Path | None:
 
 
 def _is_empty(url: URL) -> bool:
-    """Tell whether the database has no table of ours; the copying reports one that cannot be read."""
     with engine_of(url) as engine, suppress(DatabaseError):
         return "alembic_version" not in inspect(engine).get_table_names()
     return False

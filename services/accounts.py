@@ -89,7 +89,6 @@ def set_password(person: Person, password: str) -> None:
 
 
 def link_token(person: Person, purpose: str) -> str:
-    """Return the signed text in the link of a mail; nothing of it is stored."""
     return _link_signer(purpose).dumps([person.id, person.session_version, person.email])
 
 
@@ -104,7 +103,6 @@ def from_link_token(token: str, purpose: str) -> Person | None:
 
 
 def send_link(person: Person, purpose: str, by: Person | None) -> datetime | None:
-    """Queue the mail with the link that sets a password; or return the moment of one that is a few minutes old."""
     now = utcnow()
     lately = Delivery.created_at.between(now - LINK_PAUSE, now)
     queued = select(Delivery.created_at).where(Delivery.person_id == person.id, Delivery.kind == purpose, lately)
@@ -115,7 +113,6 @@ def send_link(person: Person, purpose: str, by: Person | None) -> datetime | Non
 
 
 def unsubscribe_token(person: Person) -> str:
-    """Return the signed text in the daily summary's List-Unsubscribe; it is good for nothing else."""
     return _unsubscribe_signer().dumps(person.id)
 
 
@@ -158,7 +155,6 @@ def _is_busy(purpose: str, same: Any) -> bool:
 
 
 def clear_attempts(purpose: str, email: str, address: str) -> None:
-    """Forget the tries for the account from there: one has succeeded."""
     same = LoginAttempt.account == _digest(email), LoginAttempt.address == address
     db.session.execute(delete(LoginAttempt).where(LoginAttempt.purpose == purpose, *same))
 

@@ -33,7 +33,6 @@ def compare_jobs() -> None:
 
 
 def warning() -> str:
-    """Return the banner's sentence after a restore; "" when there is nothing left to do."""
     return cached("after a restore", _warning)
 
 
@@ -57,7 +56,7 @@ def _held_keys() -> Any:
 
 
 def _match(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
-    """Match by number or name, and what is left by address: an export under another number may be renamed, too."""
+    """Match by number or name, and the rest by address: an export under another number may be renamed, too."""
     matches = job_matching.find_similar(jobs, projects)
     found = matches.values()
     by_address = {_address(rules().project_from_job(job.row)): job for job in jobs if job not in found}

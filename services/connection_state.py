@@ -28,18 +28,15 @@ def job_list() -> dict[str, Any]:
 
 
 def is_confirmed(last: dict[str, Any], reading: str) -> bool:
-    """Whether a person said that exactly this reading is right."""
     return last.get("confirmed") == reading
 
 
 def learned() -> dict[str, Any]:
-    """What was learned of the server that the settings name; empty where it was another one, or nothing yet."""
     kept = Setting.read(LEARNED) or {}
     return kept if kept.get("server") == server_digest() else {}
 
 
 def server_digest() -> str:
-    """A digest of address, company and Authorization ID, which does not give the ID away."""
     names = ("SPECTRUM_URL", "SPECTRUM_COMPANY_CODE", "SPECTRUM_AUTHORIZATION_ID")
     return _digest("\0".join(str(current_app.config[name]) for name in names))
 
@@ -51,7 +48,6 @@ def style() -> list[str]:
 
 
 def secret_digest() -> str:
-    """A digest of the environment's client secret."""
     return _digest(current_app.config["SPECTRUM_CLIENT_SECRET"])
 
 

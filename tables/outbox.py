@@ -1,4 +1,4 @@
-"""What goes out and what was asked for: mails to people, and errands for the timetable."""
+"""The outbox: mails that are due to people, and requests for the scheduler."""
 
 import enum
 from datetime import date, datetime, timedelta
@@ -78,7 +78,6 @@ class Delivery(Leased, Base):
 
     @classmethod
     def queue(cls, kind: str, event: Event, person: Person) -> None:
-        """A mail about an event, in the transaction of the event itself."""
         db.session.flush()  # the key names the event
         db.session.add(
             cls(key=f"{kind}:{event.id}:{person.id}", kind=kind, event=event, person=person, due_at=utcnow())
@@ -98,7 +97,6 @@ class Delivery(Leased, Base):
 
     @property
     def state(self) -> str:
-        """What became of it, in a word or two."""
         return self.outcome or ("Being sent" if self.token else "Waiting")
 
     @property
@@ -134,7 +132,6 @@ class TaskRequest(Leased, Base):
 
     @classmethod
     def last(cls, kind: str, subject: str = "") -> "TaskRequest | None":
-        """The latest of that kind, about that subject if one is given."""
         about = [cls.subject == subject] if subject else []
         return db.session.scalar(select(cls).where(cls.kind == kind, *about).order_by(cls.id.desc()).limit(1))
 
@@ -145,7 +142,6 @@ class TaskRequest(Leased, Base):
 
     @classmethod
     def ask(cls, kind: str, by: Person, subject: str = "") -> None:
-        """Have the timetable do it now; once is enough while one waits."""
         waiting = cls.last(kind, subject)
         if waiting is None or waiting.due_at is None:
             db.session.add(cls(kind=kind, asked_by=by, subject=subject, due_at=utcnow()))

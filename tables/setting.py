@@ -43,12 +43,10 @@ class Setting(Base):
 
     @classmethod
     def exports_held(cls) -> bool:
-        """Tell whether nothing may be sent to the accounting system now."""
         return bool(cls.read(cls.PAUSED)) or cls.restore_pending()
 
     @classmethod
     def restore_pending(cls) -> bool:
-        """Tell whether a backup was restored and the job list not yet compared with it."""
         restored = cls.read(cls.RESTORED)
         return bool(restored) and "compared" not in restored
 
@@ -64,7 +62,6 @@ class Counter(Base):
 
     @classmethod
     def read(cls) -> dict[str, int]:
-        """The number of projects by status, and the revision."""
         if "tally" not in g:
             g.tally = dict(db.session.connection().execute(EVERYTHING).all())
         return g.tally  # type: ignore[no-any-return]  # g holds anything

@@ -61,7 +61,6 @@ def rotate_when_due(connection: Connection) -> None:
 
 
 def forget_interrupted() -> None:
-    """End the alarm about an interrupted rotation, because a sign-in with the kept secret has just worked."""
     state = Setting.read(connection_state.SECRET) or {}
     if state.get("asked_at"):
         with writing():
@@ -69,7 +68,6 @@ def forget_interrupted() -> None:
 
 
 def _state() -> dict[str, Any]:
-    """What is kept of the secret in use; begun anew where the environment has another one."""
     state = Setting.read(connection_state.SECRET) or {}
     if state.get("environment") != connection_state.secret_digest():
         state = {"environment": connection_state.secret_digest(), "at": _now()}

@@ -66,7 +66,6 @@ def learn_if_new(connection: Connection) -> None:
 
 
 def learn(connection: Connection) -> Learned:
-    """Ask the server in every way there is, and keep what it showed. Raises ReadError."""
     db.session.rollback()  # no transaction is open while the accounting system is asked
     learned = connection.learn()
     before = Setting.read(connection_state.LEARNED) or {}
@@ -82,19 +81,17 @@ def learn(connection: Connection) -> Learned:
 
 
 def _kept() -> dict[str, Any]:
-    """What was learned of the server in the settings; empty where that is another one, or is asked in another way."""
+    """Return the findings about this server; empty if the address or a style setting changed since."""
     kept = connection_state.learned()
     return kept if kept.get("style") == connection_state.style() else {}
 
 
 def _was_proven_before() -> bool:
-    """Whether an earlier version exported a job that a job list showed afterwards."""
     shown = select(Export.id).join(Project, Export.project_id == Project.id).join(Job, Job.key == Project.job_key)
     return db.session.scalar(shown.where(Export.created_at.is_not(None), Job.listed).limit(1)) is not None
 
 
 def is_proven() -> bool:
-    """Whether this installation has shown a reply that said “created”, and that job in a list."""
     return bool(connection_state.learned().get("proof"))
 
 
@@ -215,14 +212,12 @@ def test(connection: Connection) -> ConnectionTest:
 
 
 def service_line(service: erp.Service) -> str:
-    """One service as people read it."""
     if not service.problem:
         return f"{service.name}: OK."
     return " ".join(filter(None, [f"{service.name}: {service.problem}", service.without]))
 
 
 def proof_lines() -> Iterable[str]:
-    """Say that no job was created yet, or what the reply to the first one looked like."""
     proof = connection_state.learned().get("proof")
     if not proof:
         yield "Not proven: no job that Countersign created has been seen in Spectrum's job list yet."

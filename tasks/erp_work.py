@@ -1,4 +1,4 @@
-"""What exports and updates share: how a job is found by its number, and what it means that nothing can be sent now."""
+"""Steps that exports and updates share: finding a job by its number, and postponing."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -34,7 +34,6 @@ def end_hold(result: WriteResult) -> None:
 
 
 def schedule_check(export: Export, step: str, error: str) -> None:
-    """Have the export looked at again later."""
     export.step, export.error = step, error
     export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
 
@@ -59,7 +58,6 @@ def find(list_rows: Callable[..., ReadResult[Listed]], job: ErpJob) -> tuple[Lis
 
 
 def _knows_any(keys: Iterable[str]) -> bool:
-    """Whether one of these jobs was listed before."""
     known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
     db.session.rollback()
     return not known.isdisjoint(keys)

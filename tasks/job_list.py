@@ -71,7 +71,6 @@ def _doubt(reading: JobList, before: set[str]) -> str:
 
 
 def _read_customers(erp: Connection) -> ReadResult[Customer]:
-    """Read the customers; none where the service is missing, because it is optional."""
     try:
         return erp.list_customers()
     except ReadError:
@@ -136,12 +135,10 @@ def _sentences(reading: JobList, doubt: str, new: int, changed: int, gone: int) 
 
 
 def _fingerprint(reading: JobList) -> str:
-    """A digest of the jobs' numbers, so that a person confirms this list and no other."""
     return sha256("\n".join(sorted(reading.jobs)).encode()).hexdigest()
 
 
 def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
-    """Keep the customers; where they could not be read, those that the job list names."""
     rows = [vars(customer) for customer in customers.rows]
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
     of_jobs = [vars(Customer(code, name)) for code, name in named.items()]

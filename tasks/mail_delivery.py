@@ -40,7 +40,7 @@ Hold = Callable[[], AbstractContextManager[Delivery]]
 
 
 def deliver_due(stopping: Callable[[], bool] = lambda: False) -> None:
-    """Each tick: send what is due; while no mail goes, one mail every now and then tries whether it goes again."""
+    """Each tick: send due mails; while the server takes none, probe with one mail at intervals."""
     if _should_probe():
         deliver(stopping=stopping)
 
@@ -200,7 +200,6 @@ def _hand_over(hold: Hold, message: Mail) -> None:
 
 
 def _close_incident() -> None:
-    """A mail went, so whatever held the others is over."""
     if Setting.read(Setting.MAIL):
         Setting.write(Setting.MAIL, None)
 

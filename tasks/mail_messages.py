@@ -76,7 +76,6 @@ def alert(delivery: Delivery) -> Mail:
 
 
 def test(address: str) -> Mail:
-    """A mail that only says that mails arrive."""
     domain = sender().rpartition("@")[2]
     return _message("test", "Countersign test mail", address, make_msgid(domain=domain), utcnow())
 
@@ -139,7 +138,6 @@ def _render(template: str, macros: str, content: dict[str, Any]) -> str:
 
 
 def _smtp_address(address: str) -> str:
-    """The address as SMTP takes it: one line, ASCII, the domain in punycode where it has to be."""
     local, _, domain = address.rpartition("@")
     try:
         written = f"{local}@{domain.encode('idna').decode()}"

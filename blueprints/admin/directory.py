@@ -1,4 +1,4 @@
-"""The Company Directory: who is there, what each person may do, and who changed that.
+"""The Company Directory: people, their levels, and the history of both.
 
 People are disabled, never deleted: history keeps their names.
 """
@@ -93,7 +93,6 @@ def save(person_id: int) -> Any:
 @blueprint.post("/<int:person_id>/invite")
 @requires(KEEPER)
 def invite(person_id: int) -> Any:
-    """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
     if not (found.is_invited and found.active):
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
@@ -145,7 +144,6 @@ def forget_account(person_id: int) -> Any:
 
 
 def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the form says of a person, by column, and the levels that it names but that do not exist."""
     wanted: dict[str, Any] = {column: form.get(column, "").strip() for column in ("name", "email")}
     wanted |= {column: column in form for column in ("can_push", "subscribed", "active")}
     errors = {}

@@ -1,4 +1,4 @@
-"""The mail page: what was sent to whom when, what is stuck and why; and the way out of the daily summary."""
+"""The mail page: each mail with its state, the test mail, and unsubscribing from the daily summary."""
 
 from datetime import timedelta
 from typing import Any
@@ -37,7 +37,6 @@ def index() -> Any:
 @blueprint.get("/<int:delivery_id>")
 @requires(ERP_ADMIN)
 def row(delivery_id: int) -> Any:
-    """The row as it is now, for a page that watches a mail being sent again."""
     return _row(_delivery(delivery_id))
 
 
@@ -56,7 +55,6 @@ def resend(delivery_id: int) -> Any:
 @blueprint.post("/test")
 @requires(ERP_ADMIN)
 def test() -> Any:
-    """Ask the timetable for a test mail; the page shows what came of it."""
     address = request.form.get("address", "").strip()
     if not directory.EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
@@ -68,7 +66,6 @@ def test() -> Any:
 @blueprint.get("/test")
 @requires(ERP_ADMIN)
 def tested() -> Any:
-    """What came of the last test mail."""
     return render_template("erp/_test_mail.html", tested=TaskRequest.last("test mail"))
 
 
@@ -114,7 +111,6 @@ def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
 
 
 def _is_stuck() -> Any:
-    """The condition that somebody should look at a delivery."""
     given_up = and_(Delivery.outcome == MailOutcome.FAILED, Delivery.created_at > utcnow() - REMEMBERED)
     in_trouble = and_(Delivery.outcome.is_(None), Delivery.error != "")
     return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)

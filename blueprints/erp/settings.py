@@ -33,7 +33,6 @@ def index() -> Any:
 @blueprint.get("/connection")
 @requires(ERP_ADMIN)
 def connection() -> Any:
-    """The state of the connection, asked for during a test or a refresh; how it ended is announced."""
     shown = _connection()
     response = make_response(render_template("erp/_connection.html", **shown))
     asked = [errand for errand in (shown["tested"], shown["refreshed"]) if errand]
@@ -81,7 +80,6 @@ def resume() -> Any:
 @blueprint.post("/numbers")
 @requires(ERP_ADMIN)
 def numbers() -> Any:
-    """Change the company's pattern for job numbers; an empty one suggests nothing."""
     pattern = request.form.get("pattern", "").strip()
     if error := job_numbers.pattern_problem(pattern):
         return _render(pattern, 422, error=error)

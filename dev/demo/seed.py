@@ -40,7 +40,6 @@ TEMPLATES = {
 
 
 def address(name: str) -> str:
-    """The email of somebody in the cast."""
     return f"{name.lower().replace(' ', '.')}@halvorsen.example"
 
 
