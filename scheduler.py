@@ -17,12 +17,10 @@ from flask import Flask, current_app
 from erp import Connection, ReadError
 from extensions import db, writing
 from lib import json_log
-from models import Person, Setting, TaskRequest, utcnow
+from models import MailKind, Person, Setting, SettingName, TaskKind, TaskRequest, utcnow
 from services import accounts, connection_state
-from services.update_form import READ_JOB
 from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
 
-HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
 TASK_LEASE = timedelta(minutes=15)
 PATIENCE = 10.0  # seconds that what is under way has to finish; gunicorn ends a worker after 25
@@ -87,7 +85,7 @@ def run_task_requests() -> None:
     while not _stopping.is_set() and (claimed := TaskRequest.claim(TASK_LEASE)):
         errand_id, token = claimed
         asked = db.session.get_one(TaskRequest, errand_id)
-        succeeded, answer = TASKS[asked.kind](asked.subject)
+        succeeded, answer = TASKS[TaskKind(asked.kind)](asked.subject)
         with TaskRequest.transaction(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
             errand.release()
@@ -121,16 +119,16 @@ def mail_password_link(email: str) -> tuple[bool, str]:
     with writing():
         person = Person.by_email(email)
         if person and person.active:
-            accounts.send_link(person, "reset", None)
+            accounts.send_link(person, MailKind.RESET, None)
     return True, ""
 
 
-TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
-    "refresh": lambda _subject: refresh_job_list(),
-    "test connection": lambda _subject: test_connection(),
-    "test mail": mail_delivery.send_test,
-    "password link": mail_password_link,
-    READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
+TASKS: dict[TaskKind, Callable[[str], tuple[bool, str]]] = {
+    TaskKind.REFRESH_JOBS: lambda _subject: refresh_job_list(),
+    TaskKind.TEST_CONNECTION: lambda _subject: test_connection(),
+    TaskKind.TEST_MAIL: mail_delivery.send_test,
+    TaskKind.PASSWORD_LINK: mail_password_link,
+    TaskKind.READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
 }
 
 
@@ -159,7 +157,7 @@ def _within(moment: datetime | None, span: timedelta) -> bool:
 
 def beat() -> None:
     with writing():
-        Setting.write(HEARTBEAT, None)
+        Setting.write(SettingName.HEARTBEAT, None)
 
 
 TIMETABLE: list[tuple[Callable[[], None], float]] = [

@@ -11,7 +11,7 @@ from blueprints import resubmit
 from extensions import db
 from lib.formatting import format_datetime, parse_date, plural
 from lib.openid import OpenIDError, Provider
-from models import Person, TaskRequest, utcnow
+from models import Person, TaskKind, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
 from services import accounts, company_accounts, directory, sessions
 
@@ -142,7 +142,7 @@ def ask_for_link() -> Any:
         return render_template("auth/forgot_password.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
         return render_template("auth/forgot_password.html", email=email, error=refusal), 429
-    TaskRequest.ask_for_each("password link", email)  # whether there is such a person is looked up later, unseen
+    TaskRequest.ask_for_each(TaskKind.PASSWORD_LINK, email)  # whether there is such a person is looked up later, unseen
     db.session.commit()
     return render_template("auth/forgot_password.html", email=email, asked=True)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from erp import job_key, rules
 from extensions import db
-from models import Job, Project, Setting, Status, utcnow
+from models import Job, Project, Setting, SettingName, Status, utcnow
 from services import job_matching, workflow
 from services.cache import cached
 
@@ -20,7 +20,7 @@ NAMED = 5  # jobs that the banner names
 
 def compare_jobs() -> None:
     """Offer each job made since the backup to the project it resembles, and release accepting and exporting."""
-    restored = Setting.read(Setting.RESTORED)
+    restored = Setting.read(SettingName.RESTORED)
     if not Setting.restore_pending():
         return
     since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
@@ -29,7 +29,7 @@ def compare_jobs() -> None:
     for project, job in matches.items():
         _suggest(project, job)
     unmatched = [job.key for job in jobs if job not in matches.values()]
-    Setting.write(Setting.RESTORED, restored | {"compared": utcnow().isoformat(), "unmatched": unmatched})
+    Setting.write(SettingName.RESTORED, restored | {"compared": utcnow().isoformat(), "unmatched": unmatched})
 
 
 def warning() -> str:
@@ -39,7 +39,7 @@ def warning() -> str:
 def _warning() -> str:
     if Setting.restore_pending():
         return workflow.NOT_COMPARED
-    keys = (Setting.read(Setting.RESTORED) or {}).get("unmatched", [])
+    keys = (Setting.read(SettingName.RESTORED) or {}).get("unmatched", [])
     open_jobs = select(Job).where(Job.key.in_(keys), ~Job.archived, Job.removed_at.is_(None))
     jobs = db.session.scalars(open_jobs.where(Job.key.not_in(_held_keys())).order_by(Job.number)).all() if keys else []
     if not jobs:

@@ -12,19 +12,12 @@ from urllib.parse import urlsplit
 
 from flask import current_app
 
-from models import Setting
-
-# names of settings that the connection keeps
-JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried}
-LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
-HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
-# {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
-SECRET = "client secret"  # noqa: S105 - a name
+from models import Setting, SettingName
 
 
 def job_list() -> dict[str, Any]:
     """When the job list was last read, and how that went; empty before the first time."""
-    return dict(Setting.read(JOB_LIST) or {})
+    return dict(Setting.read(SettingName.JOB_LIST) or {})
 
 
 def is_confirmed(last: dict[str, Any], reading: str) -> bool:
@@ -32,7 +25,7 @@ def is_confirmed(last: dict[str, Any], reading: str) -> bool:
 
 
 def learned() -> dict[str, Any]:
-    kept = Setting.read(LEARNED) or {}
+    kept = Setting.read(SettingName.LEARNED) or {}
     return kept if kept.get("server") == server_digest() else {}
 
 
@@ -57,7 +50,7 @@ def _digest(text: str) -> str:
 
 def secret_end() -> date | None:
     """The day on which the client secret in use ends; None where it is not known."""
-    kept = Setting.read(SECRET) or {}
+    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     if kept.get("encrypted") and kept["environment"] == secret_digest():
         return date.fromisoformat(kept["until"][:10]) if kept["until"] else None
     end: date | None = current_app.config["SPECTRUM_SECRET_EXPIRES"]

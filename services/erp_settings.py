@@ -13,9 +13,9 @@ from sqlalchemy import or_, select
 from erp import rules
 from extensions import db
 from lib import formatting
-from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
+from models import Counter, Event, Job, Person, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
 from services.cache import cached
-from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
+from services.connection_state import job_list, secret_end
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
@@ -28,30 +28,30 @@ WARN_BEFORE = timedelta(days=14)
 
 
 def pause(by: Person) -> None:
-    if not Setting.read(Setting.PAUSED):
-        Setting.write(Setting.PAUSED, {"by": by.name, "at": utcnow().isoformat()})
+    if not Setting.read(SettingName.PAUSED):
+        Setting.write(SettingName.PAUSED, {"by": by.name, "at": utcnow().isoformat()})
         _record(by, "paused exports")
 
 
 def resume(by: Person) -> None:
-    if Setting.read(Setting.PAUSED):
-        Setting.write(Setting.PAUSED, None)
+    if Setting.read(SettingName.PAUSED):
+        Setting.write(SettingName.PAUSED, None)
         _record(by, "resumed exports")
 
 
 def set_number_pattern(by: Person, pattern: str) -> None:
-    before = Setting.read(Setting.PATTERN, "")
+    before = Setting.read(SettingName.PATTERN, "")
     if pattern != before:
-        Setting.write(Setting.PATTERN, pattern)
+        Setting.write(SettingName.PATTERN, pattern)
         _record(by, "changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
 
 
 def confirm_job_list(by: Person) -> None:
     last = job_list()
     if last.get("doubt"):
-        Setting.write(JOB_LIST, last | {"confirmed": last["reading"]})
+        Setting.write(SettingName.JOB_LIST, last | {"confirmed": last["reading"]})
         _record(by, "confirmed the job list")
-    TaskRequest.ask("refresh", by)
+    TaskRequest.ask(TaskKind.REFRESH_JOBS, by)
 
 
 # --- job templates --------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def export_alarm() -> str:
 
 
 def _export_alarm() -> str:
-    held = Setting.read(HELD)
+    held = Setting.read(SettingName.HELD)
     counts = Counter.read()
     if not held or not any(counts.get(status) for status in (Status.EXPORTING, Status.UPDATING)):
         return ""
@@ -129,7 +129,7 @@ def admin_alarms() -> list[str]:
 
 
 def _secret_alarms() -> Iterator[str]:
-    state = Setting.read(SECRET) or {}
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("asked_at"):
         yield (
             "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
@@ -144,9 +144,9 @@ def _secret_alarms() -> Iterator[str]:
 
 def _backup_alarm() -> str:
     """Return a sentence if no backup is recent; empty on the first day and in the demo."""
-    last = db.session.get(Setting, Setting.BACKED_UP)
+    last = db.session.get(Setting, SettingName.BACKED_UP)
     began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
-    if began is None or utcnow() - began < OVERDUE or Setting.read(Setting.DEMO):
+    if began is None or utcnow() - began < OVERDUE or Setting.read(SettingName.DEMO):
         return ""
     if last is None:
         return f"There is no backup of Countersign. {CHECK_BACKUPS}"

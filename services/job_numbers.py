@@ -17,7 +17,7 @@ from sqlalchemy.orm import outerjoin
 from erp import job_key, rules
 from extensions import db
 from lib.formatting import local
-from models import Job, Project, Setting, Transition, utcnow
+from models import Job, Project, Setting, SettingName, Transition, utcnow
 from services import connection_state
 
 TWICE = "Another row has this number too. Enter another one."
@@ -123,7 +123,7 @@ def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:
 
     `taken_in_form` are numbers that other rows of the same form got.
     """
-    pattern = Setting.read(Setting.PATTERN, "")
+    pattern = Setting.read(SettingName.PATTERN, "")
     if not pattern:
         return ""
     today = local(utcnow()).date()
@@ -147,6 +147,6 @@ def _begins(key: Any, beginning: str) -> Any:
 
 def initial(project: Project, taken_in_form: Iterable[str] = ()) -> str:
     """The number that a project's accept form begins with: its own where it will do, else the next by the pattern."""
-    own, pattern = project.number.strip(), Setting.read(Setting.PATTERN, "")
+    own, pattern = project.number.strip(), Setting.read(SettingName.PATTERN, "")
     will_do = not rules().job_number_problem(own) and (not pattern or matches(pattern, own))
     return own if will_do else suggest(project, taken_in_form)

@@ -11,13 +11,12 @@ from datetime import timedelta
 from functools import cached_property
 
 from erp import FieldValue, rules
-from models import INFORMATION, Job, Project, TaskRequest, Transition, utcnow
+from models import INFORMATION, Job, Project, TaskKind, TaskRequest, Transition, utcnow
 
 COLUMNS = tuple(each.key for each in rules().update_fields)
 LEFT, RESTORE = "left ", "restore "  # before a column in `Project.accepted`: see services/drift.py
 PROJECT_NAME = "project name"  # in `Project.accepted`: the whole name, of which the job's may be a short form
 FRESH = timedelta(minutes=5)  # as long as a job that was read for a decision is shown without reading it again
-READ_JOB = "read job"
 COMPLETE = "Job {} is complete in Spectrum, so it can't be updated."
 EMPTIED = "Emptied here. An update can't empty a value; empty it in Spectrum by hand."
 CHANGED = "Changed in Spectrum since it was accepted."
@@ -131,7 +130,7 @@ class UpdateForm:
 
     @cached_property
     def reading(self) -> TaskRequest | None:
-        return TaskRequest.last(READ_JOB, str(self.project.id))
+        return TaskRequest.last(TaskKind.READ_JOB, str(self.project.id))
 
     @property
     def is_reading(self) -> bool:

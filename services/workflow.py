@@ -20,6 +20,7 @@ from models import (
     Event,
     Export,
     Job,
+    MailKind,
     NotAllowed,
     Person,
     Project,
@@ -128,7 +129,7 @@ def reject(project: Project, by: Person, comment: str) -> None:
     if project.status is Status.REJECTED:
         _release_job_number(project)
     for person in {person.id: person for person in (project.sent_by, project.created_by) if person}.values():
-        Delivery.queue("rejection", event, person)
+        Delivery.queue(MailKind.REJECTION, event, person)
 
 
 def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: Job, company_code: str) -> Export:
@@ -212,7 +213,7 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
     project.drifted = False
     if project.sent_by:
-        Delivery.queue("export", event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
 
 
 def unlink(project: Project, by: Person, comment: str) -> None:
@@ -238,7 +239,7 @@ def mark_exported(
 ) -> None:
     event = _apply(project, transition, by, comment, job=project.spectrum_job_id)
     if project.sent_by:
-        Delivery.queue("export", event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
 
 
 def mark_updated(project: Project) -> None:
@@ -248,7 +249,7 @@ def mark_updated(project: Project) -> None:
     project.accepted = update_form.accepted_values(project) | sent | name
     _forget_restoring(project)
     if project.sent_by:
-        Delivery.queue("update", event, project.sent_by)
+        Delivery.queue(MailKind.UPDATE, event, project.sent_by)
 
 
 def mark_failed(

@@ -77,7 +77,7 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: str, event: Event, person: Person) -> None:
+    def queue(cls, kind: MailKind, event: Event, person: Person) -> None:
         db.session.flush()  # the key names the event
         db.session.add(
             cls(key=f"{kind}:{event.id}:{person.id}", kind=kind, event=event, person=person, due_at=utcnow())
@@ -115,8 +115,16 @@ class Delivery(Leased, Base):
         self.tries, self.error, self.again_at, self.due_at = 0, "", utcnow(), utcnow()
 
 
+class TaskKind(enum.StrEnum):
+    REFRESH_JOBS = "refresh"
+    READ_JOB = "read job"  # its subject is the project's id
+    TEST_CONNECTION = "test connection"
+    TEST_MAIL = "test mail"  # its subject is the address
+    PASSWORD_LINK = "password link"  # noqa: S105 - its subject is the email
+
+
 class TaskRequest(Leased, Base):
-    """Something a click asked the timetable to do, and its answer."""
+    """Something a click asked the scheduler to do, and its answer."""
 
     __tablename__ = "errand"
 
@@ -131,17 +139,17 @@ class TaskRequest(Leased, Base):
     asked_by: Mapped[Person | None] = relationship()
 
     @classmethod
-    def last(cls, kind: str, subject: str = "") -> "TaskRequest | None":
+    def last(cls, kind: TaskKind, subject: str = "") -> "TaskRequest | None":
         about = [cls.subject == subject] if subject else []
         return db.session.scalar(select(cls).where(cls.kind == kind, *about).order_by(cls.id.desc()).limit(1))
 
     @classmethod
-    def ask_for_each(cls, kind: str, subject: str) -> None:
-        """Have the timetable do it for this subject too, whatever else waits."""
+    def ask_for_each(cls, kind: TaskKind, subject: str) -> None:
+        """Have the scheduler do it for this subject too, whatever else waits."""
         db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
 
     @classmethod
-    def ask(cls, kind: str, by: Person, subject: str = "") -> None:
+    def ask(cls, kind: TaskKind, by: Person, subject: str = "") -> None:
         waiting = cls.last(kind, subject)
         if waiting is None or waiting.due_at is None:
             db.session.add(cls(kind=kind, asked_by=by, subject=subject, due_at=utcnow()))

@@ -30,7 +30,7 @@ from erp import (
     WriteResult,
 )
 from extensions import db, writing
-from models import Export, Job, Project, Setting, utcnow
+from models import Export, Job, Project, Setting, SettingName, utcnow
 from services import connection_state
 from tasks import client_secret
 
@@ -68,7 +68,7 @@ def learn_if_new(connection: Connection) -> None:
 def learn(connection: Connection) -> Learned:
     db.session.rollback()  # no transaction is open while the accounting system is asked
     learned = connection.learn()
-    before = Setting.read(connection_state.LEARNED) or {}
+    before = Setting.read(SettingName.LEARNED) or {}
     same = before.get("server") == connection_state.server_digest()
     proof = before.get("proof") if same else None
     if not before and _was_proven_before():
@@ -76,7 +76,7 @@ def learn(connection: Connection) -> Learned:
     learned = replace(learned, proven=bool(proof))
     state = {"server": connection_state.server_digest(), "style": connection_state.style(), "at": utcnow().isoformat()}
     with writing():
-        Setting.write(connection_state.LEARNED, state | {"learned": learned.as_json(), "proof": proof})
+        Setting.write(SettingName.LEARNED, state | {"learned": learned.as_json(), "proof": proof})
     return learned
 
 
@@ -98,7 +98,7 @@ def is_proven() -> bool:
 def note_proof(reply: str) -> None:
     """Keep, in the caller's transaction, that a created job was listed, and what the reply to it looked like."""
     kept = connection_state.learned() or {"server": connection_state.server_digest()}
-    Setting.write(connection_state.LEARNED, kept | {"proof": {"at": utcnow().isoformat(), "reply": reply}})
+    Setting.write(SettingName.LEARNED, kept | {"proof": {"at": utcnow().isoformat(), "reply": reply}})
 
 
 # --- what is watched ------------------------------------------------------------------------------------------------
@@ -163,14 +163,14 @@ def _note(outcome: Outcome, error: str = "") -> None:
     """Keep how a contact ended; a refusal is an answer. Failing to keep it never disturbs the contact itself."""
     connected, now = outcome in (Outcome.CREATED, Outcome.REFUSED), utcnow().isoformat()
     try:
-        last = Setting.read(Setting.CONTACT, {})
+        last = Setting.read(SettingName.CONTACT, {})
         if connected and last.get("connected") and now < _a_minute_after(last.get("at", "")):
             db.session.rollback()  # nothing to write, and no transaction stays open between two contacts
             return
         failed = {} if connected else {"error": error, "error_at": now}
         since = {} if last.get("connected") is connected else {"since": now}
         with writing():
-            Setting.write(Setting.CONTACT, last | {"connected": connected, "at": now} | since | failed)
+            Setting.write(SettingName.CONTACT, last | {"connected": connected, "at": now} | since | failed)
     except SQLAlchemyError:
         db.session.rollback()
         log.exception("how the last contact with Spectrum ended could not be kept")

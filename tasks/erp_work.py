@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from erp import ErpJob, FieldValue, JobDates, Outcome, ReadResult, WriteResult
 from extensions import db, writing
-from models import Export, Job, Setting, utcnow
-from services import connection_state
+from models import Export, Job, Setting, SettingName, utcnow
 
 Request = list[FieldValue]
 Listed = TypeVar("Listed", ErpJob, JobDates)
@@ -28,9 +27,9 @@ class ErpUnavailable(Exception):
 
 def end_hold(result: WriteResult) -> None:
     """Record that the setting which held every export is fixed, where a write got through."""
-    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(connection_state.HELD):
+    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(SettingName.HELD):
         with writing():
-            Setting.write(connection_state.HELD, None)
+            Setting.write(SettingName.HELD, None)
 
 
 def schedule_check(export: Export, step: str, error: str) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy import update
 from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
 from lib.leases import Renewing
-from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
-from services import connection_state, workflow
+from models import Export, Job, LeaseLost, Setting, SettingName, Status, Transition, utcnow
+from services import workflow
 from tasks import erp_connection, erp_work, phases, updates
 from tasks.erp_work import ErpUnavailable, Request, Transaction
 
@@ -69,8 +69,8 @@ def _postpone_all(unavailable: ErpUnavailable) -> None:
     with writing():
         db.session.execute(waiting.values(**later, error="" if unavailable.held else str(unavailable)))
         if unavailable.held:
-            since = (Setting.read(connection_state.HELD) or {}).get("since", utcnow().isoformat())
-            Setting.write(connection_state.HELD, {"error": str(unavailable), "since": since})
+            since = (Setting.read(SettingName.HELD) or {}).get("since", utcnow().isoformat())
+            Setting.write(SettingName.HELD, {"error": str(unavailable), "since": since})
 
 
 def _process(erp: Connection, transaction: Transaction) -> None:

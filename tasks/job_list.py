@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text, update
 import models
 from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Setting, utcnow
+from models import Job, Setting, SettingName, utcnow
 from services import after_restore, connection_state, drift
 from tasks import erp_connection, job_list_reader
 from tasks.job_list_reader import JobList
@@ -33,7 +33,7 @@ def refresh(erp: Connection) -> str:
     except ReadError as failure:
         with writing():
             tried = {"error": failure.error, "tried": utcnow().isoformat()}
-            Setting.write(connection_state.JOB_LIST, connection_state.job_list() | tried)
+            Setting.write(SettingName.JOB_LIST, connection_state.job_list() | tried)
         raise
     return _save(began, reading, doubt, before, customers)
 
@@ -99,7 +99,7 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
         state |= {"jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
-        Setting.write(connection_state.JOB_LIST, state)
+        Setting.write(SettingName.JOB_LIST, state)
         if proven:
             after_restore.compare_jobs()
     return said

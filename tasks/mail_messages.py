@@ -98,8 +98,9 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 
 def _with_link(delivery: Delivery, subject: str, **content: Any) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
-    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
-    good_for = formatting.format_duration(accounts.LINKS[delivery.kind])
+    kind = MailKind(delivery.kind)
+    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, kind))
+    good_for = formatting.format_duration(accounts.LINKS[kind])
     return _of_delivery(delivery, subject, link=link, good_for=good_for, **content)
 
 

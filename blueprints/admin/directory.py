@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db
 from lib.formatting import format_ago, parse_date
-from models import Event, Level, Person
+from models import Event, Level, MailKind, Person
 from permissions import TOOLS, Rule, log_refusal, requires
 from services import accounts, company_accounts, directory
 
@@ -54,7 +54,7 @@ def add() -> Any:
     if errors:
         return _refuse(None, wanted, errors)
     person = directory.add(current_user, wanted)
-    accounts.send_link(person, "invitation", current_user)
+    accounts.send_link(person, MailKind.INVITATION, current_user)
     try:
         db.session.commit()
     except IntegrityError:
@@ -96,7 +96,7 @@ def invite(person_id: int) -> Any:
     found = db.session.get(Person, person_id) or abort(404)
     if not (found.is_invited and found.active):
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
-    before = accounts.send_link(found, "invitation", current_user)
+    before = accounts.send_link(found, MailKind.INVITATION, current_user)
     db.session.commit()
     sentence = f"We are emailing the invitation to {found.email}."
     if before:
@@ -112,7 +112,7 @@ def send_password_link(person_id: int) -> Any:
     found = db.session.get(Person, person_id) or abort(404)
     if not found.active:
         return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
-    before = accounts.send_link(found, "reset", current_user)
+    before = accounts.send_link(found, MailKind.RESET, current_user)
     db.session.commit()
     flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
     return redirect(url_for(".person", person_id=person_id), 303)

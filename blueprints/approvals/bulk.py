@@ -12,7 +12,7 @@ from blueprints.approvals.responses import get_project, last_change
 from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
-from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskRequest
+from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskKind, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
 from services import job_numbers, workflow
@@ -70,7 +70,7 @@ def update() -> Any:
 def read_jobs() -> Any:
     projects = _selected_projects()
     for project in projects:
-        TaskRequest.ask(updates.READ_JOB, current_user, str(project.id))
+        TaskRequest.ask(TaskKind.READ_JOB, current_user, str(project.id))
     db.session.commit()
     return redirect(url_for(".update_form", project=[project.id for project in projects]), 303)
 

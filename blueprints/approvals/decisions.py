@@ -19,7 +19,7 @@ from blueprints.approvals.responses import (
     with_announcement,
 )
 from extensions import db
-from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskRequest, Transition
+from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
 from services import job_numbers, update_form, workflow
@@ -116,7 +116,7 @@ def _accept_update(found: Project) -> Any:
 @requires(APPROVER)
 def read_job(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    TaskRequest.ask(update_form.READ_JOB, current_user, str(found.id))
+    TaskRequest.ask(TaskKind.READ_JOB, current_user, str(found.id))
     db.session.commit()
     return redirect(url_for(".accept_form", project_id=project_id), 303)
 

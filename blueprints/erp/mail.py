@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
+from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskKind, TaskRequest, utcnow
 from permissions import ERP_ADMIN, from_anywhere, public, requires
 from services import accounts, directory, mail_settings
 
@@ -58,7 +58,7 @@ def test() -> Any:
     address = request.form.get("address", "").strip()
     if not directory.EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
-    TaskRequest.ask("test mail", current_user, address)
+    TaskRequest.ask(TaskKind.TEST_MAIL, current_user, address)
     db.session.commit()
     return redirect(url_for(".index", _anchor="test"), 303)
 
@@ -66,7 +66,7 @@ def test() -> Any:
 @blueprint.get("/test")
 @requires(ERP_ADMIN)
 def tested() -> Any:
-    return render_template("erp/_test_mail.html", tested=TaskRequest.last("test mail"))
+    return render_template("erp/_test_mail.html", tested=TaskRequest.last(TaskKind.TEST_MAIL))
 
 
 @blueprint.get("/unsubscribe/<token>")
@@ -97,7 +97,7 @@ def _unsubscribe_page(token: str) -> Any:
 
 
 def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
-    tested = TaskRequest.last("test mail")
+    tested = TaskRequest.last(TaskKind.TEST_MAIL)
     begun = tested.subject if tested and tested.asked_by_id == current_user.id else current_user.email
     shown: dict[str, Any] = {
         "address": begun if typed is None else typed,

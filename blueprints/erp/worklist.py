@@ -9,7 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
 from extensions import db
-from models import Counter, Level, Setting, TaskRequest, utcnow
+from models import Counter, Level, Setting, TaskKind, TaskRequest, utcnow
 from permissions import Rule, requires, signed_in
 from services import project_queries, statistics, worklist
 from services.cache import cached
@@ -94,7 +94,7 @@ def _filters() -> dict[str, Any]:
 @blueprint.post("/erp/refresh")
 @requires(Rule(erp=Level.STANDARD))
 def refresh() -> Any:
-    TaskRequest.ask("refresh", current_user)
+    TaskRequest.ask(TaskKind.REFRESH_JOBS, current_user)
     db.session.commit()
     flash("Spectrum's job list is being read.")
     return redirect(url_for(".jobs", filter=request.form.get("filter")), 303)
