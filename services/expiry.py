@@ -14,12 +14,10 @@ from sqlalchemy import select
 
 from extensions import db
 from lib.formatting import format_ago, local, plural, today
-from models import Event, Setting, utcnow
+from models import Event, Setting, SettingName, utcnow
 from services.cache import cached
 from services.connection_state import secret_end
 
-CERTIFICATES = "certificates"  # name of a setting: {host:port: {ends, error, tried}}
-BACKUP_COPY = "backup copy"  # name of a setting: {at} of the last copy that left the machine
 OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
 CHECK_BACKUPS = "Check countersign-backup on the server, or ask the person who runs Countersign."
 CHECK_COPIES = "Check BACKUP_COPY_COMMAND and countersign-backup on the server."
@@ -104,7 +102,7 @@ def watched_addresses() -> dict[str, str]:
 
 
 def _certificates() -> Iterator[Expiry]:
-    kept: dict[str, Any] = Setting.read(CERTIFICATES) or {}
+    kept: dict[str, Any] = Setting.read(SettingName.CERTIFICATES) or {}
     for name, address in watched_addresses().items():
         found = kept.get(address, {})
         ends_at = datetime.fromisoformat(found["ends"]) if found.get("ends") else None
@@ -140,14 +138,14 @@ def _secret(
 
 def _backups() -> Iterator[Expiry]:
     """The last backup and the last copy are good for a day; none is wanted in the demo."""
-    if Setting.read(Setting.DEMO):
+    if Setting.read(SettingName.DEMO):
         return
-    last = db.session.get(Setting, Setting.BACKED_UP)
+    last = db.session.get(Setting, SettingName.BACKED_UP)
     if last:
         yield _backup("backup", "The last backup of Countersign", last.at, CHECK_BACKUPS)
     elif began := db.session.scalar(select(Event.at).order_by(Event.id).limit(1)):
         yield _backup("backup", "There is no backup of Countersign", began, CHECK_BACKUPS, "")
-    copied = (Setting.read(BACKUP_COPY) or {}).get("at")
+    copied = (Setting.read(SettingName.BACKUP_COPY) or {}).get("at")
     if copied:
         label = "The last copy of a backup off this machine"
         yield _backup("backup_copy", label, datetime.fromisoformat(copied), CHECK_COPIES)

@@ -9,7 +9,7 @@ from cryptography import x509
 from sqlalchemy import select
 
 from extensions import db, writing
-from models import Delivery, Level, MailKind, Person, Setting, utcnow
+from models import Delivery, Level, MailKind, Person, Setting, SettingName, utcnow
 from services import expiry
 from tasks.mail_delivery import blocked_reason
 
@@ -19,14 +19,14 @@ LOOK_EVERY, LOOK_AGAIN = timedelta(hours=6), timedelta(minutes=15)  # the latter
 
 def look_at_certificates() -> None:
     """Keep until when the certificate of each address is good, where the last look at it is old."""
-    kept: dict[str, Any] = Setting.read(expiry.CERTIFICATES) or {}
+    kept: dict[str, Any] = Setting.read(SettingName.CERTIFICATES) or {}
     due = [each for each in expiry.watched_addresses().values() if _is_due(kept.get(each))]
     db.session.rollback()  # no transaction is open while we wait for an answer
     for address in due:
         found = _look(address)
         with writing():
-            kept = Setting.read(expiry.CERTIFICATES) or {}
-            Setting.write(expiry.CERTIFICATES, kept | {address: kept.get(address, {}) | found})
+            kept = Setting.read(SettingName.CERTIFICATES) or {}
+            Setting.write(SettingName.CERTIFICATES, kept | {address: kept.get(address, {}) | found})
 
 
 def queue_mails() -> None:

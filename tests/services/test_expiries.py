@@ -12,7 +12,7 @@ from lxml import html
 
 from extensions import db
 from lib.formatting import format_date
-from models import Setting
+from models import Setting, SettingName
 from services import expiry
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -28,13 +28,13 @@ def days(count: float) -> str:
     [
         (
             {"BASE_URL": "https://countersign.example.com"},
-            {expiry.CERTIFICATES: {"countersign.example.com:443": {"ends": days(12)}}},
+            {SettingName.CERTIFICATES: {"countersign.example.com:443": {"ends": days(12)}}},
             *("certificate", 12),
             "The TLS certificate of countersign.example.com expires in 12 days. Ask IT to renew it.",
         ),
         (
             {"SPECTRUM_URL": "https://spectrum.example.com:8482"},
-            {expiry.CERTIFICATES: {"spectrum.example.com:8482": {"ends": days(-0.1)}}},
+            {SettingName.CERTIFICATES: {"spectrum.example.com:8482": {"ends": days(-0.1)}}},
             *("spectrum_certificate", -1),
             "The TLS certificate of spectrum.example.com:8482 has expired. Ask IT to renew it.",
         ),
@@ -60,7 +60,7 @@ def days(count: float) -> str:
         ),
         (
             {},
-            {expiry.BACKUP_COPY: {"at": days(-3)}},
+            {SettingName.BACKUP_COPY: {"at": days(-3)}},
             *("backup_copy", -2),
             "The last copy of a backup off this machine was made 3 days ago. "
             "Check BACKUP_COPY_COMMAND and countersign-backup on the server.",
@@ -69,7 +69,7 @@ def days(count: float) -> str:
     ids=lambda value: value if isinstance(value, str) and "_" in value else "",
 )
 def test_each_thing_that_runs_out_says_how_long_it_is_good_and_who_renews_it(
-    app: Flask, settings: dict[str, Any], kept: dict[str, Any], name: str, days_left: int | None, sentence: str
+    app: Flask, settings: dict[str, Any], kept: dict[SettingName, Any], name: str, days_left: int | None, sentence: str
 ) -> None:
     app.config.update(settings)
     for each, value in kept.items():

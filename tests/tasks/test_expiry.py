@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from dev.sandbox.mails import Mail
 from extensions import db
-from models import Delivery, MailOutcome, Person, Setting, utcnow
+from models import Delivery, MailOutcome, Person, Setting, SettingName, utcnow
 from services import expiry as ends
 from tasks import expiry, mail_delivery, mail_messages
 
@@ -52,7 +52,7 @@ def tls_server(not_after: datetime) -> Iterator[tuple[str, list[str]]]:
 
 def kept(address: str) -> dict[str, Any]:
     db.session.rollback()
-    return dict(Setting.read(ends.CERTIFICATES)[address])
+    return dict(Setting.read(SettingName.CERTIFICATES)[address])
 
 
 @pytest.mark.parametrize("days", [40, -3])
@@ -77,7 +77,7 @@ def test_a_certificate_that_cannot_be_read_keeps_its_last_known_end_and_is_tried
     expiry.look_at_certificates()
     assert kept(address)["error"] == "It could not be read: Connection refused."
     assert ends.list_expiries()[0].sentence.endswith("the end is not known. It could not be read: Connection refused.")
-    Setting.write(ends.CERTIFICATES, {address: kept(address) | {"ends": "2027-03-31T00:00:00+00:00"}})
+    Setting.write(SettingName.CERTIFICATES, {address: kept(address) | {"ends": "2027-03-31T00:00:00+00:00"}})
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=16)):
         expiry.look_at_certificates()
@@ -87,7 +87,7 @@ def test_a_certificate_that_cannot_be_read_keeps_its_last_known_end_and_is_tried
 
 def test_what_is_spoken_to_without_tls_is_not_looked_at(app: Flask) -> None:
     expiry.look_at_certificates()
-    assert Setting.read(ends.CERTIFICATES) is None
+    assert Setting.read(SettingName.CERTIFICATES) is None
 
 
 def deliveries() -> list[Delivery]:
@@ -142,7 +142,7 @@ def test_while_no_mail_may_go_none_is_queued_so_that_none_is_lost(app: Flask) ->
 
 def test_an_overdue_backup_is_mailed_of_once(app: Flask) -> None:
     with time_machine.travel(utcnow() - timedelta(days=3)):
-        Setting.write(Setting.BACKED_UP, "backup.db")
+        Setting.write(SettingName.BACKED_UP, "backup.db")
         db.session.commit()
     for _ in range(2):
         expiry.queue_mails()
