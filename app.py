@@ -117,6 +117,7 @@ def _bind_templates(app: Flask) -> None:
         "updates": models.UPDATE,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
+        "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},

@@ -69,7 +69,10 @@ def update(delivery: Delivery) -> Mail:
 
 def invitation(delivery: Delivery) -> Mail:
     company, host = (current_app.config[name] for name in ("SPECTRUM_COMPANY_CODE", "SERVER_NAME"))
-    return _with_link(delivery, "Your Countersign account", company=company, host=host)
+    if not current_app.config["OIDC_ONLY"]:
+        return _with_link(delivery, "Your Countersign account", company=company, host=host)
+    account = current_app.config["OIDC_NAME"]
+    return _of_delivery(delivery, "Your Countersign account", company=company, host=host, account=account)
 
 
 def reset(delivery: Delivery) -> Mail:

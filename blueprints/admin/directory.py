@@ -60,7 +60,7 @@ def add() -> Any:
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
+    flash(f"{person.name} was added. We are emailing an invitation to {person.email}.")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 

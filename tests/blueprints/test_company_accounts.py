@@ -23,7 +23,8 @@ import config
 from extensions import db
 from lib import openid
 from models import Delivery, Event, Level, Person, utcnow
-from services import company_accounts, directory
+from services import accounts, company_accounts, directory
+from tasks import mail_messages
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -234,7 +235,14 @@ def test_who_is_unknown_is_told_whom_to_ask(app: Flask, provider: str, cast: dic
 
 
 @pytest.mark.parametrize(
-    ("name", "called"), [("Nora Lind", "Nora Lind"), (None, "nora"), (["x"], "nora"), ("a\0b", "nora")]
+    ("name", "called"),
+    [
+        ("Nora Lind", "Nora Lind"),
+        (None, "nora"),
+        (["x"], "nora"),
+        ("Zo\u0065\u0301\0 Lind", "Zoé Lind"),
+        ("\0", "nora"),
+    ],
 )
 def test_who_is_unknown_is_added_with_no_level_where_that_is_wanted(
     app: Flask, provider: str, name: object, called: str
@@ -249,6 +257,17 @@ def test_who_is_unknown_is_added_with_no_level_where_that_is_wanted(
     assert (nora.name, nora.erp, nora.projects, nora.directory, nora.can_push) == (called, *[Level.NONE] * 3, False)
     assert events(nora) == ["tied the company account", "added"]
     assert signed_in(client)
+
+
+@pytest.mark.parametrize("claims", [{"sub": "subject-1\0"}, {"email": "approver\x07@example.com"}])
+def test_an_account_that_only_looks_like_another_is_refused(
+    app: Flask, provider: str, cast: dict[str, Person], claims: dict[str, str]
+) -> None:
+    """Out: the comparison of the subject with what is left of it."""
+    tell(provider, **claims)
+    client = app.test_client()
+    assert sentence(go(client)).startswith("You are not signed in")
+    assert not signed_in(client) and not cast["approver"].oidc_subject
 
 
 # --- the session ----------------------------------------------------------------------------------------------------
@@ -293,6 +312,18 @@ def test_only_the_companys_account_signs_in_and_one_door_stays(app: Flask) -> No
     form = {"csrf_token": token, "email": "approver@example.com", "password": "wrong"}
     assert 'name="password"' in client.post("/login?local=1&next=/me", data=form).text
     assert client.post("/login?local=1&next=/me", data=form | {"password": PASSWORD}).location == "/me"
+
+
+def test_where_the_companys_account_is_the_only_way_in_an_invitation_leads_there_and_to_no_password(
+    app: Flask, cast: dict[str, Person]
+) -> None:
+    app.config["OIDC_ONLY"] = True
+    accounts.send_link(cast["clerk"], "invitation", cast["administrator"])
+    db.session.commit()
+    mail = mail_messages.compose(db.session.scalars(select(Delivery)).one())
+    for text in (mail.body, mail.html):
+        assert "http://127.0.0.1:8000/login/oidc" in text and "Sign in with Halvorsen" in text
+        assert "/password/" not in text and "Choose a password" not in text
 
 
 def test_what_was_typed_waits_until_the_account_signed_in_in_another_tab(app: Flask) -> None:
