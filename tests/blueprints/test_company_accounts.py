@@ -1,22 +1,19 @@
 """Signing in with the company's account, against a provider in a process of its own that does as it is told."""
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import time_machine
-from conftest import ENVIRON, PASSWORD, ROOT, Browser
+from conftest import ENVIRON, PASSWORD, Browser
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from support.openid_provider import CLIENT_ID, CLIENT_SECRET
+from support.openid_provider import CLIENT_ID, CLIENT_SECRET, tell
 from werkzeug.test import TestResponse
 
 import config
@@ -29,24 +26,11 @@ from tasks import mail_messages
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.fixture(scope="session")
-def provider() -> Iterator[str]:
-    command = [sys.executable, "-m", "support.openid_provider"]
-    with subprocess.Popen(command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.terminate()
-
-
 @pytest.fixture
 def environ(database_url: str, provider: str) -> dict[str, str]:
     tell(provider)
     settings = {"OIDC_ISSUER": provider, "OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET}
     return ENVIRON | settings | {"DATABASE_URL": database_url, "OIDC_NAME": "Halvorsen"}
-
-
-def tell(provider: str, fault: str = "", **claims: Any) -> None:
-    httpx.post(f"{provider}/control", json={"fault": fault, "claims": claims})
 
 
 def go(client: FlaskClient, start: str = "/login/oidc") -> TestResponse:
