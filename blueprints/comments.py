@@ -17,7 +17,7 @@ def add(project: Project, page: str, render_page: Callable[..., Any]) -> Any:
     text = request.form.get("comment", "").strip()
     if problem := comments.problem(text):
         return _refuse(project, render_page, {"comment_typed": text, "comment_error": problem})
-    form, answer_needed = request.form.get("form", ""), "no_answer" not in request.form
+    form, answer_needed = request.form.get("form_number", ""), "no_answer" not in request.form
     readers = comments.add(project, current_user, text, form, answer_needed)
     sentence = f"Your comment was added. {comments.describe_readers(readers)}".rstrip()
     if is_htmx():

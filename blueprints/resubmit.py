@@ -21,7 +21,7 @@ from lib.formatting import plural
 from models import Person, Project
 
 LARGEST = 64 * 1024  # bytes of a form that is kept
-UNINTERESTING = ("csrf_token", "version", "template_shown", "project", "form")
+UNINTERESTING = ("csrf_token", "version", "template_shown", "project", "form_number")
 # Buttons that are not called like the view behind them
 ACTS = {
     "projects.create": "Create Project",

@@ -185,7 +185,7 @@ def test_a_form_that_is_submitted_twice_gives_one_comment_and_another_form_anoth
     address, hidden = form_on(approver, page)
     clients = [browser("approver") for _ in range(4)]
     for each in clients:
-        hidden_here = form_on(each, page)[1] | {"form": hidden["form"]}
+        hidden_here = form_on(each, page)[1] | {"form_number": hidden["form_number"]}
         each.data = hidden_here | {"comment": "Any news?"}  # type: ignore[attr-defined]
 
     def submit(each: Browser) -> int:
