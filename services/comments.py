@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from extensions import db
 from lib.formatting import plural
 from models import COMMENTED, Delivery, Event, MailKind, Person, Project, Side, Transition
+from services import mail_settings
 
 LONGEST = 2000  # characters
 # What accounting does with a project, beside commenting
@@ -66,8 +67,8 @@ def latest(project: Project) -> Event:
 
 
 def describe_readers(readers: list[Person]) -> str:
-    """Say who is notified, to end a sentence with; empty where nobody is."""
-    if not readers:
+    """Return a sentence about who is notified; empty where nobody is."""
+    if not readers or not mail_settings.is_set_up():
         return ""
     names = readers[0].name if len(readers) == 1 else f"{readers[0].name} and {plural(len(readers) - 1, 'other')}"
     return f"{names} {'is' if len(readers) == 1 else 'are'} notified by email."

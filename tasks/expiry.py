@@ -54,6 +54,8 @@ def _look(address: str) -> dict[str, str]:
     try:
         pem = _certificate(host, int(address.rpartition(":")[2]))
         ends = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    except ssl.SSLError:
+        return {"tried": tried, "error": f"No certificate is shown at {address}."}
     except (OSError, ValueError) as error:
         return {"tried": tried, "error": f"It could not be read: {getattr(error, 'strerror', None) or error}."}
     return {"tried": tried, "error": "", "ends": ends.isoformat()}
