@@ -89,6 +89,7 @@ def test_a_comment_changes_neither_status_nor_version_and_a_form_that_is_open_st
     approver = browser("approver")
     reject = {"version": version, "comment": "No."}
     assert approver.post(f"/approvals/{waiting.id}/reject", reject).status_code == 303
+    assert comment(browser("manager"), page_of("manager", waiting), "Why?") == 303
     late = approver.post(f"/approvals/{waiting.id}/reject", reject)
     assert "was rejected by Approver" in late.text
 
