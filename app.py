@@ -112,6 +112,7 @@ def _bind_templates(app: Flask) -> None:
         "failed": models.FAILED,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
+        "customer_name": models.Customer.name_of,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},

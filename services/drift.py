@@ -1,6 +1,6 @@
 """Where somebody changed a Synced project's job in the accounting system after accounting accepted it.
 
-Only what a refresh of the job list shows is compared, so not the dates. Nothing here changes anything.
+Compared is what a refresh of the job list shows, and the dates as they were read last. Nothing here changes anything.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def find(project: Project) -> list[Drift]:
     """What was changed in a Synced project's job, unless somebody said that it may stay so."""
     if project.status not in AS_JOB or project.job is None or project.job.removed_at:
         return []
-    there, accepted = rules().job_values(project.job.row), accepted_values(project)
+    there, accepted = rules().job_values(project.job.row, project.job.dates), accepted_values(project)
     ours = rules().update_values(project.information)
     found = [column for column in INFORMATION if column in there and column in accepted]
     drifted = [each for each in found if _drifted(each, accepted, ours[each], there[each])]

@@ -254,29 +254,29 @@ def _complete(erp: Connection, transaction: Transaction, request: Request) -> No
     if phases.copy(erp, transaction, rules().job_from_request(request).number):
         with transaction() as export:
             export.step = CONFIRMING
-    found, warnings = _read_back(erp, request)
+    found, dates, warnings = _read_back(erp, request)
     with transaction() as export:
         export.warnings = [*export.warnings, *warnings]
         export.finish()
         if found:
-            Job.upsert(found)
+            Job.upsert(found).dates = dates
 
 
-def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[str]]:
-    """The new job as it is listed, if it is, and what there is to warn of."""
+def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, dict[str, str] | None, list[str]]:
+    """The new job as it is listed, if it is, its dates, and what there is to warn of."""
     try:
         listing = erp.list_jobs(**_filters(request))
         found = erp_work.pick(listing.rows, rules().job_from_request(request))
         if not found and not listing.complete:  # nor would it be found in a list that is less narrow
-            return None, [MORE_THAN_LISTED]
+            return None, None, [MORE_THAN_LISTED]
         found = found or find_job(erp, request)[0]
     except ReadError as failure:
-        return None, [f"The new job could not be read back. {failure.error}"]
+        return None, None, [f"The new job could not be read back. {failure.error}"]
     if found is None:
-        return None, [NOT_LISTED_YET]
-    sent = {line.key: line.value for line in request}
-    differing = rules().differences(request, found.raw, _read_dates(erp, request))
-    return found, [erp_work.difference_warning(line, sent.get(line.key, "")) for line in differing]
+        return None, None, [NOT_LISTED_YET]
+    sent, dates = {line.key: line.value for line in request}, _read_dates(erp, request)
+    differing = rules().differences(request, found.raw, dates)
+    return found, dates, [erp_work.difference_warning(line, sent.get(line.key, "")) for line in differing]
 
 
 def _read_dates(erp: Connection, request: Request) -> dict[str, str] | None:
