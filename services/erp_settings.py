@@ -15,7 +15,7 @@ from extensions import db
 from lib import formatting
 from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
 from services.cache import cached
-from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
+from services.connection_state import HELD, JOB_LIST, job_list, secret_alarm, secret_end
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
@@ -138,12 +138,8 @@ def admin_alarms() -> list[str]:
 
 
 def _secret_alarms() -> Iterator[str]:
-    state = Setting.read(SECRET) or {}
-    if state.get("asked_at"):
-        yield (
-            "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
-            " ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
-        )
+    if alarm := secret_alarm():
+        yield alarm
     end, today = secret_end(), formatting.local(utcnow()).date()
     if current_app.config["SPECTRUM_CLIENT_ID"] and end and end - today <= WARN_BEFORE:
         days = (end - today).days

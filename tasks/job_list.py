@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import insert, select, text, update
 
 import models
-from erp import Connection, Customer, ErpJob, JobDates, ReadError, ReadResult
+from erp import Connection, Customer, ErpJob, JobDates, Outcome, ReadError, ReadResult
 from extensions import db, writing
 from models import Job, Project, Setting, utcnow
 from services import after_restore, connection_state, drift
@@ -46,14 +46,20 @@ def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
     known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while the accounting system is asked
-    reading = job_list_reader.read(erp, known)
+    try:
+        reading = job_list_reader.read(erp, known)
+    except ReadError as failure:
+        if failure.outcome is not Outcome.HELD:
+            raise
+        erp_connection.learn(erp)  # the server may want another sign-in by now
+        reading = job_list_reader.read(erp, known)
     doubt = _doubt(reading, before)
     db.session.rollback()
     if doubt:
         other = job_list_reader.read(erp, known, second_way=True)
         if len(other.jobs) > len(reading.jobs):
-            erp_connection.learn(erp)  # so that the next reading begins in the way that shows more
             reading, doubt = other, _doubt(other, before)
+        erp_connection.learn(erp)  # so that the next reading begins in the way that shows more
     return reading, doubt
 
 
