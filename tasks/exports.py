@@ -26,6 +26,11 @@ CHECKS_BEFORE_RESENDING = 2
 MORE_THAN_LISTED = "The job was not read back: Spectrum has more jobs like it than it lists at once."
 NOT_LISTED_YET = "Spectrum confirmed the job but does not list it yet."
 
+PROVES_NOTHING = (
+    " The list showed no job that was known before, or was cut short, so this proves nothing. Refresh the job list, or "
+    "look in Spectrum and press It is in Spectrum or It is not in Spectrum."
+)
+
 
 def run_due(
     erp: Connection, report: Callable[[str], object] = lambda line: None, stopping: Callable[[], bool] = lambda: False
@@ -220,7 +225,7 @@ def _take_absence(erp: Connection, transaction: Transaction, request: Request, p
     number = rules().job_from_request(request).number
     error = f"Job {number} is not in Spectrum's job list."
     if not proven:
-        error += " The list showed no job that was known before, or was cut short, so this proves nothing."
+        error += PROVES_NOTHING
     with transaction() as export:
         export.checks += 1
         export.absences += proven
