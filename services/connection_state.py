@@ -12,16 +12,7 @@ from urllib.parse import urlsplit
 
 from flask import current_app
 
-from models import Setting
-
-# names of settings that the connection keeps
-JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried}
-LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
-HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
-# {environment, at, encrypted, until, replaced, refused, asked_at, error}: `at` is when the environment's secret or the
-# kept one came into use; `environment`, `replaced` and `refused` are digests of the environment's, at the last look, at
-# the last rotation, and when it was refused; `asked_at` while a rotation is under way, `error` why the last one failed
-SECRET = "client secret"  # noqa: S105 - a name
+from models import Setting, SettingName
 
 RENEW_BY_HAND = (
     "If Spectrum refuses the sign-in, ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
@@ -30,22 +21,19 @@ RENEW_BY_HAND = (
 
 def job_list() -> dict[str, Any]:
     """When the job list was last read, and how that went; empty before the first time."""
-    return dict(Setting.read(JOB_LIST) or {})
+    return dict(Setting.read(SettingName.JOB_LIST) or {})
 
 
 def is_confirmed(last: dict[str, Any], reading: str) -> bool:
-    """Whether a person said that exactly this reading is right."""
     return last.get("confirmed") == reading
 
 
 def learned() -> dict[str, Any]:
-    """What was learned of the server that the settings name; empty where it was another one, or nothing yet."""
-    kept = Setting.read(LEARNED) or {}
+    kept = Setting.read(SettingName.LEARNED) or {}
     return kept if kept.get("server") == server_digest() else {}
 
 
 def server_digest() -> str:
-    """A digest of address, company and Authorization ID, which does not give the ID away."""
     names = ("SPECTRUM_URL", "SPECTRUM_COMPANY_CODE", "SPECTRUM_AUTHORIZATION_ID")
     return _digest("\0".join(str(current_app.config[name]) for name in names))
 
@@ -57,7 +45,6 @@ def style() -> list[str]:
 
 
 def secret_digest() -> str:
-    """A digest of the environment's client secret."""
     return _digest(current_app.config["SPECTRUM_CLIENT_SECRET"])
 
 
@@ -67,13 +54,13 @@ def _digest(text: str) -> str:
 
 def uses_kept_secret() -> bool:
     """Whether a rotation's secret beats the environment's: until that is another one, or where that is refused."""
-    kept = Setting.read(SECRET) or {}
+    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     return bool(kept.get("encrypted")) and secret_digest() in (kept["replaced"], kept.get("refused"))
 
 
 def secret_alarm() -> str:
     """Return what has to be done by hand about the client secret, as a sentence; "" where nothing has."""
-    state = Setting.read(SECRET) or {}
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("environment") != secret_digest():
         return ""
     if state.get("asked_at"):
@@ -92,7 +79,7 @@ def secret_alarm() -> str:
 def secret_end() -> date | None:
     """The day on which the client secret in use ends; None where it is not known."""
     if uses_kept_secret():
-        kept = Setting.read(SECRET)
+        kept = Setting.read(SettingName.CLIENT_SECRET)
         return date.fromisoformat(kept["until"][:10]) if kept["until"] else None
     end: date | None = current_app.config["SPECTRUM_SECRET_EXPIRES"]
     return end

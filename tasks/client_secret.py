@@ -16,7 +16,7 @@ from flask import current_app
 
 from erp import Connection, Outcome, ReadError
 from extensions import db, writing
-from models import Setting, utcnow
+from models import Setting, SettingName, utcnow
 from services import connection_state
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def _begin(state: dict[str, Any]) -> None:
         now = _lock()
         if now["at"] != state["at"] or (now.get("asked_at") and _is_young(now["asked_at"])):
             raise ReadError(Outcome.NOT_SENT, "Another process is asking for a new client secret at this moment.")
-        Setting.write(connection_state.SECRET, now | {"asked_at": _now()})
+        Setting.write(SettingName.CLIENT_SECRET, now | {"asked_at": _now()})
 
 
 def _kept_secret() -> str:
@@ -131,17 +131,17 @@ def _kept_secret() -> str:
 
 
 def _read() -> dict[str, Any]:
-    return dict(Setting.read(connection_state.SECRET) or {})
+    return dict(Setting.read(SettingName.CLIENT_SECRET) or {})
 
 
 def _write(**changes: Any) -> None:
     with writing():
-        Setting.write(connection_state.SECRET, _lock() | changes)
+        Setting.write(SettingName.CLIENT_SECRET, _lock() | changes)
 
 
 def _lock() -> dict[str, Any]:
     """What is kept, read anew and locked until the transaction ends."""
-    row = db.session.get(Setting, connection_state.SECRET, with_for_update=True, populate_existing=True)
+    row = db.session.get(Setting, SettingName.CLIENT_SECRET, with_for_update=True, populate_existing=True)
     return dict(row.value) if row else {}
 
 

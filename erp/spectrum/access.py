@@ -42,7 +42,6 @@ class Access:
             return {"Authorization": f"Bearer {self._token}"}, kept
 
     def forget_token(self) -> None:
-        """Fetch a new token for the next call."""
         self._token_ends = 0.0
 
     @property
@@ -56,7 +55,6 @@ class Access:
                 self._fetch_token()
 
     def rotate_secret(self) -> NewSecret:
-        """Replace the client secret. Assumed: the old one is good no longer."""
         with self._lock:
             answer = _json(self._post_client("/secretRotation", "Spectrum did not renew the client secret"))
             secret = answer.get("client_secret")
@@ -66,7 +64,6 @@ class Access:
         return NewSecret(secret, _iso_date(str(answer.get("estimated_expiration", ""))))
 
     def _fetch_token(self) -> None:
-        """Fetch a token. However that fails, the call that wants it was not sent."""
         try:
             reply = self._post_client("/connect/token", "Spectrum gave no token for the call; nothing was sent")
         except ReadError as failure:

@@ -20,8 +20,7 @@ from flask import Flask
 
 import scheduler
 from extensions import db, writing
-from models import Setting, utcnow
-from services import connection_state
+from models import Setting, SettingName, utcnow
 from tasks import client_secret, erp_connection
 
 CLIENT = {"SPECTRUM_CLIENT_ID": "countersign", "SPECTRUM_CLIENT_SECRET": "sandbox-secret"}
@@ -50,7 +49,7 @@ def environ(database_url: str, addresses: dict[str, str]) -> dict[str, str]:
 def kept() -> dict[str, Any]:
     """What the killed process left in the database."""
     db.session.rollback()
-    return dict(Setting.read(connection_state.SECRET) or {})
+    return dict(Setting.read(SettingName.CLIENT_SECRET) or {})
 
 
 def was_asked() -> object:

@@ -16,7 +16,7 @@ from support.soap_server import answering
 
 import scheduler
 from erp import Connection
-from models import Setting, utcnow
+from models import Setting, SettingName, utcnow
 from services import connection_state
 from tasks import client_secret, erp_connection
 
@@ -72,7 +72,7 @@ def test_a_rotated_secret_is_kept_encrypted_and_used_from_then_on(app: Flask, be
     assert "It is good until" in result.stdout
     (kept,) = client_secret.in_order()
     assert kept != "sandbox-secret"
-    assert kept not in str(Setting.read(connection_state.SECRET))
+    assert kept not in str(Setting.read(SettingName.CLIENT_SECRET))
     assert connection_state.secret_end()
     assert works()
 
