@@ -116,6 +116,7 @@ def _bind_templates(app: Flask) -> None:
         "waiting": models.WAITING,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
+        "customer_name": models.Customer.name_of,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
