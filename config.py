@@ -53,12 +53,20 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with the secrets that stand in files."""
     found = dict(environ)
     for name in SECRETS:
-        path = environ.get(f"{name}_FILE", "").strip()
+        setting, path = _secret_file(environ, name)
         if path and environ.get(name, "").strip():
-            raise SettingsError(f"{name} and {name}_FILE are both set. Keep one of them.")
+            raise SettingsError(f"{name} and {setting} are both set. Keep one of them.")
         if path:
-            found[name] = _content(f"{name}_FILE", path)
+            found[name] = _content(setting, path)
     return found
+
+
+def _secret_file(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    """Return where the file is named and its path: NAME_FILE's, or that of systemd's credential secret_NAME."""
+    if path := environ.get(f"{name}_FILE", "").strip():
+        return f"{name}_FILE", path
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", f"secret_{name}")
+    return f"the credential {credential.name}", str(credential) if credential.is_file() else ""
 
 
 def _content(name: str, path: str) -> str:
