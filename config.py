@@ -428,6 +428,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "MAIL_GRAPH_URL": ("https://graph.microsoft.com/v1.0", _secure_address),
     "DIGEST_TIME": ("07:00", _time_of_day),
     "DIGEST_DAYS": (",".join(DAYS), _days),
+    "BACKUP_COPY_COMMAND": ("", _text),
     "HOST": ("127.0.0.1", _host),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),

@@ -2,7 +2,9 @@
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 
 import click
 
@@ -13,6 +15,10 @@ try:
     _settings = load(os.environ)
 except click.ClickException as problem:
     sys.exit(f"Error: {problem.message}")
+
+# known to every worker before it counts a request: lib/request_metrics.py
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # a reload reads this file again
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="countersign-metrics-")
 
 bind = f"{_settings['HOST']}:{_settings['PORT']}"
 workers = 2
@@ -62,3 +68,8 @@ def worker_exit(_server, _worker):
     import scheduler
 
     scheduler.stop()
+
+
+def on_exit(_server):
+    """Take away what the workers counted."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

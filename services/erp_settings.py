@@ -21,6 +21,7 @@ TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
 OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
 CHECK_BACKUPS = "Check countersign-backup on the server, or ask the person who runs Countersign."
+NO_COPY = f"No backup has been copied off the server yet. {CHECK_BACKUPS}"
 WARN_BEFORE = timedelta(days=14)
 
 
@@ -130,11 +131,8 @@ def _export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """What ERP Admins are told on every ERP page, as sentences."""
-    return [
-        alarm
-        for alarm in (cached("backup", _backup_alarm), *cached("client secret", lambda: list(_secret_alarms())))
-        if alarm
-    ]
+    found = [cached("backup", _backup_alarm), cached("backup copy", _copy_alarm)]
+    return [alarm for alarm in (*found, *cached("client secret", lambda: list(_secret_alarms()))) if alarm]
 
 
 def _secret_alarms() -> Iterator[str]:
@@ -160,3 +158,18 @@ def _backup_alarm() -> str:
     if last is None:
         return f"There is no backup of Countersign. {CHECK_BACKUPS}"
     return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"
+
+
+def _copy_alarm() -> str:
+    """A sentence where copies are to leave the machine, and the last one failed or is too old."""
+    last = db.session.get(Setting, Setting.BACKUP_COPY)
+    made = db.session.get(Setting, Setting.BACKED_UP)
+    if not current_app.config["BACKUP_COPY_COMMAND"] or not (last or made):
+        return ""
+    if last and last.value["error"]:
+        return f"The last backup was not copied off the server: {last.value['error']} {CHECK_BACKUPS}"
+    if last and utcnow() - last.at < OVERDUE:
+        return ""
+    if last is None:
+        return NO_COPY
+    return f"The last copy of a backup left the server {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"

@@ -25,6 +25,8 @@ class Setting(Base):
     CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
     RESTORED = "restored from a backup"  # {at}, and {compared, unmatched} once the whole job list was read afterwards
     BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
+    BACKUP_COPY = "backup copy"  # {at, error}: when one last left the machine, and how the latest try failed
+    REHEARSED = "backup rehearsed"  # {at, file, sentence, error}
     PATTERN = "job number pattern"  # such as YY-###, or ""
     DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
 
