@@ -120,7 +120,7 @@ def test_a_rehearsal_fails_where_backup_and_database_differ_or_the_backup_is_dam
     [file] = backups.iterdir()
     file.write_bytes(file.read_bytes()[:8192])
     assert run("backups", "rehearse", backups).exit_code == 1
-    assert "is damaged" in Setting.read(Setting.REHEARSED)["error"]
+    assert "malformed" in Setting.read(Setting.REHEARSED)["error"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
