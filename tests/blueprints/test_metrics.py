@@ -1,12 +1,13 @@
 """/metrics: the database's counts and the requests of all processes, for a scraper of this machine only."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
 import pytest
 import time_machine
-from conftest import Browser, serving
+from conftest import ROOT, Browser, serving
 from flask import Flask
 from support.fault_injection import accept
 
@@ -57,6 +58,16 @@ def test_it_counts_what_waits_went_out_and_happened_last(
     assert wanted.items() <= found.items()
     assert found["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
     assert found['last_timestamp_seconds{what="backup"}'] == pytest.approx(utcnow().timestamp(), abs=60)
+
+
+def test_every_metric_of_the_alert_rules_in_the_documentation_exists(app: Flask) -> None:
+    page = (ROOT / "docs/administration.md").read_text()
+    named = set(re.findall(r"countersign_(\w+(?:\{[^}]+\})?)", page.partition("rules:")[2].partition("```")[0]))
+    Setting.write(Setting.BACKED_UP, "/x.backup")
+    Setting.write("timetable", None)
+    db.session.commit()
+    assert len(named) == 4
+    assert named <= metrics(app).keys()
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(m
     before = machine.run(state)
     trial = "systemctl show -P ExecStart countersign"
     with ThreadPoolExecutor() as pool:
-        installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, PATIENCE="15", **PIP)
+        installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, GRACE="5", **PIP)
         wait_until(lambda: installing.done() or "RUN_SCHEDULER=no" in machine.run(trial, None), 300)
         page = machine.run(f"{CURL} https://{NAME}/erp/jobs", None)
         said = installing.result()
@@ -209,7 +209,7 @@ def test_an_upgrade_that_fails_once_its_scheduler_runs_is_stopped_and_goes_back_
     """What it may have exported or mailed meanwhile is in its database, which is kept."""
     late = break_health(machine, "late", '503 if current_app.config["RUN_SCHEDULER"] else 200')
     before = machine.run(CURRENT)
-    said = machine.run(f"/root/{late.name}/deploy/install", 1, PATIENCE="15", **PIP)
+    said = machine.run(f"/root/{late.name}/deploy/install", 1, GRACE="5", **PIP)
     assert "something may have been exported or mailed" in said
     assert "Back in a minute" in machine.run(f"{CURL} https://{NAME}/erp/jobs")
     assert select(machine, "SELECT DISTINCT name FROM project") == ("Broken",)
