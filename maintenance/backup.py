@@ -21,7 +21,7 @@ from lib.atomic_file import atomic_write
 from lib.formatting import local
 from maintenance.dump import BackupError, backend_for, engine_of
 from maintenance.migrate import migrate
-from models import Delivery, DigestDay, Event, Export, MailOutcome, Person, Setting, TaskRequest, utcnow
+from models import Delivery, DigestDay, Event, Export, MailOutcome, Person, Setting, SettingName, TaskRequest, utcnow
 
 OURS = {"alembic_version", "project", "export", "event", "setting"}
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ def save(file: Path) -> None:
     _write_copy(file)
     try:
         with writing():
-            Setting.write(Setting.BACKED_UP, str(file))
+            Setting.write(SettingName.BACKED_UP, str(file))
     except DBAPIError:
         click.echo(f"{file} is good, but the database could not record when it was made.", err=True)
 
@@ -81,7 +81,7 @@ def undo_upgrade(file: Path) -> None:
 
 def _went_on() -> bool:
     """Tell whether a person or a scheduler did something after the last backup was recorded."""
-    since = select(Setting.at).where(Setting.name == Setting.BACKED_UP).scalar_subquery()
+    since = select(Setting.at).where(Setting.name == SettingName.BACKED_UP).scalar_subquery()
     later = [select(model.id).where(moment > since).exists() for model, moment in MOMENTS]
     try:
         return bool(db.session.scalar(select(or_(*later, select(Setting.name).where(Setting.at > since).exists()))))
@@ -163,8 +163,8 @@ def pause_after_restore() -> None:
     """Hold everything until somebody resumes, and assume that whatever was under way has happened since."""
     now = utcnow()
     with writing():
-        Setting.write(Setting.PAUSED, {"by": BY, "at": now.isoformat()})
-        Setting.write(Setting.RESTORED, {"at": now.isoformat()})
+        Setting.write(SettingName.PAUSED, {"by": BY, "at": now.isoformat()})
+        Setting.write(SettingName.RESTORED, {"at": now.isoformat()})
         db.session.merge(DigestDay(day=local(now).date()))
         # seconds, because a count would come to the versions of sessions and links that began after the backup
         db.session.execute(update(Person).values(session_version=int((now - BEGINNING).total_seconds())))
@@ -186,7 +186,6 @@ def _save_present(file: Path, url: URL) -> Path | None:
 
 
 def _is_empty(url: URL) -> bool:
-    """Tell whether the database has no table of ours; the copying reports one that cannot be read."""
     with engine_of(url) as engine, suppress(DatabaseError):
         return "alembic_version" not in inspect(engine).get_table_names()
     return False

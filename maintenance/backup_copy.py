@@ -7,7 +7,7 @@ from flask import current_app
 
 from extensions import writing
 from maintenance.dump import BackupError
-from models import Setting, utcnow
+from models import Setting, SettingName, utcnow
 
 
 def copy_away(file: Path) -> bool:
@@ -21,9 +21,9 @@ def copy_away(file: Path) -> bool:
     ended = subprocess.run(["/bin/sh", "-c", command, "BACKUP_COPY_COMMAND", str(file)])  # noqa: S603 - the operator's own
     error = f"BACKUP_COPY_COMMAND ended with {ended.returncode}." if ended.returncode else ""
     with writing():
-        last = Setting.read(Setting.BACKUP_COPY) or {}
+        last = Setting.read(SettingName.BACKUP_COPY) or {}
         at = last.get("at") if error else utcnow().isoformat()
-        Setting.write(Setting.BACKUP_COPY, {"at": at, "error": error})
+        Setting.write(SettingName.BACKUP_COPY, {"at": at, "error": error})
     if error:
         raise BackupError(f"{file} is good, but it was not copied off the machine: {error}")
     return True

@@ -9,7 +9,7 @@ from extensions import db, writing
 from lib.formatting import plural
 from maintenance import backup
 from maintenance.dump import BackupError
-from models import Event, Export, Person, Project, Setting, utcnow
+from models import Event, Export, Person, Project, Setting, SettingName, utcnow
 
 # Rows of these are only ever added, so the present database holds each one that a backup holds.
 COMPARED: dict[tuple[str, str], Any] = {
@@ -37,7 +37,7 @@ def rehearse(directory: Path) -> str:
 def _keep(file: Path, sentence: str, error: str = "") -> None:
     with writing():
         facts = {"at": utcnow().isoformat(), "file": file.name, "sentence": sentence, "error": error}
-        Setting.write(Setting.REHEARSED, facts)
+        Setting.write(SettingName.REHEARSED, facts)
 
 
 def _compare(file: Path) -> str:

@@ -18,11 +18,11 @@ from extensions import db
 from lib import database_errors, schema_version
 from lib.formatting import format_ago, local
 from lib.version import VERSION
-from models import Setting, utcnow
+from models import Setting, SettingName, utcnow
 from services import mail_settings
 
 HIDDEN = {*config.SECRETS, "BACKUP_COPY_COMMAND"}  # what people write into a command may hold a password
-MOMENTS = {"timetable": "Scheduler", Setting.BACKED_UP: "Backup"}
+MOMENTS = {SettingName.HEARTBEAT: "Scheduler", SettingName.BACKED_UP: "Backup"}
 GB = 2**30
 
 
@@ -83,14 +83,14 @@ def _database() -> Iterator[tuple[str, object]]:
     for name, title in MOMENTS.items():
         row = db.session.get(Setting, name)
         yield title, format_ago(row.at) if row else "never"
-    copied = Setting.read(Setting.BACKUP_COPY) or {}
+    copied = Setting.read(SettingName.BACKUP_COPY) or {}
     yield "Backup copy", copied.get("error") or (_ago(copied["at"]) if copied else "never")
 
 
 def _connections() -> Iterator[tuple[str, object]]:
-    contact = Setting.read(Setting.CONTACT, {})
+    contact = Setting.read(SettingName.CONTACT, {})
     yield "Spectrum", _contact(contact) if current_app.config["SPECTRUM_URL"] else "not set up"
-    trouble = Setting.read(Setting.MAIL)
+    trouble = Setting.read(SettingName.MAIL)
     yield "Mail", ("no mail goes" if trouble else "OK") if mail_settings.is_set_up() else "not set up"
     yield "Company sign-in", current_app.config["OIDC_ISSUER"] or "not set up"
     yield "Exports", "paused" if Setting.exports_held() else "go out"

@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select
 from extensions import db
 from lib.leases import Leased
 from lib.version import VERSION
-from models import WAITING, Counter, Delivery, Export, Project, Setting, Status, TaskRequest, utcnow
+from models import WAITING, Counter, Delivery, Export, Project, Setting, SettingName, Status, TaskRequest, utcnow
 from services.cache import cached
 from services.connection_state import job_list
 
@@ -33,7 +33,7 @@ class DatabaseCollector(Collector):
         yield _gauge("mails", "Mails by kind and outcome", cached("mails", _mails), "kind", "outcome")
         yield _gauge("queue_length", "Rows that are due", _queues(), "queue")
         yield _gauge("paused", "1 while exports and mails are paused", float(Setting.exports_held()))
-        yield _gauge("mail_held", "1 while the mail server takes no mail", float(bool(Setting.read(Setting.MAIL))))
+        yield _gauge("mail_held", "1 while the mail server takes no mail", float(bool(Setting.read(SettingName.MAIL))))
         yield _gauge("last_timestamp_seconds", "When each of these last happened", _moments(), "what")
 
 
@@ -73,8 +73,8 @@ def _queues() -> Numbers:
 
 def _moments() -> Numbers:
     """Seconds since 1970; what never happened has no value."""
-    backed_up, beat = (db.session.get(Setting, name) for name in (Setting.BACKED_UP, "timetable"))
+    backed_up, beat = (db.session.get(Setting, name) for name in (SettingName.BACKED_UP, SettingName.HEARTBEAT))
     moments = {"backup": backed_up and backed_up.at, "timetable": beat and beat.at}
-    texts = {"job list": job_list().get("at"), "backup copy": (Setting.read(Setting.BACKUP_COPY) or {}).get("at")}
+    texts = {"job list": job_list().get("at"), "backup copy": (Setting.read(SettingName.BACKUP_COPY) or {}).get("at")}
     moments |= {name: datetime.fromisoformat(text) for name, text in texts.items() if text}
     return {(name,): at.timestamp() for name, at in moments.items() if at}

@@ -13,7 +13,7 @@ from support.fault_injection import accept
 
 from extensions import db
 from lib.version import VERSION
-from models import Person, Project, Setting, utcnow
+from models import Person, Project, Setting, SettingName, utcnow
 from services import workflow
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -39,8 +39,8 @@ def test_it_counts_what_waits_went_out_and_happened_last(
         workflow.send(waiting, cast["manager"])
     db.session.commit()
     accept("2")
-    Setting.write(Setting.BACKED_UP, "/x.backup")
-    Setting.write(Setting.BACKUP_COPY, {"at": "2026-01-01T00:00:00+00:00", "error": ""})
+    Setting.write(SettingName.BACKED_UP, "/x.backup")
+    Setting.write(SettingName.BACKUP_COPY, {"at": "2026-01-01T00:00:00+00:00", "error": ""})
     db.session.commit()
     found = metrics(app)
     wanted = {
@@ -63,8 +63,8 @@ def test_it_counts_what_waits_went_out_and_happened_last(
 def test_every_metric_of_the_alert_rules_in_the_documentation_exists(app: Flask) -> None:
     page = (ROOT / "docs/administration.md").read_text()
     named = set(re.findall(r"countersign_(\w+(?:\{[^}]+\})?)", page.partition("rules:")[2].partition("```")[0]))
-    Setting.write(Setting.BACKED_UP, "/x.backup")
-    Setting.write("timetable", None)
+    Setting.write(SettingName.BACKED_UP, "/x.backup")
+    Setting.write(SettingName.HEARTBEAT, None)
     db.session.commit()
     assert len(named) == 4
     assert named <= metrics(app).keys()

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from extensions import db
 from lib.version import VERSION
-from models import Project, Setting, utcnow
+from models import Project, Setting, SettingName, utcnow
 
 Run = Callable[..., Any]
 SignIn = Callable[[str], Browser]
@@ -73,7 +73,7 @@ def test_each_nightly_backup_is_copied_off_the_machine_and_a_missing_copy_is_an_
         assert "is good, but it was not copied off the machine: BACKUP_COPY_COMMAND ended with 3." in result.output
         assert len(list(backups.iterdir())) == 2
         assert alarm(browser) == "was not copied off the server"
-    kept = Setting.read(Setting.BACKUP_COPY)
+    kept = Setting.read(SettingName.BACKUP_COPY)
     assert kept["at"].startswith(f"{began:%Y-%m-%dT%H}"), "the time of the last copy that left stays"
     assert kept["error"] == "BACKUP_COPY_COMMAND ended with 3."
     app.config["BACKUP_COPY_COMMAND"] = ""
@@ -101,7 +101,7 @@ def test_a_rehearsal_restores_the_newest_backup_beside_the_database_and_changes_
     assert result.exit_code == 0, result.output
     assert "was restored into a scratch database, brought to date and compared: 1 project, 7 people," in result.output
     assert db.session.query(Project).count() == 2
-    assert not Setting.read(Setting.PAUSED)
+    assert not Setting.read(SettingName.PAUSED)
     assert "compared: 1 project" in browser("controller").get("/erp/settings").text
 
 
@@ -120,7 +120,7 @@ def test_a_rehearsal_fails_where_backup_and_database_differ_or_the_backup_is_dam
     [file] = backups.iterdir()
     file.write_bytes(file.read_bytes()[:8192])
     assert run("backups", "rehearse", backups).exit_code == 1
-    assert "malformed" in Setting.read(Setting.REHEARSED)["error"]
+    assert "malformed" in Setting.read(SettingName.REHEARSED)["error"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
