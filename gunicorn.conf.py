@@ -16,10 +16,6 @@ try:
 except click.ClickException as problem:
     sys.exit(f"Error: {problem.message}")
 
-# known to every worker before it counts a request: lib/request_metrics.py
-if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # a reload reads this file again
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="countersign-metrics-")
-
 bind = f"{_settings['HOST']}:{_settings['PORT']}"
 workers = 2
 worker_class = "gthread"
@@ -33,6 +29,8 @@ proc_name = "countersign"
 
 def on_starting(_server):
     """Refuse an unusable database, or one of another Spectrum company, before any worker starts."""
+    # known before anything counts a request: lib/request_metrics.py
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="countersign-metrics-")
     from app import create_app
     from extensions import db
     from maintenance import startup_checks
@@ -45,6 +43,7 @@ def on_starting(_server):
             startup_checks.refuse_unwritable()
             startup_checks.refuse_other_database()
         except click.ClickException as problem:
+            on_exit(_server)
             sys.exit(f"Error: {problem.message}")
         finally:
             db.engine.dispose()  # workers must not share its connections

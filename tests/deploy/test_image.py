@@ -8,6 +8,8 @@ from pathlib import Path
 from conftest import ROOT
 from support.vm import Machine, opened
 
+from lib.version import VERSION
+
 SETTINGS = {"SECRET_KEY": "a-key-for-tests-only-0123456789", "BASE_URL": "https://countersign.example.com"}
 PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 STEPS = re.findall(r"^(\w+) (.+)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
@@ -29,13 +31,12 @@ def test_without_an_engine_a_sentence_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_each_compose_file_gives_as_long_to_stop_as_the_unit_and_runs_this_version() -> None:
-    version = re.findall('"(.+)"', (ROOT / "lib/version.py").read_text())[0]
     for name in ("compose.yaml", "compose.postgresql.yaml"):
         text = (ROOT / name).read_text()
-        assert f"image: countersign:${{VERSION:-{version}}}" in text
+        assert f"image: countersign:${{VERSION:-{VERSION}}}" in text
         assert "stop_grace_period: 30s" in text
         assert "read_only: true" in text
-    assert f"\n## {version}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {VERSION}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def copy_context(to: Path) -> None:
@@ -63,7 +64,13 @@ def test_its_steps_make_what_serves_without_root_from_a_file_system_that_can_onl
         kept = tmp_path / "data"
         shutil.copytree(data, kept)
         shutil.chown(kept, 10001, 10001)
-        confined = ["--read-only", "--tmpfs=/tmp", f"--bind={kept}:/data", "--user=countersign", "--chdir=/app"]
+        confined = [
+            "--read-only",
+            "--tmpfs=/tmp:mode=1777",
+            f"--bind={kept}:/data",
+            "--user=countersign",
+            "--chdir=/app",
+        ]
         image = Machine(machine.root, [*machine.inside[:-1], *confined, machine.inside[-1]])
         environ = dict(pair.split("=", 1) for pair in steps("ENV")[0].split()) | SETTINGS
         wanted = " ".join(f"{name}='{value}'" for name, value in environ.items())
@@ -72,7 +79,7 @@ def test_its_steps_make_what_serves_without_root_from_a_file_system_that_can_onl
         healthy = " ".join(re.findall('"([^"]+)"', check))
         said = image.run(
             f"export {wanted}; touch /app/x 2>&1; id -u; flask db upgrade 2>/dev/null; {serve} & "
-            f"for n in $(seq 120); do {healthy} 2>/dev/null && break; sleep 0.5; done; {healthy} && echo healthy; "
+            f"for n in $(seq 120); do {healthy} 2>/dev/null && break; kill -0 %1 || break; sleep 0.5; done; {healthy} && echo healthy; "
             "kill %1; wait %1; echo ended $?"
         )
         assert "Read-only file system" in said

@@ -38,7 +38,8 @@ CURL = f"curl --silent --cacert /etc/countersign/tls.crt --resolve {NAME}:443:12
 BREAKING = '''"""A change that its own code can not live with."""
 from alembic import op
 
-revision, down_revision = "broken", "{head}"
+revision = "broken"
+down_revision = "{head}"
 branch_labels = depends_on = None
 
 
