@@ -2,8 +2,8 @@
 
 Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL, while
 Spectrum becomes one after another of those that the sandbox can be; beside them the tests in RUNS inject one fault
-each. It ends with 1 where a job or a mail is there twice, one is lost without a word, or one is stuck for longer than its lease and a
-minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
+each. It ends with 1 where a job or a mail is there twice, one is lost without a word, or one is stuck for longer than
+its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
 """
 
 import os
