@@ -92,6 +92,7 @@ def _bind_templates(app: Flask) -> None:
         "format_datetime": formatting.format_datetime,
         "short_date": formatting.short_date,
         "plural": formatting.plural,
+        "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
@@ -100,6 +101,7 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _url,
+        "map_address": formatting.map_address,
         "absences": directory_rules.absences,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),

@@ -400,7 +400,7 @@ def test_the_approver_report_says_who_can_accept_today_who_is_subscribed_and_why
         ("Controller", "Yes", "Yes", ""),
         ("Newcomer", "No", "Yes", "Has not set a password yet"),
     ]
-    assert re.search(r'role="tab" aria-selected="true"[^>]*>Approvers', page)
+    assert re.search(r'aria-current="page">Approvers', page)
 
 
 # --- a privilege that ends, absence, and the buttons of a person's page ---------------------------------------------
