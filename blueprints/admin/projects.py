@@ -1,6 +1,6 @@
 """The project's Admin tool: its information, and sending it to accounting and back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -13,7 +13,7 @@ from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
 from services import drift, update_form, workflow, worklist
-from services.project_fields import check_information
+from services.project_fields import abbreviate_state, check_information, problems_before_send
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
@@ -35,23 +35,51 @@ def index() -> Any:
 @blueprint.get("/new")
 @requires(PROJECT_ADMIN)
 def new() -> Any:
-    return render_template("admin/project_new.html", typed=dict.fromkeys(INFORMATION, ""), errors={})
+    return _page_of_new(dict.fromkeys(INFORMATION, ""), {}, 200)
 
 
 @blueprint.post("")
 @requires(PROJECT_ADMIN)
 def create() -> Any:
+    """Create a project, and send it where the button says so; nothing of either where something is wrong."""
     typed, information, errors = read_information(request.form, None)
+    note, sends = _note(errors), request.form.get("send")
+    anyway = {} if errors or not sends else _refused_by_erp(information, INFORMATION, errors, sends == "anyway")
     if errors:
-        return render_template("admin/project_new.html", typed=typed, errors=errors), 422
+        return _page_of_new(typed, errors, 422, note=note, anyway=anyway)
     try:
         project = workflow.create(current_user, information)
+        project.note = note
+        db.session.flush()
+        if sends:
+            workflow.send(project, current_user, note)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()
-        return render_template("admin/project_new.html", typed=typed, errors=_number_taken(typed["number"], None)), 422
-    flash(f"{project.title} was created.")
+        return _page_of_new(typed, _number_taken(typed["number"], None), 422, note=note)
+    flash(f"{project.title} was created{' and sent to accounting' if sends else ''}.")
     return redirect(url_for(".general", project_id=project.id), 303)
+
+
+def _page_of_new(typed: Mapping[str, str], errors: Mapping[str, str], status: int, **context: Any) -> Any:
+    return render_template("admin/project_new.html", typed=typed, errors=errors, **context), status
+
+
+def _note(errors: dict[str, str]) -> str:
+    """The note that was typed; what is wrong with it goes to the errors."""
+    note = request.form.get("note", "").strip()
+    if len(note) > NOTE_LENGTH:
+        errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
+    return note
+
+
+def _refused_by_erp(
+    information: Mapping[str, Any], columns: Collection[str], errors: dict[str, str], anyway: bool
+) -> dict[str, str]:
+    """Add what Spectrum would refuse to the errors; return what can be sent anyway, because accounting changes it."""
+    ours, of_accounting = problems_before_send(information, columns)
+    errors |= ours if anyway else ours | of_accounting
+    return {} if ours else of_accounting
 
 
 @blueprint.get("/<int:project_id>")
@@ -116,14 +144,14 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     """Save what is typed, then do what the button says; nothing of either where something is wrong."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
-    note = request.form.get("note", "").strip()
-    active = "active" in request.form
+    note, active, anyway = _note(errors), "active" in request.form, {}
     if move is Transition.SEND and not active:
         errors["active"] = "Inactive projects can't be sent. Check Active Project? first."
-    if len(note) > NOTE_LENGTH:
-        errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
+    if move is Transition.SEND and not errors:
+        anyway = _refused_by_erp(information, project.editable_columns, errors, "anyway" in request.form)
     if errors:
-        return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
+        shown = {"typed": typed} if typed else {}
+        return _page(project, 422, errors=errors, note=note, active=active, anyway=anyway, **shown)
     try:
         if project.editable_columns:
             workflow.edit(project, current_user, information)
@@ -155,6 +183,7 @@ def read_information(
         return {}, project.information if project else {}, {}
     kept = as_text(project.information) if project else {}
     typed = {column: form.get(column, "").strip() if column in columns else kept[column] for column in INFORMATION}
+    typed["state"] = abbreviate_state(typed["state"])
     values, errors = check_information(typed)
     return typed, values, errors | _number_taken(typed["number"], project.id if project else None)
 
