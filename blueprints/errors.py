@@ -73,7 +73,6 @@ def _page_above() -> str:
 
 
 def database_error_page(error: DBAPIError) -> Any:
-    """A page that needs no database, with a sentence about the cause."""
     log.error("the database did not do its work: %s", error.orig)
     db.session.rollback()
     text = f"{database_errors.meaning(error).sentence} {database_errors.ASK_OPERATOR}"

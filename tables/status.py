@@ -11,7 +11,7 @@ from flask import current_app
 
 
 class Status(enum.StrEnum):
-    """Where a project stands between its project manager, accounting and Spectrum."""
+    """The sync status of a project."""
 
     NOT_SENT = "Not Sent"  # the project manager is still at work on it
     READY = "Ready to Export"  # accounting decides
@@ -108,12 +108,10 @@ class ProjectState:
         return self.status in TRANSITIONS[transition] and not self._blocker(transition)
 
     def refusal_reason(self, transition: Transition) -> str:
-        """Return the sentence that explains why the transition is not allowed now."""
         blocker = self._blocker(transition) if self.status in TRANSITIONS[transition] else ""
         return blocker or f"The project is {self.status} now, so it can't be {transition}."
 
     def _blocker(self, transition: Transition) -> str:
-        """Return a sentence about the obstacle to a transition that the status would allow; "" without one."""
         if not self.active and transition in (Transition.SEND, Transition.ACCEPT, Transition.RETRY):
             return "The project is inactive. Check Active Project? and press Update first."
         if transition is Transition.TAKE_BACK and self.export is not None and self.export.sent_at:
@@ -131,7 +129,6 @@ class ProjectState:
 
     @property
     def suggested_job(self) -> str | None:
-        """The number of a job to link instead of exporting: another job of its number, or one that looks the same."""
         asked = self.status is Status.READY or self.conflicting_job
         conflict = self.spectrum_job_id if self.conflicting_job else None
         number: str | None = (self.suggested_job_key or conflict) if asked else None
@@ -139,14 +136,13 @@ class ProjectState:
 
     @property
     def can_be_resolved(self) -> bool:
-        """Whether a person may end the Checking, because two checks did not."""
+        """Tell whether a person may end the Checking, because two checks did not."""
         return self.status is Status.CHECKING and self.export is not None and self.export.checks >= 2
 
     @property
     def in_progress(self) -> bool:
-        """Whether the project changes by itself, so that a page that shows it has to ask again."""
         return self.status in IN_PROGRESS or (self.export is not None and self.export.due_at is not None)
 
     def violates_four_eyes(self, person_id: int) -> bool:
-        """Whether FOUR_EYES is set and this person sent the project, so that somebody else must accept it."""
+        """Tell whether FOUR_EYES is set and this person sent the project."""
         return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person_id

@@ -96,7 +96,7 @@ def comment() -> str:
 
 
 def last_change(project: Project, called: str = "") -> str:
-    """Such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
+    """Return a sentence such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
 
     For a step of Countersign itself, the result and the reason.
     """
