@@ -27,7 +27,7 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, sessions, update_form, workflow
+from services import after_restore, mail_settings, sessions, setup, update_form, workflow
 from services import directory as directory_rules
 
 HEADERS = {
@@ -103,6 +103,8 @@ def _bind_templates(app: Flask) -> None:
         "url_for": _url,
         "map_address": formatting.map_address,
         "absences": directory_rules.absences,
+        "mail_is_set_up": mail_settings.is_set_up,
+        "remaining_steps": setup.remaining_steps,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,

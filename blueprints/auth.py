@@ -13,12 +13,16 @@ from lib.formatting import format_datetime, parse_date, plural
 from lib.openid import OpenIDError, Provider
 from models import Person, TaskKind, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
-from services import accounts, company_accounts, directory, sessions
+from services import accounts, company_accounts, directory, sessions, setup
 
 blueprint = Blueprint("auth", __name__)
 NOT_SET_UP = "Signing in with a company account is not set up here."
 NOT_BEGUN_HERE = "You are not signed in: this sign-in did not begin in this browser, or it was used already. Try again."
 WRONG = "Wrong email or password. Try again."
+FIRST_PERSON = (
+    "users create you@example.com --name 'Your Name' --erp admin --projects admin --directory admin --can-push"
+    " --password-stdin"
+)
 TOO_SHORT = f"Enter at least {accounts.PASSWORD_LENGTH} characters."
 DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask for a new one."
 
@@ -28,7 +32,8 @@ DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask 
 def login() -> Any:
     if current_user.is_authenticated:
         return redirect(_destination())
-    return render_template("auth/login.html", email="")
+    first = setup.command(FIRST_PERSON) if setup.is_directory_empty() else ""
+    return render_template("auth/login.html", email="", first_person=first)
 
 
 @blueprint.post("/login")

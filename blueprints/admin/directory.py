@@ -16,9 +16,10 @@ from extensions import db
 from lib.formatting import format_ago, parse_date
 from models import Event, Level, MailKind, Person
 from permissions import TOOLS, Rule, log_refusal, requires
-from services import accounts, company_accounts, directory
+from services import accounts, company_accounts, directory, mail_settings
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
+WAITS = "Email is not set up, so the link to set a password waits until it is."
 NOT_A_DAY = "Enter a date, such as 12/31/2026."
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
 SHOWN: dict[str, tuple[str, Callable[[], Any]]] = {
@@ -60,7 +61,8 @@ def add() -> Any:
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
+    told = f"We are emailing a link to set a password to {person.email}." if mail_settings.is_set_up() else WAITS
+    flash(f"{person.name} was added. {told}")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 
@@ -98,8 +100,8 @@ def invite(person_id: int) -> Any:
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
     before = accounts.send_link(found, MailKind.INVITATION, current_user)
     db.session.commit()
-    sentence = f"We are emailing the invitation to {found.email}."
-    if before:
+    sentence = f"We are emailing the invitation to {found.email}." if mail_settings.is_set_up() else WAITS
+    if before and mail_settings.is_set_up():
         sentence = f"We emailed {found.email} an invitation {format_ago(before)}."
         sentence += " You can send another five minutes after it."
     flash(sentence)
@@ -114,7 +116,8 @@ def send_password_link(person_id: int) -> Any:
         return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
     before = accounts.send_link(found, MailKind.RESET, current_user)
     db.session.commit()
-    flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
+    told = f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}."
+    flash(told if mail_settings.is_set_up() else WAITS)
     return redirect(url_for(".person", person_id=person_id), 303)
 
 

@@ -58,6 +58,7 @@ TABLE: dict[str, Needs | str] = {
     "auth.change_password": SIGNED_IN,
     "auth.subscribe": SIGNED_IN,
     "erp.home": SIGNED_IN,
+    "erp.setup_page": SIGNED_IN,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
     "erp.statistics_page": SEE_ERP,

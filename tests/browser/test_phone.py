@@ -8,7 +8,8 @@ from conftest import Live
 from playwright.sync_api import Browser as ChromiumBrowser
 from playwright.sync_api import Page, expect
 
-TARGETS = "button, .button, input:not([type=hidden], [type=checkbox], [type=radio]), select, nav a, thead a, th > a, label:has(input)"
+FIELDS = "input:not([type=hidden], [type=checkbox], [type=radio]), select"
+TARGETS = f"button, .button, {FIELDS}, nav a, thead a, th > a, label:has(input)"
 TOO_SMALL = """all => all.filter(one => one.offsetParent && (one.offsetHeight < 44 || one.offsetWidth < 44)).map(
     one => one.outerHTML.slice(0, 90) + ' ' + one.offsetWidth + ' x ' + one.offsetHeight)"""
 SMALL_TEXT = """all => all.filter(one => parseFloat(getComputedStyle(one).fontSize) < 16).map(one => one.outerHTML)"""
