@@ -18,9 +18,20 @@ from models import Event, Level, MailKind, Person
 from permissions import TOOLS, Rule, log_refusal, requires
 from services import accounts, company_accounts, directory, mail_settings
 
+
+def _preset(erp: Level, projects: Level, tool: Level, can_push: bool) -> dict[str, Any]:
+    return {"erp": erp, "projects": projects, "directory": tool, "can_push": can_push}
+
+
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
 WAITS = "Email is not set up, so the link to set a password waits until it is."
 NOT_A_DAY = "Enter a date, such as 12/31/2026."
+# What people of a kind usually get: the levels, and the privilege
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "manager": ("Project Manager", _preset(Level.NONE, Level.ADMIN, Level.NONE, can_push=False)),
+    "approver": ("Approver", _preset(Level.STANDARD, Level.READ_ONLY, Level.NONE, can_push=True)),
+    "administrator": ("Administrator", _preset(Level.ADMIN, Level.ADMIN, Level.ADMIN, can_push=False)),
+}
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
 SHOWN: dict[str, tuple[str, Callable[[], Any]]] = {
     "active": ("Active", lambda: Person.active),
@@ -51,6 +62,8 @@ def new() -> Any:
 @requires(KEEPER)
 def add() -> Any:
     wanted, errors = read_person(request.form)
+    if "preset" in request.form:
+        return _preview_preset(None, wanted)
     errors = directory.validate(current_user, wanted) | errors
     if errors:
         return _refuse(None, wanted, errors)
@@ -79,6 +92,8 @@ def save(person_id: int) -> Any:
     if request.form.get("version") != str(found.version):
         return _page(found, 409, conflict=_how_it_is(found))
     wanted, errors = read_person(request.form)
+    if "preset" in request.form:
+        return _preview_preset(found, wanted)
     errors = directory.validate(current_user, wanted, found) | errors
     if errors:
         return _refuse(found, wanted, errors)
@@ -164,6 +179,14 @@ def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     return wanted, errors
 
 
+def _preview_preset(found: Person | None, wanted: dict[str, Any]) -> Any:
+    """The form with what people of that kind usually get, to be saved or changed; nothing is saved yet."""
+    label, usual = PRESETS.get(request.form["preset"], ("", {}))
+    granted = {} if current_user.may_push else {"can_push": bool(found and found.can_push)}
+    db.session.rollback()
+    return _page(found, wanted=wanted | usual | granted, preset=label)
+
+
 def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]) -> Any:
     log_refusal(" ".join(errors.values()))
     db.session.rollback()
@@ -173,7 +196,7 @@ def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]
 def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
     """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
     history = Event.about(found) if found else []
-    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}}
+    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}, "presets": PRESETS}
     return render_template("admin/person.html", **begun | context), status
 
 
