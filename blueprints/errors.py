@@ -63,13 +63,13 @@ def error_page(error: HTTPException) -> Any:
     return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
 
 
-def _page_above() -> str:
+def _page_above() -> str | None:
     """The nearest page above an address that takes forms only: Back leads there after a form was sent."""
     path = request.path
     while path := path.rpartition("/")[0]:
         if current_app.create_url_adapter(request).test(path, "GET"):  # type: ignore[union-attr]  # inside a request
             return path
-    return ""
+    return None
 
 
 def database_error_page(error: DBAPIError) -> Any:

@@ -124,7 +124,8 @@ def _plot_durations(weeks: list[date], spans: Span) -> Plot:
     unit, name = (HOUR, "Hours") if max(medians) < 2 * DAY else (DAY, "Days")
     top = _round_up(max(medians) / unit)
     texts = [format_duration(timedelta(seconds=each)) if each else "–" for each in medians]
-    bars = [_bar(*each, _height(value / unit, top)) for *each, value in zip(weeks, texts, medians, strict=True)]
+    heights = [_height(value / unit, top) for value in medians]
+    bars = [_bar(*each) for each in zip(weeks, texts, heights, strict=True)]
     return Plot("Median time to decide", f"{name}, by the week that begins on", bars, _ticks(top))
 
 
@@ -164,7 +165,7 @@ def _decided_since(day: date) -> Span:
 
 def _round_up(value: float) -> int:
     """The top of a scale: 2, 4, 6, 10, 20, 40 and so on, so that its middle is a whole number."""
-    return next(top for power in count() for step in (2, 4, 6, 10) if value <= (top := step * 10**power))
+    return next(top for power in count() for step in (2, 4, 6, 10) if value <= (top := step * int(10**power)))
 
 
 def _ticks(top: int) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from erp import job_key
 from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import drift, update_form, workflow, worklist
+from services import drift, project_queries, update_form, workflow, worklist
 from services.project_fields import abbreviate_state, check_information, problems_before_send
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
@@ -29,7 +29,9 @@ SETTLING: dict[str, tuple[Callable[..., None], str]] = {
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("admin/projects.html", page=worklist.all_projects(worklist.read_params(request.args)))
+    show = worklist.managed_filter(request.args)
+    page = worklist.managed_projects(worklist.read_params(request.args), show, current_user.id)
+    return render_template("admin/projects.html", page=page, show=show, filters=project_queries.MANAGED)
 
 
 @blueprint.get("/new")
@@ -126,6 +128,26 @@ def settle_drift(project_id: int) -> Any:
     db.session.commit()
     flash(sentence)
     return redirect(url_for(".general", project_id=project_id), 303)
+
+
+@blueprint.get("/<int:project_id>/delete")
+@requires(PROJECT_ADMIN)
+def ask_delete(project_id: int) -> Any:
+    project = _project(project_id)
+    if not project.is_deletable:
+        return _page(project, 409, conflict=workflow.NOT_DELETABLE)
+    return render_template("admin/project_delete.html", project=project)
+
+
+@blueprint.post("/<int:project_id>/delete")
+@requires(PROJECT_ADMIN)
+def delete(project_id: int) -> Any:
+    project = _current(project_id)
+    title = project.title
+    workflow.delete(project, current_user)
+    db.session.commit()
+    flash(f"{title} was deleted.")
+    return redirect(url_for(".index"), 303)
 
 
 @blueprint.errorhandler(NotAllowed)

@@ -59,6 +59,8 @@ TABLE: dict[str, Needs | str] = {
     "auth.subscribe": SIGNED_IN,
     "erp.home": SIGNED_IN,
     "erp.setup_page": SIGNED_IN,
+    "projects.ask_delete": KEEP_PROJECTS,
+    "projects.delete": KEEP_PROJECTS,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
     "erp.statistics_page": SEE_ERP,
