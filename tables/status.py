@@ -11,19 +11,60 @@ from flask import current_app
 
 
 class Status(enum.StrEnum):
-    """The sync status of a project."""
+    """The sync status of a project, with the line that explains it to its project manager."""
 
-    NOT_SENT = "Not Sent"  # the project manager is still at work on it
-    READY = "Ready to Export"  # accounting decides
-    EXPORTING = "Exporting"  # accepted, and being created in Spectrum
-    CHECKING = "Checking"  # sent, but Spectrum did not confirm it
-    SYNCED = "Synced"  # it has its job in Spectrum
-    FAILED = "Failed to Export"  # Spectrum certainly made no job of it
-    REJECTED = "Rejected"  # accounting gave it back with a comment
-    RETRIEVED = "Retrieved"  # the project manager took it back
-    READY_TO_UPDATE = "Ready to Update"  # accounting decides about changes of its job
-    UPDATING = "Updating"  # the changes were accepted, and go to Spectrum
-    UPDATE_FAILED = "Failed to Update"  # Spectrum did not change its job
+    explanation: str
+
+    def __new__(cls, text: str, explanation: str) -> "Status":
+        member = str.__new__(cls, text)
+        member._value_, member.explanation = text, explanation
+        return member
+
+    NOT_SENT = (
+        "Not Sent",
+        "Accounting has not seen this project. Send to ERP submits it to accounting for approval.",
+    )
+    READY = (
+        "Ready to Export",
+        "The information is locked until accounting decides; to change it now, retrieve it.",
+    )
+    EXPORTING = (
+        "Exporting",
+        "Accounting accepted it. It is being exported to Spectrum, and the information is locked.",
+    )
+    CHECKING = (
+        "Checking",
+        "Spectrum did not confirm the job, so Countersign is looking for it. The information is locked.",
+    )
+    SYNCED = (
+        "Synced",
+        "It is a job in Spectrum. To change the job, edit the fields that are open and press Send Update to ERP; "
+        "accounting decides.",
+    )
+    FAILED = (
+        "Failed to Export",
+        "Spectrum made no job. Accounting can retry or reject it; until then the information is locked.",
+    )
+    REJECTED = (
+        "Rejected",
+        "Correct it and press Re-send to ERP.",
+    )
+    RETRIEVED = (
+        "Retrieved",
+        "It was retrieved from ERP. Make your changes and re-send it.",
+    )
+    READY_TO_UPDATE = (
+        "Ready to Update",
+        "The information is locked until accounting decides; to change it now, retrieve it.",
+    )
+    UPDATING = (
+        "Updating",
+        "Accounting accepted the update. It is being sent to Spectrum, and the information is locked until then.",
+    )
+    UPDATE_FAILED = (
+        "Failed to Update",
+        "Spectrum did not change the job. Accounting can retry or reject it; until then the information is locked.",
+    )
 
 
 EDITABLE = frozenset({Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED})
