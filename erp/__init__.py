@@ -78,6 +78,8 @@ class Rules(Protocol):
     limits: Mapping[str, int]
     """How many characters the system takes of a text column, by column."""
     services: tuple[str, ...]
+    states: Mapping[str, str]
+    """The names of the states that the system takes, by abbreviation; empty where it takes any text."""
 
     def label(self, key: str) -> str: ...
 

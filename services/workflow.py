@@ -7,10 +7,11 @@ Nothing here talks to Spectrum or SMTP: whatever is to go out is a row with a du
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm.attributes import set_committed_value
 
 from erp import FieldValue, freeze, job_key, rules
-from extensions import db
+from extensions import db, defer_foreign_keys
 from models import (
     IN_PROGRESS,
     INFORMATION,
@@ -38,6 +39,7 @@ NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
+NOT_DELETABLE = "Only a project that was never sent can be deleted. To put it aside, uncheck Active Project?."
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
@@ -75,6 +77,20 @@ def set_active(project: Project, by: Person, active: bool) -> None:
         retrieve(project, by)
     project.active = active
     _record(project, "activated" if active else "deactivated", by)
+
+
+def delete(project: Project, by: Person) -> None:
+    """Delete a project that accounting never saw; one line of the company's history keeps what it was."""
+    if not project.is_deletable:
+        raise NotAllowed(NOT_DELETABLE)
+    told = [[INFORMATION[column][0], value, ""] for column, value in as_text(project.information).items() if value]
+    db.session.add(Event(person=by, action="deleted a project", comment=project.title, details={"changes": told}))
+    db.session.flush()
+    defer_foreign_keys()  # an event can be deleted only after its project
+    events = [event.id for event in project.events]
+    for gone in (Delivery.event_id.in_(events), Project.id == project.id, Event.id.in_(events)):
+        db.session.execute(sql_delete(gone.left.table).where(gone))
+    db.session.expunge_all()
 
 
 def send(project: Project, by: Person, note: str = "") -> None:

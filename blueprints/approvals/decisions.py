@@ -23,7 +23,7 @@ from extensions import db
 from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers, update_form, workflow
+from services import job_numbers, mail_settings, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, not_allowed)
@@ -138,7 +138,8 @@ def reject(project_id: int) -> Any:
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment())
-    told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
+    reaches = found.sent_by and found.sent_by.active and mail_settings.is_set_up()
+    told = ", and the sender is notified by email" if reaches else ""
     if found.status is Status.SYNCED:
         return success(found, f"The update of {found.title} was rejected{told}.")
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
