@@ -174,6 +174,17 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
 
 
 @cached_statement
+def after_in_queue() -> tuple[Any, Any]:
+    """The project after one in the order of a queue, and the first one but that."""
+    waits = Project.status == bindparam("status", type_=Project.status.type)
+    since: Any = bindparam("since", type_=Project.created_at.type)
+    own: Any = bindparam("id")
+    after = and_(waiting_since >= since, or_(waiting_since > since, Project.id > own))
+    rows = select(Project.id, Project.number, Project.name).order_by(waiting_since, Project.id).limit(1)
+    return rows.where(waits, after), rows.where(waits, Project.id != own)
+
+
+@cached_statement
 def jobs(slug: str, sort: str, words: int) -> PagedQuery:
     """The jobs of a filter that contain so many words."""
     rows = jobs_of(slug).where(*contains_words(Job.search_text, words))

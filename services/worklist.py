@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select
 from extensions import db
 from lib import pagination
 from lib.pagination import ListParams, Page
-from models import Counter, Project, Status, utcnow
+from models import UPDATE, Counter, Project, Status, utcnow
 from services import project_queries
 from services.cache import cached
 from services.project_queries import AGES, QUEUE
@@ -141,6 +141,21 @@ def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListPar
     elif words or query.age:
         total = rows.count(values)
     return rows.page(query, total, project_queries.read_rows, values)
+
+
+def next_in_queue(project: Project) -> tuple[Any, int]:
+    """The project to decide next, as a row with id, number and name, or None; and how many others wait.
+
+    It is the one that was sent after this one, else the oldest.
+    """
+    status = Status.READY_TO_UPDATE if project.status in UPDATE else Status.READY
+    others = _count((status,)) - (project.status is status)
+    since = project.sent_at or project.created_at
+    values = {"status": status, "since": since, "id": project.id}
+    for statement in project_queries.after_in_queue():
+        if others and (row := db.session.execute(statement, values).first()):
+            return row, others
+    return None, others
 
 
 def every_project(query: ListParams) -> Select[Any]:

@@ -92,6 +92,7 @@ TABLE: dict[str, Needs | str] = {
     "approvals.number": DECIDE,
     "approvals.reject_form": DECIDE,
     "approvals.reject": DECIDE,
+    "approvals.undo_rejection": DECIDE,
     "approvals.cancel_export": DECIDE,
     "approvals.present": DECIDE,
     "approvals.absent_form": DECIDE,
