@@ -27,7 +27,7 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, sessions, update_form, workflow, worklist
+from services import after_restore, failure, sessions, update_form, workflow, worklist
 from services import directory as directory_rules
 
 HEADERS = {
@@ -115,6 +115,7 @@ def _bind_templates(app: Flask) -> None:
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "can_undo_rejection": workflow.can_undo_rejection,
+        "next_steps": failure.next_steps,
         "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from erp import FieldValue, job_key, rules
 from extensions import db
 from models import Customer, Job, Project
-from services import connection_state, job_numbers
+from services import connection_state, failure, job_numbers
 
 FIELDS = tuple(each.key for each in rules().accept_fields)
 OWN_FIELDS = ("job_number", "job_name")  # each project's; among many under one template the rest is shared
@@ -90,7 +90,8 @@ def initial(project: Project, taken_in_form: Iterable[str] = ()) -> AcceptForm:
     """
     if project.export:
         typed = dict.fromkeys(FIELDS, "") | rules().typed(project.export.lines)
-        return AcceptForm(project, _find_template(project.export.template_number), typed)
+        template = _find_template(project.export.template_number)
+        return AcceptForm(project, template, typed, failure.field_errors(project.export))
     template = _only_template()
     start = {
         "job_number": job_numbers.initial(project, taken_in_form),

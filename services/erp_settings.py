@@ -4,7 +4,7 @@ Every change by a person is an event. Alarms are the sentences that ERP pages sh
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
@@ -116,14 +116,21 @@ def _record(by: Person, action: str, **details: Any) -> None:
 
 
 def export_alarm() -> str:
-    """Why exports wait for a setting to be fixed, for everybody on an ERP page; else empty."""
+    """Why exports wait, for everybody on an ERP page: a setting to be fixed, or Spectrum does not answer; else empty."""
     return cached("export alarm", _export_alarm)
 
 
 def _export_alarm() -> str:
-    held = Setting.read(HELD)
+    held, contact = Setting.read(HELD), Setting.read(Setting.CONTACT, {})
     counts = Counter.read()
-    if not held or not any(counts.get(status) for status in (Status.EXPORTING, Status.UPDATING)):
+    waiting = sum(counts.get(status, 0) for status in (Status.EXPORTING, Status.UPDATING))
+    if not waiting or Setting.read(Setting.PAUSED):
+        return ""
+    if not held and not contact.get("connected", True):
+        since = formatting.format_time(datetime.fromisoformat(contact["since"]))
+        wait = "waits and goes by itself" if waiting == 1 else "wait and go by themselves"
+        return f"Spectrum has not answered since {since}. {formatting.plural(waiting, 'accepted project')} {wait}."
+    if not held:
         return ""
     return f"Exports are waiting: {held['error']} They go out by themselves once this is fixed; nobody has to retry."
 

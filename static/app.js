@@ -92,7 +92,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const here = document.activeElement;
   const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
-  if (panel?.matches("[data-typed], :has(.accept [aria-invalid])")) announce(TYPED);
+  if (panel?.matches("[data-typed]")) announce(TYPED);
   else panel?.querySelector("[data-cancel]")?.click();
 });
 
