@@ -116,7 +116,7 @@ def _record(by: Person, action: str, **details: Any) -> None:
 
 
 def export_alarm() -> str:
-    """Why exports wait, for everybody on an ERP page: a setting to be fixed, or Spectrum does not answer; else empty."""
+    """Why exports wait, for everybody on an ERP page: a setting is wrong, or Spectrum does not answer; else empty."""
     return cached("export alarm", _export_alarm)
 
 

@@ -36,7 +36,7 @@ def next_steps(export: Export, is_erp_admin: bool) -> list[Step]:
 def _steps(export: Export, is_erp_admin: bool) -> Iterator[Step]:
     for element, _text in export.field_errors:
         key, label = rules().form_key(element), rules().label(element)
-        if key in INFORMATION and export.is_update or key in INFORMATION.keys() - ACCEPT_FIELDS:
+        if key in INFORMATION:
             yield Step(f"Reject it with a comment, so that the project manager can correct {label}.")
         elif key in ACCEPT_FIELDS:
             yield Step(f"Press Retry and change {label}, or have it corrected in Spectrum first.")

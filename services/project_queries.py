@@ -173,6 +173,20 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
     return replace(listing, rows=listing.rows.where(in_index))
 
 
+ELSEWHERE = 3  # projects that a search names where its own list has none
+
+
+@cached_statement
+def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int) -> Select[Any]:
+    """Some projects that contain so many words and are in none of these statuses; on SQLite of the first few found."""
+    outside = Project.status.not_in(statuses)
+    if unindexed == words:
+        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(ELSEWHERE)
+    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(10 * ELSEWHERE).subquery()
+    found = select(Project).join(hits, Project.id == hits.c.rowid)
+    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(ELSEWHERE)
+
+
 @cached_statement
 def after_in_queue() -> tuple[Any, Any]:
     """The project after one in the order of a queue, and the first one but that."""

@@ -8,8 +8,9 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import pagination
+from lib.formatting import local, short_date
 from lib.pagination import ListParams, Page
-from models import UPDATE, Counter, Project, Status, utcnow
+from models import UPDATE, Counter, Project, Status, Transition, utcnow
 from services import project_queries
 from services.cache import cached
 from services.project_queries import AGES, QUEUE
@@ -25,6 +26,7 @@ class Filter:
     empty: str
     statuses: tuple[Status, ...] = ()
     oldest_first: bool = True
+    explained: str = ""
 
     @property
     def lists_jobs(self) -> bool:
@@ -46,6 +48,7 @@ FILTERS = {
             "Projects in Countersign Not Synced to Spectrum",
             "No projects are waiting. A project appears here when its project manager chooses Send to ERP.",
             (Status.READY,),
+            explained="Projects that were sent and are not yet in Spectrum.",
         ),
         Filter(
             "ready-to-update",
@@ -141,6 +144,28 @@ def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListPar
     elif words or query.age:
         total = rows.count(values)
     return rows.page(query, total, project_queries.read_rows, values)
+
+
+def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:
+    """A few projects that a search in this list misses, each with the words that tell where it is instead."""
+    if not q or shown.lists_jobs:
+        return []
+    words = project_queries.split_words(q)
+    statement = project_queries.some_outside(shown.statuses, len(words), project_queries.unindexed(words))
+    found = db.session.scalars(statement, project_queries.search_params(words))
+    return [(project, describe_place(project)) for project in found]
+
+
+def describe_place(project: Project) -> str:
+    """Where the project is, to be read after its name."""
+    listed = next((each for each in FILTERS.values() if project.status in each.statuses), None)
+    if listed:
+        return f"is under {listed.label}"
+    inactive = "" if project.active else "is inactive and "
+    moves = {Status.REJECTED: (Transition.REJECT, "rejected"), Status.RETRIEVED: (Transition.RETRIEVE, "retrieved")}
+    move, word = moves.get(project.status, (None, ""))
+    last = project.latest(move) if move else None
+    return f"{inactive}was {word} on {short_date(local(last.at).date())}" if last else f"{inactive}was never sent"
 
 
 def next_in_queue(project: Project) -> tuple[Any, int]:

@@ -37,9 +37,11 @@ def jobs() -> Any:
     if not announces and request.if_none_match.contains_weak(tag):
         return _cacheable(Response(status=304), tag)
     page = worklist.get_page(_current_filter(), worklist.read_params(request.args))
+    elsewhere = [] if page.rows else worklist.find_elsewhere(_current_filter(), page.query.q)
     whole = "HX-Request" not in request.headers  # a search while typing replaces the list only
     strip = cached("statistics", _render_statistics) if whole else ""
-    response = Response(render_template("erp/worklist.html", page=page, statistics_strip=strip, **_filters()))
+    shown = {"page": page, "elsewhere": elsewhere, "statistics_strip": strip, **_filters()}
+    response = Response(render_template("erp/worklist.html", **shown))
     return response if announces else _cacheable(response, tag)
 
 
