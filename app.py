@@ -116,6 +116,7 @@ def _bind_templates(app: Flask) -> None:
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "can_undo_rejection": workflow.can_undo_rejection,
         "next_steps": failure.next_steps,
+        "most_selected": worklist.MOST_SELECTED,
         "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),

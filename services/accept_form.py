@@ -123,9 +123,17 @@ def initial_many(projects: Iterable[Project]) -> list[AcceptForm]:
 
 
 def from_form_many(projects: Sequence[Project], form: Mapping[str, str]) -> list[AcceptForm]:
-    """A form for each project as they were filled; a project's own fields end in `-<id>`."""
-    own = ({name: form.get(f"{name}-{project.id}", "") for name in OWN_FIELDS} for project in projects)
-    return [from_form(project, {**form, **fields}) for project, fields in zip(projects, own, strict=True)]
+    """A form for each project as they were filled; a project's own fields end in `-<id>`.
+
+    A customer of its own stands in for the one of all.
+    """
+    return [from_form(project, {**form, **_own_fields(project, form)}) for project in projects]
+
+
+def _own_fields(project: Project, form: Mapping[str, str]) -> dict[str, str]:
+    own = {name: form.get(f"{name}-{project.id}", "") for name in OWN_FIELDS}
+    customer = form.get(f"customer-{project.id}", "").strip()
+    return own | ({"customer": customer} if customer else {})
 
 
 def check_many(forms: Sequence[AcceptForm]) -> bool:

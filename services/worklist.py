@@ -10,7 +10,7 @@ from extensions import db
 from lib import pagination
 from lib.formatting import local, short_date
 from lib.pagination import ListParams, Page
-from models import UPDATE, Counter, Project, Status, Transition, utcnow
+from models import UPDATE, WAITING, Counter, Project, Status, Transition, utcnow
 from services import project_queries
 from services.cache import cached
 from services.project_queries import AGES, QUEUE
@@ -83,6 +83,7 @@ FILTERS = {
     )
 }
 DEFAULT = "ready-to-export"
+MOST_SELECTED = 200  # projects that are decided at once
 SCAN_COST = 0.1  # of passing over one row, relative to fetching one by id
 
 
@@ -123,8 +124,24 @@ def all_projects(query: ListParams) -> Page:
     return _get_page_of_projects((), False, replace(query, age=""))
 
 
+def selectable_ids(shown: Filter, query: ListParams) -> list[int]:
+    """The ids of all projects in a list that waits for decisions, at most `MOST_SELECTED`."""
+    if not WAITING.intersection(shown.statuses):
+        return []
+    rows, _, values = _choose_query(shown.statuses, shown.oldest_first, query)
+    return rows.ids(values, MOST_SELECTED)
+
+
 def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListParams) -> Page:
-    """A page of the projects in these statuses, or in all.
+    """A page of the projects in these statuses, or in all."""
+    rows, total, values = _choose_query(statuses, up, query)
+    return rows.page(query, total, project_queries.read_rows, values)
+
+
+def _choose_query(
+    statuses: tuple[Status, ...], up: bool, query: ListParams
+) -> tuple[pagination.PagedQuery, int | None, pagination.Values]:
+    """The query for the projects in these statuses, their number, and its parameters.
 
     Query plan: few search hits are fetched from the index and sorted; for many hits the list is scanned in order until
     a page is full; a short list is always scanned.
@@ -143,7 +160,7 @@ def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListPar
             rows = project_queries.by_scan(query.sort, query.age, unindexed) if scan else hits
     elif words or query.age:
         total = rows.count(values)
-    return rows.page(query, total, project_queries.read_rows, values)
+    return rows, total, values
 
 
 def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:

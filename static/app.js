@@ -144,6 +144,15 @@ document.addEventListener("submit", (event) => {
   htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
 });
 
+// --- how many are selected ---
+
+document.addEventListener("change", ({ target }) => {
+  const said = target.name === "project" && document.querySelector("[data-selected]");
+  if (!said) return;
+  const others = document.querySelectorAll("#decide [name=project]").length;
+  said.textContent = `${document.querySelectorAll("#found :checked").length + others} selected`;
+});
+
 // --- Send to ERP saves first what is typed, so it follows the checkbox and not what is saved ---
 
 function followActive() {

@@ -101,6 +101,7 @@ TABLE: dict[str, Needs | str] = {
     "bulk.accept_form": DECIDE,
     "bulk.accept": DECIDE,
     "bulk.number": DECIDE,
+    "bulk.results": DECIDE,
     "bulk.reject_form": DECIDE,
     "bulk.reject": DECIDE,
     "bulk.update_form": DECIDE,
