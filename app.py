@@ -110,6 +110,7 @@ def _bind_templates(app: Flask) -> None:
         "Transition": models.Transition,
         "in_progress": models.IN_PROGRESS,
         "failed": models.FAILED,
+        "waiting": models.WAITING,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
         "readable": update_form.readable,

@@ -24,7 +24,7 @@ from lib.formatting import local, plural
 from lib.text import clean
 from maintenance import backup, move_to_postgresql, startup_checks
 from maintenance.migrate import migrate
-from models import Level, Person, Project, Setting, utcnow
+from models import Level, Person, Project, Setting, SettingName, utcnow
 from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
 from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
@@ -132,7 +132,6 @@ def _password() -> str:
 
 
 def _to_stderr(line: str) -> None:
-    """Say how far a long command is."""
     click.echo(line, err=True)
 
 
@@ -280,7 +279,7 @@ def refresh_jobs(enough: bool) -> None:
 def run_exports() -> None:
     """Do the exports that are due, once, a line per project."""
     erp = _spectrum()
-    if paused := Setting.read(Setting.PAUSED):
+    if paused := Setting.read(SettingName.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
     if Setting.restore_pending():
         raise click.ClickException(workflow.NOT_COMPARED)

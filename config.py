@@ -117,7 +117,7 @@ def _check_mail(settings: dict[str, Any]) -> None:
 
 
 def _check_sender(settings: dict[str, Any]) -> None:
-    """Nobody can take mail from an address at an IP number, other than this machine in a demo."""
+    """Refuse a sender at an IP address, which mail servers reject; this machine in a demo may."""
     host = urlsplit(settings["BASE_URL"]).hostname or ""
     sends = settings["MAIL_SERVER"] or settings["MAIL_AUTH"] == "graph"
     if sends and not settings["MAIL_DEFAULT_SENDER"] and _is_number(host) and not _is_this_machine(host):
@@ -127,7 +127,7 @@ def _check_sender(settings: dict[str, Any]) -> None:
 
 
 def _mail_remarks(settings: dict[str, Any]) -> list[str]:
-    """What is allowed in the mail settings, but not good; said at the start and on the mail page."""
+    """Return warnings about mail settings that work but are unsafe, for the log and the mail page."""
     server = settings["MAIL_SERVER"].lower()
     password = settings["MAIL_AUTH"] == "password" and settings["MAIL_PASSWORD"]
     encrypted = settings["MAIL_USE_TLS"] or settings["MAIL_USE_SSL"] or _is_this_machine(server)
@@ -204,7 +204,6 @@ def _at_most(length: int) -> Callable[[str], str]:
 
 
 def database_url(text: str) -> str:
-    """The address of a database, with the driver that is used. Raises ValueError with what is wrong with it."""
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     try:

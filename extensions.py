@@ -64,7 +64,6 @@ _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 
 def only_reads() -> bool:
-    """Whether this is a request of the kind that changes nothing."""
     return has_request_context() and request.method in SAFE_METHODS
 
 

@@ -13,10 +13,10 @@ from lib.columns import utcnow
 from lib.leases import LeaseLost
 from tables.customer import Customer
 from tables.job import Job
-from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskRequest
+from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskKind, TaskRequest
 from tables.person import Level, LoginAttempt, Person
 from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
-from tables.setting import Counter, Setting
+from tables.setting import Counter, Setting, SettingName
 from tables.status import (
     EDITABLE,
     FAILED,
@@ -34,6 +34,6 @@ from tables.status import (
 __all__ = [
     "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "ORDERS", "OUTSTANDING", "TRANSITIONS", "UPDATE", "WAITING",
     "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level", "LoginAttempt",
-    "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting", "Status", "TaskRequest",
-    "Transition", "as_text", "diff", "search_text", "utcnow",
+    "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting", "SettingName", "Status",
+    "TaskKind", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
 ]  # fmt: skip

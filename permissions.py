@@ -1,4 +1,4 @@
-"""Who may do what: the label that every route carries, and the one guard that reads it.
+"""Permissions: the label that every route carries, and the one guard that reads it.
 
 A route without a label is closed to everybody.
 """
@@ -25,7 +25,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Rule:
-    """What a person needs for a route: a level per tool, perhaps the privilege."""
+    """A route's requirement: a level per tool, perhaps the privilege."""
 
     erp: Level = Level.NONE
     projects: Level = Level.NONE
@@ -39,7 +39,6 @@ class Rule:
         return any(getattr(person, tool) is Level.NONE for tool in TOOLS if getattr(self, tool) is not Level.NONE)
 
     def missing(self, person: Person) -> list[str]:
-        """What this person lacks, in words; empty for who may."""
         lacks = [
             f"{name} {needed.label}{'' if needed is Level.ADMIN else ' or more'}"
             for tool, name in TOOLS.items()
@@ -54,8 +53,6 @@ PROJECT_ADMIN = Rule(projects=Level.ADMIN)
 
 
 def requires(rule: Rule) -> Callable[[View], View]:
-    """Label a view with what it needs."""
-
     def label(view: View) -> View:
         view.access_rule = rule  # type: ignore[attr-defined]  # a function carries its label
         return view
@@ -74,24 +71,21 @@ signed_in = requires(Rule())
 
 
 def may(rule: Rule) -> bool:
-    """Whether the person signed in may do what the rule guards."""
     return not rule.missing(current_user._get_current_object())
 
 
 def refusal(person: Person, rule: Rule) -> str:
-    """What is missing, and who can grant it."""
     return f"You need {' and '.join(rule.missing(person))} for this. {who_can_grant(rule.push and not person.may_push)}"
 
 
 def who_can_grant(privilege: bool) -> str:
-    """Who can raise a level, or grant the privilege, as a sentence."""
     helpers = select(Person.name).where(Person.directory_admins()).order_by(Person.name)
     names = db.session.scalars(helpers.where(Person.holders()) if privilege else helpers).all()
     return f"{' or '.join(names) or 'Whoever runs the server, with flask users,'} can grant it."
 
 
 def log_refusal(reason: str) -> None:
-    """For whoever runs the server: the address's pattern and the person's number, never what was typed or signed."""
+    """Log the route's pattern and the person's id, never typed text or tokens."""
     who = current_user.id if current_user.is_authenticated else "nobody signed in"
     where = request.url_rule or "no such address"
     current_app.logger.warning(

@@ -17,12 +17,10 @@ from flask import Flask, current_app
 from erp import Connection, ReadError
 from extensions import db, writing
 from lib import json_log
-from models import Person, Setting, TaskRequest, utcnow
+from models import MailKind, Person, Setting, SettingName, TaskKind, TaskRequest, utcnow
 from services import accounts, connection_state
-from services.update_form import READ_JOB
 from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
 
-HEARTBEAT = "timetable"
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
 TASK_LEASE = timedelta(minutes=15)
 PATIENCE = 10.0  # seconds that what is under way has to finish; gunicorn ends a worker after 25
@@ -34,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def start(app: Flask) -> None:
-    """Begin to ask what is due, in threads beside whatever this process does."""
+    """Start the jobs of the schedule in threads of this process."""
     global _scheduler
     refrain = json_log.RateLimitedLog()
     _stopping.clear()
@@ -87,7 +85,7 @@ def run_task_requests() -> None:
     while not _stopping.is_set() and (claimed := TaskRequest.claim(TASK_LEASE)):
         errand_id, token = claimed
         asked = db.session.get_one(TaskRequest, errand_id)
-        succeeded, answer = TASKS[asked.kind](asked.subject)
+        succeeded, answer = TASKS[TaskKind(asked.kind)](asked.subject)
         with TaskRequest.transaction(errand_id, token, TASK_LEASE) as errand:
             errand.succeeded, errand.answer = succeeded, answer
             errand.release()
@@ -108,7 +106,6 @@ def test_connection() -> tuple[bool, str]:
 
 
 def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
-    """Whether it worked, and a sentence that says how it ended."""
     erp = erp_connection.connect()
     if erp is None:
         return False, NOT_SET_UP
@@ -119,20 +116,19 @@ def _ask_erp(ask: Callable[[Connection], tuple[bool, str]]) -> tuple[bool, str]:
 
 
 def mail_password_link(email: str) -> tuple[bool, str]:
-    """Mail the link that sets a password, if there is such a person; nothing is said of it to anybody."""
     with writing():
         person = Person.by_email(email)
         if person and person.active:
-            accounts.send_link(person, "reset", None)
+            accounts.send_link(person, MailKind.RESET, None)
     return True, ""
 
 
-TASKS: dict[str, Callable[[str], tuple[bool, str]]] = {
-    "refresh": lambda _subject: refresh_job_list(),
-    "test connection": lambda _subject: test_connection(),
-    "test mail": mail_delivery.send_test,
-    "password link": mail_password_link,
-    READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
+TASKS: dict[TaskKind, Callable[[str], tuple[bool, str]]] = {
+    TaskKind.REFRESH_JOBS: lambda _subject: refresh_job_list(),
+    TaskKind.TEST_CONNECTION: lambda _subject: test_connection(),
+    TaskKind.TEST_MAIL: mail_delivery.send_test,
+    TaskKind.PASSWORD_LINK: mail_password_link,
+    TaskKind.READ_JOB: lambda subject: _ask_erp(lambda erp: updates.read_job(erp, int(subject))),
 }
 
 
@@ -160,9 +156,8 @@ def _within(moment: datetime | None, span: timedelta) -> bool:
 
 
 def beat() -> None:
-    """Say that the timetable runs, for /readyz."""
     with writing():
-        Setting.write(HEARTBEAT, None)
+        Setting.write(SettingName.HEARTBEAT, None)
 
 
 TIMETABLE: list[tuple[Callable[[], None], float]] = [

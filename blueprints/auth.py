@@ -11,7 +11,7 @@ from blueprints import resubmit
 from extensions import db
 from lib.formatting import format_datetime, parse_date, plural
 from lib.openid import OpenIDError, Provider
-from models import Person, TaskRequest, utcnow
+from models import Person, TaskKind, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
 from services import accounts, company_accounts, directory, sessions
 
@@ -54,7 +54,6 @@ def sign_in() -> Any:
 @blueprint.get("/login/oidc")
 @public
 def ask_provider() -> Any:
-    """Send the browser to the company's provider."""
     provider = company_accounts.provider()
     if provider is None:
         return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
@@ -72,7 +71,6 @@ def ask_provider() -> Any:
 @blueprint.get("/login/oidc/callback")
 @public
 def answer_of_provider() -> Any:
-    """Sign in the person whom the provider names."""
     provider = company_accounts.provider()
     if provider is None:
         return _not_signed_in(OpenIDError(NOT_SET_UP, "not set up"), 501)
@@ -120,7 +118,6 @@ def _not_signed_in(error: OpenIDError, status: int) -> Any:
 @blueprint.post("/logout")
 @signed_in
 def sign_out() -> Any:
-    """End this person's sessions, the copied ones included."""
     current_user.end_sessions()
     db.session.commit()
     logout_user()
@@ -145,7 +142,7 @@ def ask_for_link() -> Any:
         return render_template("auth/forgot_password.html", missing="Enter your email address."), 422
     if refusal := _too_many("reset", email):
         return render_template("auth/forgot_password.html", email=email, error=refusal), 429
-    TaskRequest.ask_for_each("password link", email)  # whether there is such a person is looked up later, unseen
+    TaskRequest.ask_for_each(TaskKind.PASSWORD_LINK, email)  # whether there is such a person is looked up later, unseen
     db.session.commit()
     return render_template("auth/forgot_password.html", email=email, asked=True)
 
@@ -184,7 +181,6 @@ def me() -> Any:
 @blueprint.post("/me/absence")
 @signed_in
 def save_absence() -> Any:
-    """Keep the days on which one is away; both empty for none."""
     person, away, errors = current_user._get_current_object(), {}, {}
     for column in directory.ABSENCE:
         try:
@@ -261,7 +257,6 @@ def _dead_link() -> Any:
 
 
 def _destination() -> str:
-    """Where one was going, as long as it is on this site."""
     there = request.args.get("next", "")
     local = there.startswith("/") and not there.startswith(("//", "/\\")) and there.isprintable()
     return there if local else url_for("erp.home")

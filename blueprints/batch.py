@@ -13,7 +13,6 @@ from permissions import LARGEST_ID
 
 
 def as_id(text: str) -> int:
-    """An id from a form; 0, which no row has, where it is invalid."""
     number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID)) else 0
     return number if number <= LARGEST_ID else 0
 

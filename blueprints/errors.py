@@ -62,7 +62,6 @@ def error_page(error: HTTPException) -> Any:
 
 
 def database_error_page(error: DBAPIError) -> Any:
-    """A page that needs no database, with a sentence about the cause."""
     log.error("the database did not do its work: %s", error.orig)
     db.session.rollback()
     text = f"{database_errors.meaning(error).sentence} {database_errors.ASK_OPERATOR}"

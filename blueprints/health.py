@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from extensions import db
 from lib import database_errors, schema_version
-from models import Delivery, Export, Setting, utcnow
+from models import Delivery, Export, Setting, SettingName, utcnow
 from permissions import public
 from services import mail_settings
 
@@ -43,7 +43,9 @@ def _database() -> str:
         if (found := schema_version.state()) != schema_version.OK:
             return found
         with db.engine.connect() as connection:
-            connection.execute(update(Setting).where(Setting.name == "timetable").values(name="timetable"))
+            connection.execute(
+                update(Setting).where(Setting.name == SettingName.HEARTBEAT).values(name=SettingName.HEARTBEAT)
+            )
             connection.rollback()
     except DBAPIError as error:
         db.session.rollback()
@@ -63,30 +65,27 @@ def _file() -> str:
 
 
 def _spectrum() -> str:
-    """Return the outcome of the last contact; its cause is on the settings page, for those who may open it."""
     if not current_app.config["SPECTRUM_URL"]:
         return "not set up"
-    contact = Setting.read(Setting.CONTACT, {})
+    contact = Setting.read(SettingName.CONTACT, {})
     return "no contact yet" if not contact else "ok" if contact["connected"] else "not connected"
 
 
 def _moments() -> dict[str, str | None]:
-    """Return the times of the last tick, mail and contact, and of the oldest due export; in UTC."""
-    beat, now = db.session.get(Setting, "timetable"), utcnow()
+    beat, now = db.session.get(Setting, SettingName.HEARTBEAT), utcnow()
     moments = {
         "last_tick": beat and beat.at,
         "last_mail": db.session.scalar(select(func.max(Delivery.sent_at))),
         "oldest_due_export": db.session.scalar(select(func.min(Export.due_at)).where(Export.due(now))),
     }
-    contact = Setting.read(Setting.CONTACT, {}).get("at")
+    contact = Setting.read(SettingName.CONTACT, {}).get("at")
     return {"last_contact_with_spectrum": contact} | {name: at and at.isoformat() for name, at in moments.items()}
 
 
 def _mail() -> str:
-    """Return the state of the mail queue; its cause is on the mail page, for those who may open it."""
     if not mail_settings.is_set_up():
         return "not set up"
-    trouble = Setting.read(Setting.MAIL)
+    trouble = Setting.read(SettingName.MAIL)
     return ("held" if trouble["held"] else "no answer") if trouble else "ok"
 
 
@@ -94,7 +93,7 @@ def _scheduler() -> str:
     if not current_app.config["RUN_SCHEDULER"]:
         return "ok"
     try:
-        beat = db.session.get(Setting, "timetable")
+        beat = db.session.get(Setting, SettingName.HEARTBEAT)
     except SQLAlchemyError:
         return "unknown"
     return "ok" if beat and abs(utcnow() - beat.at) < STALE else "no heartbeat"

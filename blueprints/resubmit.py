@@ -37,7 +37,6 @@ ACTS = {
 
 
 def form_token() -> str:
-    """Return the token of a form, with the person who opens it."""
     author = _author_signer().dumps(current_user.id) if current_user.is_authenticated else ""
     return f"{generate_csrf()}{AUTHOR_MARK}{author}"
 
@@ -86,7 +85,6 @@ def _typed() -> list[tuple[str, str]]:
 
 
 def _author() -> int | None:
-    """Return the id of the person who opened the form, as its token says."""
     try:
         return int(_author_signer().loads(request.form.get("csrf_token", "").partition(AUTHOR_MARK)[2]))
     except (BadData, ValueError, TypeError, HTTPException):  # the last one of a form that is too large to read
@@ -99,7 +97,6 @@ def _name(person_id: int | None) -> str:
 
 
 def _act(address: str, fields: list[tuple[str, str]]) -> str:
-    """Return what the form does and to which project, such as “Reject 26-014 Depot”."""
     try:
         endpoint, values = current_app.create_url_adapter(None).match(address.partition("?")[0], "POST")  # type: ignore[union-attr]
     except (HTTPException, RoutingException):

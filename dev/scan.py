@@ -46,7 +46,6 @@ def main() -> int:
 
 
 def _fill(front: Front) -> str:
-    """Demo data, and the email of somebody who may do everything."""
     app = create_app(front.environ)
     with app.app_context():
         seed.seed()
@@ -75,7 +74,7 @@ def _scan(wapiti: str, who: str, front: Front, options: list[str], place: Path) 
 
 
 def _told(who: str, report: dict[str, Any]) -> int:
-    """What was found, a line each; whether any of it weighs too much."""
+    """Print each finding; return whether any is too serious."""
     pages = report["infos"].get("crawled_pages_nbr")
     kinds = report["vulnerabilities"] | report["anomalies"]
     found = [(each["level"], kind, each) for kind, some in kinds.items() for each in some]

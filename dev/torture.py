@@ -107,7 +107,6 @@ def kill(server: Server) -> str:
 
 
 def stop(server: Server) -> str:
-    """As whoever deploys does it."""
     if chance.random() < 0.5:
         server.tell(signal.SIGHUP)
         return "SIGHUP"
@@ -157,17 +156,12 @@ def update_some() -> None:
 
 
 def faults_left(address: str) -> int:
-    """Switch them off; how many of those that were to happen once had not happened yet."""
     listed = httpx.get(f"{address}/sandbox/faults").json()
     httpx.delete(f"{address}/sandbox/faults").raise_for_status()
     return len([fault for fault in listed if fault["times"]])
 
 
 def left() -> int:
-    """How many exports and mails are still on their way.
-
-    An export that was sent twice without an answer is not: it is said to be Checking, and waits for a person's word.
-    """
     db.session.rollback()
     waits_for_a_person = and_(Export.resent, Export.checks >= erp_work.SLOW_DOWN_AFTER)
     stuck = select(Export.id).where(Export.due_at.is_not(None), ~waits_for_a_person)
@@ -183,7 +177,6 @@ def overdue() -> int:
 
 
 def stuck() -> int:
-    """Wait for the end; how many are stuck."""
     calm = utcnow() + PATIENCE
     while left() and not (utcnow() > calm and overdue()):
         time.sleep(0.5)
@@ -191,7 +184,7 @@ def stuck() -> int:
 
 
 def verdict(sandbox: Sandbox, mailbox: str) -> tuple[str, bool]:
-    """What became of all projects and mails, in words, and whether that is what was promised."""
+    """Describe the end of all projects and mails, and tell whether it keeps the promises."""
     waiting = stuck()
     db.session.rollback()
     jobs = Counter(job["Job_Number"] for job in sandbox.jobs() if job["Job_Number"].startswith("K26-"))
@@ -276,7 +269,6 @@ def main() -> int:
 
 
 def show(rows: list[list[str]], holds: bool = True) -> bool:
-    """Write a part of the table; pass on whether it holds."""
     sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
     sys.stdout.flush()
     return holds

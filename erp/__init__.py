@@ -65,22 +65,21 @@ SYSTEM = "Spectrum"
 
 
 class Rules(Protocol):
-    """What can be said of a system without speaking to it. Columns are a project's, `raw` is a job's."""
+    """The rules of an accounting system, without a call to it. Columns are a project's, `raw` is a job's."""
 
     name: str
     name_length: int
     accept_fields: tuple[FormField, ...]
     """job_number, job_name, taxable, customer, division, cost_center, price_type: what an approver decides."""
     default_fields: tuple[FormField, ...]
-    """What a template may hold a fixed value for; the keys are opaque."""
+    """The fields for which a template may hold a fixed value; the keys are opaque."""
     update_fields: tuple[FormField, ...]
-    """What an update can change of a job, by column; "name" among them."""
+    """The fields of a job that an update can change, by column; "name" among them."""
     limits: Mapping[str, int]
     """How many characters the system takes of a text column, by column."""
     services: tuple[str, ...]
 
-    def label(self, key: str) -> str:
-        """Return what a form's, column's or request's key is called; the key itself where it is unknown."""
+    def label(self, key: str) -> str: ...
 
     def form_key(self, key: str) -> str:
         """Return the form key or column of a request's key; the key itself where there is none."""
@@ -88,8 +87,7 @@ class Rules(Protocol):
     def job_number_problem(self, number: str) -> str | None:
         """Return what keeps a text from being the number of a new job, as a sentence; None when nothing does."""
 
-    def shorten(self, name: str) -> str:
-        """Return a name that fits, as a bookkeeper would shorten it; unchanged where it fits."""
+    def shorten(self, name: str) -> str: ...
 
     def project_problems(self, project: Project) -> dict[str, str]:
         """Return what the system would refuse of a project, a sentence by column."""
@@ -123,11 +121,9 @@ class Rules(Protocol):
     def same_value(self, column: str, sent: str, there: str) -> bool:
         """Return whether the system holds a column as it was sent; as it reformats and cuts values, if it does."""
 
-    def thaw(self, frozen: Sequence[Sequence[str]]) -> list[FieldValue]:
-        """Return a request that was kept as JSON, with its labels."""
+    def thaw(self, frozen: Sequence[Sequence[str]]) -> list[FieldValue]: ...
 
-    def typed(self, request: Request) -> dict[str, str]:
-        """Return the values of a request that an approver decides, by form key."""
+    def typed(self, request: Request) -> dict[str, str]: ...
 
     def problems(self, request: Request) -> dict[str, str]:
         """Return what the system would refuse of a new job: a sentence by form key, column or default key."""
@@ -141,8 +137,7 @@ class Rules(Protocol):
     def job_from_request(self, request: Request) -> ErpJob:
         """Return the job that a request asks for; its number and narrowing values are those to look it up with."""
 
-    def job_from_raw(self, raw: Texts) -> ErpJob:
-        """Return the job of which `raw` was kept."""
+    def job_from_raw(self, raw: Texts) -> ErpJob: ...
 
     def project_from_job(self, raw: Texts, dates: Texts | None = None) -> dict[str, object]:
         """Return a project's information as the job has it, by column."""
@@ -170,8 +165,7 @@ class Connection(Protocol):
     def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
         """Change a job that was just read, with what an update must repeat of it. Sent once."""
 
-    def add_phase(self, job_number: str, phase: Phase) -> WriteResult:
-        """Add a phase of another job to this one, without quantities, hours or dollars. Sent once."""
+    def add_phase(self, job_number: str, phase: Phase) -> WriteResult: ...
 
     def list_jobs(
         self,
@@ -190,11 +184,9 @@ class Connection(Protocol):
 
     def list_job_dates(
         self, status: str = "open", *, customer: str = "", division: str = "", cost_center: str = ""
-    ) -> ReadResult[JobDates]:
-        """Read the dates of jobs."""
+    ) -> ReadResult[JobDates]: ...
 
-    def list_phases(self, job_number: str) -> ReadResult[Phase]:
-        """Read the phases of one job."""
+    def list_phases(self, job_number: str) -> ReadResult[Phase]: ...
 
     def list_customers(self) -> ReadResult[Customer]:
         """Read customers, the inactive ones too."""
@@ -210,7 +202,6 @@ class Connection(Protocol):
 
 
 def rules() -> Rules:
-    """Return the rules of the system in use."""
     return cast(Rules, import_module(ADAPTERS[SYSTEM]).RULES)
 
 

@@ -109,7 +109,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class ReadResult(Generic[Row]):
-    """What a read showed. Not `complete` where there is more than came back, or may be.
+    """The rows that a read showed. Not `complete` where there are more, or may be.
 
     `damaged` names the rows of which a value could not be read as it was sent, by job number or code.
     """
@@ -131,7 +131,7 @@ class FieldValue:
 
 @dataclass(frozen=True)
 class FormField:
-    """A field that a person fills: its key in a form, what it is called, and what it takes.
+    """A field that a person fills: its key in a form, its label, and its values.
 
     `max` counts characters; `choices` is value to word, empty where any text goes. `usual` ones stand on top.
     """
@@ -170,7 +170,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Learned:
-    """What asking the system has shown about it; kept as JSON by `as_json`, and handed to `connect` again.
+    """The findings about a server; kept as JSON by `as_json`, and handed to `connect` again.
 
     `problem` is a sentence that keeps the test from being passed; `doubtful` where a person may say that it is right
     all the same. `jobs` counts by status. `proven`: this installation has shown a created job, which the caller knows.
@@ -204,5 +204,4 @@ class NewSecret:
 
 
 def freeze(request: Request) -> list[list[str]]:
-    """Return a request as JSON keeps it; `Rules.thaw` gives it back."""
     return [[each.key, each.value, each.source] for each in request]

@@ -9,7 +9,6 @@ from sqlalchemy import Enum as SqlEnum
 
 
 def utcnow() -> datetime:
-    """This moment, in UTC and saying so."""
     return datetime.now(UTC)
 
 

@@ -57,14 +57,12 @@ def read_lines(text: str, required: set[str]) -> Iterator[Line]:
 
 
 def _named_separator(text: str) -> tuple[str, str]:
-    """The separator that the first line names for Excel, such as “sep=;”, and the text below it."""
     first, _, rest = text.partition("\n")
     found = re.fullmatch(r'"?sep=(.)"?[,;\t]*\r?', first, re.IGNORECASE)
     return (found[1], rest) if found else ("", text)
 
 
 def _split(text: str, separator: str, first: int) -> Iterator[Line]:
-    """Each line that is not blank, with the number of the first one that it stands on."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     while True:
         number = first + reader.line_num

@@ -67,7 +67,6 @@ def meaning(error: DBAPIError) -> Meaning:
 
 
 def driver_message(error: DBAPIError) -> str:
-    """Return the first line of the driver's message."""
     return str(error.orig).partition("\n")[0].rstrip(".")
 
 

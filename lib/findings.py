@@ -22,7 +22,6 @@ class Findings:
 
     @property
     def by_line(self) -> list[tuple[str, str]]:
-        """Such as (“Line 3”, a sentence with the value), in order."""
         return [(f"Line {line}", sentence + _quoted([value])) for line, sentence, value in sorted(self.found)]
 
     @property
@@ -43,14 +42,12 @@ def quote(value: str) -> str:
 
 
 def _line_ranges(lines: list[int]) -> str:
-    """Such as “Lines 3, 7 to 12 and 40”; the lines are in order."""
     runs = [[line for _, line in run] for _, run in groupby(enumerate(lines), lambda pair: pair[1] - pair[0])]
     ranges = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
     return f"{'Line' if len(lines) == 1 else 'Lines'} {_join(ranges)}"
 
 
 def _quoted(values: Iterable[str]) -> str:
-    """Such as “ Found: “a”, “b”, “c” and 14 others.”; empty where no value adds to its sentence."""
     different = [value for value in dict.fromkeys(values) if value]
     shown, rest = different[:QUOTED], len(different) - QUOTED
     return f" Found: {_join([*shown, plural(rest, 'other')] if rest > 0 else shown)}." if shown else ""

@@ -17,27 +17,23 @@ _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 
 
 def local(moment: datetime) -> datetime:
-    """The moment on the company's clock."""
     return moment.astimezone(current_app.config["TIMEZONE"])
 
 
 def today() -> date:
-    """The day on the company's clock."""
     return local(utcnow()).date()
 
 
 def short_date(day: date) -> str:
-    """Such as “Dec 3”, with the year where it is not this one."""
+    """Return a date such as “Dec 3”, with the year where it is not this one."""
     return f"{day:%b} {day.day}{'' if day.year == today().year else f', {day.year}'}"
 
 
 def format_date(day: date) -> str:
-    """Such as “Dec 7, 2026”."""
     return f"{day:%b} {day.day}, {day:%Y}"
 
 
 def format_datetime(moment: datetime) -> str:
-    """Such as “Dec 7, 2026, 3:20 PM”."""
     return _format_datetime(moment, current_app.config["TIMEZONE"])
 
 
@@ -52,10 +48,6 @@ def _format_datetime(moment: datetime, zone: tzinfo) -> str:
 
 
 def parse_date(text: str) -> date | None:
-    """A date typed as 12/7/2026 or 2026-12-07, perhaps with a spreadsheet's midnight behind it; None for no text.
-
-    Raises ValueError for anything else.
-    """
     day = _MIDNIGHT.sub("", text.strip())
     if not day:
         return None
@@ -83,7 +75,7 @@ def elapsed(moment: datetime) -> str:
 
 
 def format_ago(moment: datetime) -> str:
-    """Such as “3 days ago” or “on Dec 7, 2026”, to end a sentence with."""
+    """Return “3 days ago” or “on Dec 7, 2026”, to end a sentence with."""
     waited = utcnow() - moment
     return f"on {format_date(local(moment))}" if waited.days > LONGEST_AGE else f"{format_duration(waited)} ago"
 

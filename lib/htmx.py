@@ -1,4 +1,4 @@
-"""What a request of htmx asks for, and what its answer has the page say."""
+"""htmx: the headers of its requests, and the sentences that a response announces."""
 
 from flask import json, request
 

@@ -35,7 +35,6 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure() -> None:
-    """Log to standard error; for processes that serve, not for commands."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.getLogger().addHandler(handler)
@@ -43,7 +42,6 @@ def configure() -> None:
 
 
 def begin_request() -> None:
-    """Give the request an id, which its response and its log lines carry."""
     g.began = time.monotonic()
     request_id.set(uuid.uuid4().hex[:12])
 
@@ -89,7 +87,6 @@ class RateLimitedLog:
         work_log.error("%s did not finish; it is tried again: %s", work, cause, exc_info=None if said else error)
 
     def succeeded(self, work: str) -> None:
-        """Log the recovery once nothing is failing."""
         with self._lock:
             self._failing.discard(work)
             over = self._complained and not self._failing

@@ -98,7 +98,6 @@ class Leased:
 
     @property
     def state(self) -> str:
-        """The row's progress in a word or two, for the log."""
         return "Held" if self.token else "Waiting" if self.due_at else "Done"
 
     @classmethod

@@ -49,7 +49,6 @@ class Provider:
     _kept: dict[str, tuple[float, Any]] = field(default_factory=dict, repr=False)
 
     def authorization_url(self, redirect_uri: str, state: str, nonce: str, verifier: str, silent: bool) -> str:
-        """Return the provider's address for the sign-in; with `silent` it asks the person nothing."""
         asked = {
             "response_type": "code",
             "response_mode": "query",
@@ -66,7 +65,7 @@ class Provider:
         return f"{endpoint}{joint}{urlencode(asked | ({'prompt': 'none'} if silent else {}))}"
 
     def claims(self, code: str, redirect_uri: str, nonce: str, verifier: str) -> Mapping[str, Any]:
-        """Return what the provider says of the person for whom it gave the code."""
+        """Return the ID token's claims about the person for whom the code was issued."""
         answer = self._trade(code, redirect_uri, verifier)
         token = answer.get("id_token")
         if not isinstance(token, str):
@@ -74,7 +73,6 @@ class Provider:
         return self._checked(token, nonce, answer.get("access_token"))
 
     def _trade(self, code: str, redirect_uri: str, verifier: str) -> Mapping[str, Any]:
-        """Return the token endpoint's answer to the code."""
         metadata = self._metadata()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         form |= {"code_verifier": verifier, "client_id": self.client_id}
@@ -126,7 +124,7 @@ class Provider:
         return KeySet.import_key_set(self._get("keys", self._metadata()["jwks_uri"]))  # type: ignore[arg-type]
 
     def _metadata(self) -> Mapping[str, Any]:
-        """Return what the provider says of itself; what is wrong is not kept, so that it can be put right."""
+        """Return the discovery document. A wrong one is not kept, so that IT can correct it."""
         try:
             return self._checked_metadata()
         except OpenIDError:
@@ -144,7 +142,6 @@ class Provider:
         return found
 
     def _get(self, what: str, url: str) -> Mapping[str, Any]:
-        """Return a JSON document of the provider, fetched lately or now."""
         at, kept = self._kept.get(what, (0.0, None))
         if kept is not None and monotonic() - at < KEPT_FOR:
             return kept  # type: ignore[no-any-return]  # what _ask gave
@@ -157,7 +154,6 @@ class Provider:
     def _ask(
         self, method: str, url: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Mapping[str, Any]]:
-        """Return the status and the JSON object of an answer."""
         try:
             # A loop of its own in a thread of its own: the caller's thread may already run one.
             with ThreadPoolExecutor(1) as thread:
@@ -182,7 +178,6 @@ class Provider:
 async def _exchange(
     method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str] | None
 ) -> tuple[int, bytes]:
-    """One request and its whole answer, within DEADLINE. Raises OverflowError for one beyond LARGEST_REPLY."""
     timeout, body = httpx.Timeout(DEADLINE, connect=CONNECT), b""
     async with (
         asyncio.timeout(DEADLINE),
@@ -197,7 +192,6 @@ async def _exchange(
 
 
 def _is_safe(url: Any) -> bool:
-    """Whether it is an https address, or one of this machine."""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         own = parts.scheme == "http" and is_loopback(parts.hostname)

@@ -75,12 +75,10 @@ class Page:
 
     @property
     def next(self) -> dict[str, Any]:
-        """The address parameters of the next page."""
         return self.query.address(page=self.query.page + 1, after=self.rows[-1].id)
 
     @property
     def previous(self) -> dict[str, Any]:
-        """The address parameters of the page before."""
         page = self.query.page - 1
         return self.query.address(page=page, before=self.rows[0].id if self.rows and page > 1 else 0)
 
@@ -95,7 +93,6 @@ class Order:
     up: bool = True
 
     def by(self, forwards: bool) -> tuple[ColumnElement[Any], ...]:
-        """The columns to order by, or the reverse."""
         return (self.key, self.id) if self.up == forwards else (self.key.desc(), self.id.desc())
 
     def beyond(self, forwards: bool) -> ColumnElement[bool]:
@@ -120,7 +117,6 @@ class PagedQuery:
     counted: Select[Any] | None = None  # a cheaper statement with as many rows
 
     def page(self, query: ListParams, total: int | None, read: Read, values: Values) -> Page:
-        """The requested page, its rows read by `read`; `total` comes from `count`."""
         if query.page > 1 and not (query.after or query.before):
             query = self._by_number(query, total, values)
         place = query.after or query.before
@@ -148,7 +144,6 @@ class PagedQuery:
         return list(db.session.connection().scalars(first, dict(values)))
 
     def count(self, values: Values) -> int | None:
-        """The number of rows; None for more than `MANY`."""
         found: int = db.session.connection().execute(self._count, {**values, "limit": MANY + 1}).scalar_one()
         return found if found <= MANY else None
 
@@ -158,7 +153,6 @@ class PagedQuery:
 
     @cached_property
     def _beyond(self) -> dict[bool, Select[Any]]:
-        """The statements for the rows after a row (True) and before it (False)."""
         rows = self.rows.limit(bindparam("limit"))
         return {way: rows.where(self.order.beyond(way)).order_by(*self.order.by(way)) for way in (True, False)}
 
@@ -179,5 +173,4 @@ class PagedQuery:
 
 
 def objects(*options: ExecutableOption) -> Read:
-    """A reader that returns ORM objects, loaded with these options."""
     return lambda statement, values: db.session.scalars(statement.options(*options), values).all()

@@ -40,7 +40,6 @@ def state() -> str:
 
 
 def explain(found: str) -> str:
-    """Return a sentence with the state and what whoever runs the server can do."""
     return f"The database of DATABASE_URL is {found}. {ADVICE[found]}"
 
 

@@ -22,7 +22,6 @@ def normalize(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Normalize the text and strip control characters."""
     return _CONTROLS.sub("", normalize(text))
 
 

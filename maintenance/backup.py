@@ -21,7 +21,7 @@ from lib.atomic_file import atomic_write
 from lib.formatting import local
 from maintenance.dump import BackupError, backend_for, engine_of
 from maintenance.migrate import migrate
-from models import Delivery, DigestDay, Export, MailOutcome, Person, Setting, TaskRequest, utcnow
+from models import Delivery, DigestDay, Export, MailOutcome, Person, Setting, SettingName, TaskRequest, utcnow
 
 OURS = {"alembic_version", "project", "export", "event", "setting"}
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def save(file: Path) -> None:
     _write_copy(file)
     try:
         with writing():
-            Setting.write(Setting.BACKED_UP, str(file))
+            Setting.write(SettingName.BACKED_UP, str(file))
     except DBAPIError:
         click.echo(f"{file} is good, but the database could not record when it was made.", err=True)
 
@@ -140,8 +140,8 @@ def pause_after_restore() -> None:
     """Hold everything until somebody resumes, and assume that whatever was under way has happened since."""
     now = utcnow()
     with writing():
-        Setting.write(Setting.PAUSED, {"by": BY, "at": now.isoformat()})
-        Setting.write(Setting.RESTORED, {"at": now.isoformat()})
+        Setting.write(SettingName.PAUSED, {"by": BY, "at": now.isoformat()})
+        Setting.write(SettingName.RESTORED, {"at": now.isoformat()})
         db.session.merge(DigestDay(day=local(now).date()))
         # seconds, because a count would come to the versions of sessions and links that began after the backup
         db.session.execute(update(Person).values(session_version=int((now - BEGINNING).total_seconds())))
@@ -163,7 +163,6 @@ def _save_present(file: Path, url: URL) -> Path | None:
 
 
 def _is_empty(url: URL) -> bool:
-    """Tell whether the database has no table of ours; the copying reports one that cannot be read."""
     with engine_of(url) as engine, suppress(DatabaseError):
         return "alembic_version" not in inspect(engine).get_table_names()
     return False

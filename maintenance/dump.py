@@ -63,7 +63,6 @@ class Sqlite:
     @classmethod
     @contextmanager
     def beside(cls, url: URL, file: Path) -> Iterator[URL]:
-        """Yield the backup as a database of its own, beside the present one."""
         scratch = Path(f"{url.database}.{secrets.token_hex(4)}")
         try:
             cls._copy(file, scratch)
@@ -80,7 +79,6 @@ class Sqlite:
 
     @classmethod
     def undo_upgrade(cls, file: Path, url: URL) -> None:
-        """Restore exactly the content of the file."""
         cls._copy(file, Path(url.database or ""))
 
     @staticmethod
@@ -136,7 +134,6 @@ class Postgresql:
 
     @classmethod
     def undo_upgrade(cls, file: Path, url: URL) -> None:
-        """Restore exactly the content of the file, without the tables that came after it."""
         with engine_of(url) as engine, engine.begin() as connection:
             connection.execute(text(DROP_EVERYTHING))
         cls._run("pg_restore", url, "--no-owner", "--single-transaction", str(file))

@@ -44,7 +44,6 @@ def _refuse_unusable(url: URL) -> None:
 
 
 def _copy(table: Table, target: Connection) -> int:
-    """Copy a table's rows with their ids, and set where new ids continue; return how many."""
     rows = 0
     for batch in db.session.execute(select(table)).mappings().partitions(BATCH_SIZE):
         target.execute(insert(table), [clean_all(row) for row in batch])  # PostgreSQL takes no NUL

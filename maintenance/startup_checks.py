@@ -42,7 +42,6 @@ def refuse_other_database() -> None:
 
 
 def refuse_other_company() -> None:
-    """Raise SettingsError where projects here hold jobs of another Spectrum company than the settings name."""
     ours = current_app.config["SPECTRUM_COMPANY_CODE"]
     held = Project.company_code  # on either side of ours, which an index finds at once among a million
     others = or_(and_(held > "", held < ours), held > ours)

@@ -1,4 +1,4 @@
-"""The accept form: what it begins with, what is wrong with it, and what Spectrum will receive.
+"""The accept form: its first values, its errors, and the request that Spectrum will receive.
 
 It stands between a request and `workflow.accept`; it reads the job list and other projects, and changes nothing.
 Whether a job number is free stands in `job_numbers`.
@@ -33,7 +33,6 @@ class AcceptForm:
 
     @cached_property
     def lines(self) -> list[FieldValue]:
-        """Every value that Spectrum will receive, with where it comes from."""
         if self.template is None:
             return rules().build_request(self.project.information, self.typed)
         defaults = self.template.defaults | {"taxable": self.template.taxable}
@@ -41,7 +40,6 @@ class AcceptForm:
 
     @cached_property
     def number_check(self) -> job_numbers.NumberCheck:
-        """Whether the Spectrum Job ID can be used."""
         return job_numbers.check(self.typed["job_number"], self.project)
 
     @property
@@ -55,18 +53,15 @@ class AcceptForm:
 
     @property
     def customers(self) -> Mapping[str, str]:
-        """The customers to choose from: code and name, the name empty where only the job list tells of them."""
         of_jobs = dict.fromkeys(_codes(Job.customer_code), "")
         return of_jobs | {customer.code: customer.name for customer in Customer.choices()}
 
     @property
     def suggestions(self) -> dict[str, list[str]]:
-        """The codes that Spectrum's jobs have, by field name."""
         return {name: _codes(column) for name, column in SUGGESTED.items()}
 
     @property
     def other_errors(self) -> list[str]:
-        """What Spectrum would refuse of values that this form does not ask for."""
         return [sentence for key, sentence in rules().problems(self.lines).items() if key not in FIELDS]
 
     def check(self) -> bool:
@@ -115,7 +110,6 @@ def from_form(project: Project, form: Mapping[str, str]) -> AcceptForm:
 
 
 def initial_many(projects: Iterable[Project]) -> list[AcceptForm]:
-    """A form for each project as it opens, each with a number of its own."""
     forms: list[AcceptForm] = []
     for project in projects:
         forms.append(initial(project, [form.typed["job_number"] for form in forms]))
@@ -146,7 +140,6 @@ def check_many(forms: Sequence[AcceptForm]) -> bool:
 
 
 def _codes(column: Any) -> list[str]:
-    """The codes that Spectrum's jobs have in a column, in order."""
     used = select(column).where(Job.removed_at.is_(None), column != "").distinct().order_by(column)
     return list(db.session.scalars(used))
 
@@ -156,13 +149,12 @@ def _find_template(number: str) -> Job | None:
 
 
 def _only_template() -> Job | None:
-    """The template that is the only one offered; None where there is a choice, or nothing to choose from."""
     offered = db.session.scalars(Job.template_choices().limit(2)).all()
     return offered[0] if len(offered) == 1 else None
 
 
 def _starting_values(template: Job | None) -> dict[str, str]:
-    """What the form begins with under a template, by field name; Taxable is the template's, else the customer's."""
+    """Return a template's first values by field name; Taxable is the template's, else the customer's."""
     share = rules().starting_values(template.row if template else {})
     taxable = template.taxable if template else ""
     return share | {"taxable": taxable or Customer.taxable_of(share["customer"])}

@@ -11,7 +11,7 @@ from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 from sqlalchemy import delete, func, select
 
 from extensions import db, only_reads
-from models import Delivery, LoginAttempt, Person, utcnow
+from models import Delivery, LoginAttempt, MailKind, Person, utcnow
 from services.cache import cached
 from services.directory import record
 
@@ -21,7 +21,7 @@ _COST = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
 DUMMY_HASH = f"$argon2id$v=19${_COST}${'A' * 22}${'A' * 43}"
 PASSWORD_LENGTH = 12
 # How long the link of a mail is good, by what the mail is for; the link is used up by setting the password
-LINKS = {"invitation": timedelta(days=7), "reset": timedelta(hours=1)}
+LINKS = {MailKind.INVITATION: timedelta(days=7), MailKind.RESET: timedelta(hours=1)}
 LINK_PAUSE = timedelta(minutes=5)
 # How many tries one account has from one address within the window. Where too many come for the account from
 # everywhere, or from the address for any account, it has a few only; but nobody is locked out by somebody else's tries.
@@ -88,12 +88,11 @@ def set_password(person: Person, password: str) -> None:
 # --- links in mails -------------------------------------------------------------------------------------------------
 
 
-def link_token(person: Person, purpose: str) -> str:
-    """Return the signed text in the link of a mail; nothing of it is stored."""
+def link_token(person: Person, purpose: MailKind) -> str:
     return _link_signer(purpose).dumps([person.id, person.session_version, person.email])
 
 
-def from_link_token(token: str, purpose: str) -> Person | None:
+def from_link_token(token: str, purpose: MailKind) -> Person | None:
     """Return the active person whom the link was mailed to, unless it is used, old, or for something else."""
     try:
         person_id, *rest = _link_signer(purpose).loads(token, max_age=int(LINKS[purpose].total_seconds()))
@@ -103,8 +102,7 @@ def from_link_token(token: str, purpose: str) -> Person | None:
     return person if person and person.active and rest == [person.session_version, person.email] else None
 
 
-def send_link(person: Person, purpose: str, by: Person | None) -> datetime | None:
-    """Queue the mail with the link that sets a password; or return the moment of one that is a few minutes old."""
+def send_link(person: Person, purpose: MailKind, by: Person | None) -> datetime | None:
     now = utcnow()
     lately = Delivery.created_at.between(now - LINK_PAUSE, now)
     queued = select(Delivery.created_at).where(Delivery.person_id == person.id, Delivery.kind == purpose, lately)
@@ -115,7 +113,6 @@ def send_link(person: Person, purpose: str, by: Person | None) -> datetime | Non
 
 
 def unsubscribe_token(person: Person) -> str:
-    """Return the signed text in the daily summary's List-Unsubscribe; it is good for nothing else."""
     return _unsubscribe_signer().dumps(person.id)
 
 
@@ -126,7 +123,7 @@ def from_unsubscribe_token(token: str) -> Person | None:
         return None
 
 
-def _link_signer(purpose: str) -> URLSafeTimedSerializer:
+def _link_signer(purpose: MailKind) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt=f"link:{purpose}")
 
 
@@ -158,7 +155,6 @@ def _is_busy(purpose: str, same: Any) -> bool:
 
 
 def clear_attempts(purpose: str, email: str, address: str) -> None:
-    """Forget the tries for the account from there: one has succeeded."""
     same = LoginAttempt.account == _digest(email), LoginAttempt.address == address
     db.session.execute(delete(LoginAttempt).where(LoginAttempt.purpose == purpose, *same))
 

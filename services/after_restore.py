@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from erp import job_key, rules
 from extensions import db
-from models import Job, Project, Setting, Status, utcnow
+from models import Job, Project, Setting, SettingName, Status, utcnow
 from services import job_matching, workflow
 from services.cache import cached
 
@@ -20,7 +20,7 @@ NAMED = 5  # jobs that the banner names
 
 def compare_jobs() -> None:
     """Offer each job made since the backup to the project it resembles, and release accepting and exporting."""
-    restored = Setting.read(Setting.RESTORED)
+    restored = Setting.read(SettingName.RESTORED)
     if not Setting.restore_pending():
         return
     since = Job.first_seen_at >= datetime.fromisoformat(restored["at"])
@@ -29,18 +29,17 @@ def compare_jobs() -> None:
     for project, job in matches.items():
         _suggest(project, job)
     unmatched = [job.key for job in jobs if job not in matches.values()]
-    Setting.write(Setting.RESTORED, restored | {"compared": utcnow().isoformat(), "unmatched": unmatched})
+    Setting.write(SettingName.RESTORED, restored | {"compared": utcnow().isoformat(), "unmatched": unmatched})
 
 
 def warning() -> str:
-    """Return the banner's sentence after a restore; "" when there is nothing left to do."""
     return cached("after a restore", _warning)
 
 
 def _warning() -> str:
     if Setting.restore_pending():
         return workflow.NOT_COMPARED
-    keys = (Setting.read(Setting.RESTORED) or {}).get("unmatched", [])
+    keys = (Setting.read(SettingName.RESTORED) or {}).get("unmatched", [])
     open_jobs = select(Job).where(Job.key.in_(keys), ~Job.archived, Job.removed_at.is_(None))
     jobs = db.session.scalars(open_jobs.where(Job.key.not_in(_held_keys())).order_by(Job.number)).all() if keys else []
     if not jobs:
@@ -57,7 +56,7 @@ def _held_keys() -> Any:
 
 
 def _match(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
-    """Match by number or name, and what is left by address: an export under another number may be renamed, too."""
+    """Match by number or name, and the rest by address: an export under another number may be renamed, too."""
     matches = job_matching.find_similar(jobs, projects)
     found = matches.values()
     by_address = {_address(rules().project_from_job(job.row)): job for job in jobs if job not in found}

@@ -30,7 +30,6 @@ OTHER_ACCOUNT = "{} signs in with another company account. {}"
 
 
 def provider() -> Provider | None:
-    """Return the provider that is set up, with what it said of itself lately."""
     config = current_app.config
     if not config["OIDC_ISSUER"]:
         return None
@@ -49,7 +48,6 @@ def sign_in(claims: Mapping[str, Any]) -> Person:
 
 
 def forget(person: Person, by: Person | None) -> bool:
-    """Untie the company account; False where there is none."""
     if not person.oidc_subject:
         return False
     person.oidc_issuer = person.oidc_subject = None
@@ -67,7 +65,7 @@ def _find(claims: Mapping[str, Any]) -> Person | None:
 
 
 def _tie(claims: Mapping[str, Any]) -> Person:
-    """Tie the person of the account's email, or a new one."""
+    """Tie the account to the person of that email, or to a new one."""
     email = _verified_email(claims)
     person = db.session.scalar(select(Person).where(Person.email == email.casefold()).with_for_update())
     if person and not person.active:
@@ -93,7 +91,6 @@ def _verified_email(claims: Mapping[str, Any]) -> str:
 
 
 def _add(email: str, claims: Mapping[str, Any]) -> Person:
-    """Add a person with no level at all, where that is wanted."""
     name = claims.get("name")
     wanted = {"name": name.strip() if isinstance(name, str) else "", "email": email}
     if "name" in directory.validate(None, wanted):
@@ -104,6 +101,5 @@ def _add(email: str, claims: Mapping[str, Any]) -> Person:
 
 
 def whom_to_ask() -> str:
-    """Return who can help, by name, as a sentence."""
     admins = db.session.scalars(select(Person.name).where(Person.directory_admins()).order_by(Person.name)).all()
     return f"Ask {' or '.join(admins) or 'whoever runs the server'}."

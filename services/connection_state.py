@@ -12,34 +12,24 @@ from urllib.parse import urlsplit
 
 from flask import current_app
 
-from models import Setting
-
-# names of settings that the connection keeps
-JOB_LIST = "job list"  # {at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried}
-LEARNED = "learned about the connection"  # {server, style, at, learned, proof}
-HELD = "exports held"  # {error, since} while a setting keeps every export from going, else None
-# {environment, encrypted, until, at, asked_at}; asked_at while a rotation is under way
-SECRET = "client secret"  # noqa: S105 - a name
+from models import Setting, SettingName
 
 
 def job_list() -> dict[str, Any]:
     """When the job list was last read, and how that went; empty before the first time."""
-    return dict(Setting.read(JOB_LIST) or {})
+    return dict(Setting.read(SettingName.JOB_LIST) or {})
 
 
 def is_confirmed(last: dict[str, Any], reading: str) -> bool:
-    """Whether a person said that exactly this reading is right."""
     return last.get("confirmed") == reading
 
 
 def learned() -> dict[str, Any]:
-    """What was learned of the server that the settings name; empty where it was another one, or nothing yet."""
-    kept = Setting.read(LEARNED) or {}
+    kept = Setting.read(SettingName.LEARNED) or {}
     return kept if kept.get("server") == server_digest() else {}
 
 
 def server_digest() -> str:
-    """A digest of address, company and Authorization ID, which does not give the ID away."""
     names = ("SPECTRUM_URL", "SPECTRUM_COMPANY_CODE", "SPECTRUM_AUTHORIZATION_ID")
     return _digest("\0".join(str(current_app.config[name]) for name in names))
 
@@ -51,7 +41,6 @@ def style() -> list[str]:
 
 
 def secret_digest() -> str:
-    """A digest of the environment's client secret."""
     return _digest(current_app.config["SPECTRUM_CLIENT_SECRET"])
 
 
@@ -61,7 +50,7 @@ def _digest(text: str) -> str:
 
 def secret_end() -> date | None:
     """The day on which the client secret in use ends; None where it is not known."""
-    kept = Setting.read(SECRET) or {}
+    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     if kept.get("encrypted") and kept["environment"] == secret_digest():
         return date.fromisoformat(kept["until"][:10]) if kept["until"] else None
     end: date | None = current_app.config["SPECTRUM_SECRET_EXPIRES"]

@@ -30,7 +30,6 @@ ON_SERVER = "With flask users, on the server."
 
 
 def add(by: Person | None, wanted: Mapping[str, Any], comment: str = ON_SERVER) -> Person:
-    """Add a person in whom `validate` found nothing wrong; without `by`, the comment says how."""
     person = Person(**wanted)
     db.session.add(person)
     changes = [[label, "", _display(wanted[column])] for column, label in DIRECTORY.items() if column in wanted]
@@ -39,7 +38,6 @@ def add(by: Person | None, wanted: Mapping[str, Any], comment: str = ON_SERVER) 
 
 
 def lock(person_id: int) -> Person | None:
-    """Lock the person for changing, and the directory admins, so that two cannot demote each other at once."""
     rows = select(Person).where(or_(Person.id == person_id, Person.directory_admins())).order_by(Person.id)
     locked = db.session.scalars(rows.with_for_update(), execution_options={"populate_existing": True})
     return next((person for person in locked.all() if person.id == person_id), None)
@@ -62,7 +60,6 @@ def validate(by: Person | None, wanted: Mapping[str, Any], person: Person | None
 
 
 def change(person: Person, by: Person | None, wanted: Mapping[str, Any]) -> bool:
-    """Apply values in which `validate` found nothing wrong, as an event; False where nothing changes."""
     changes = [
         [label, _display(getattr(person, column)), _display(wanted[column])]
         for column, label in (DIRECTORY | ABSENCE).items()
@@ -80,7 +77,6 @@ def change(person: Person, by: Person | None, wanted: Mapping[str, Any]) -> bool
 
 
 def absence_errors(away_from: date | None, away_until: date | None) -> dict[str, str]:
-    """Return what is wrong with an absence, by column; without any day there is none."""
     if bool(away_from) != bool(away_until):
         return {"away_until" if away_from else "away_from": "Enter both days, or leave both empty."}
     if away_from and away_until and away_until < away_from:
@@ -89,19 +85,16 @@ def absence_errors(away_from: date | None, away_until: date | None) -> dict[str,
 
 
 def end_sessions(person: Person, by: Person) -> None:
-    """Sign the person out on every device."""
     person.end_sessions()
     record(person, "ended every session", by)
 
 
 def absences() -> list[str]:
-    """Return who of the accounting approvers is away today, as sentences."""
     away = db.session.scalars(select(Person).where(Person.approvers(), Person.away()).order_by(Person.name))
     return [f"{person.name} is {person.absence}." for person in away]
 
 
 def record(person: Person, action: str, by: Person | None, comment: str = "", **details: Any) -> Event:
-    """Write one line of this person's history."""
     event = Event(subject=person, person=by, action=action, comment=comment, details=details)
     db.session.add(event)
     return event
@@ -116,7 +109,6 @@ def _leaves_no_admin(person: Person, wanted: Mapping[str, Any]) -> bool:
 
 
 def _format_errors(wanted: Mapping[str, Any], present_email: str | None) -> dict[str, str]:
-    """Return what is wrong with the texts themselves, by column; an email that stays as it is may stay."""
     errors = {}
     if "name" in wanted and not (0 < len(wanted["name"]) <= 100 and wanted["name"].isprintable()):
         errors["name"] = "Enter a name of 1 to 100 characters."
@@ -142,7 +134,6 @@ def _privilege_errors(wanted: Mapping[str, Any], person: Person | None) -> dict[
 
 
 def _display(value: Any) -> str:
-    """Return a value of the directory as a person reads it."""
     if isinstance(value, Level):
         return value.label
     if isinstance(value, date):

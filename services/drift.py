@@ -1,4 +1,4 @@
-"""Where somebody changed a Synced project's job in the accounting system after accounting accepted it.
+"""Drift: a job was changed in the accounting system after accounting accepted the project.
 
 Only what a refresh of the job list shows is compared, so not the dates. Nothing here changes anything.
 """
@@ -23,7 +23,7 @@ MANY = 500  # projects that one statement reads
 
 @dataclass(frozen=True)
 class Drift:
-    """One value of a job that is neither what accounting accepted nor what the project says."""
+    """One value of a job that differs both from the accepted one and from the project's."""
 
     column: str
     accepted: str
@@ -39,7 +39,7 @@ class Drift:
 
 
 def find(project: Project) -> list[Drift]:
-    """What was changed in a Synced project's job, unless somebody said that it may stay so."""
+    """Return the values of a Synced project's job that changed, without those left as they are."""
     if project.status not in AS_JOB or project.job is None or project.job.removed_at:
         return []
     there, accepted = rules().job_values(project.job.row), accepted_values(project)
@@ -61,7 +61,6 @@ def _accepted_at(project: Project) -> datetime | None:
 
 
 def mark(job_keys: Sequence[str]) -> None:
-    """Keep with the projects of these jobs whether they drifted, for the lists."""
     synced = select(Project).where(Project.status.in_(AS_JOB))
     synced = synced.options(selectinload(Project.job), selectinload(Project.export))
     for start in range(0, len(job_keys), MANY):

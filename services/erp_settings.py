@@ -13,9 +13,9 @@ from sqlalchemy import or_, select
 from erp import rules
 from extensions import db
 from lib import formatting
-from models import Counter, Event, Job, Person, Setting, Status, TaskRequest, utcnow
+from models import Counter, Event, Job, Person, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
 from services.cache import cached
-from services.connection_state import HELD, JOB_LIST, SECRET, job_list, secret_end
+from services.connection_state import job_list, secret_end
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
@@ -28,51 +28,44 @@ WARN_BEFORE = timedelta(days=14)
 
 
 def pause(by: Person) -> None:
-    """Stop exports and mail until they are resumed."""
-    if not Setting.read(Setting.PAUSED):
-        Setting.write(Setting.PAUSED, {"by": by.name, "at": utcnow().isoformat()})
+    if not Setting.read(SettingName.PAUSED):
+        Setting.write(SettingName.PAUSED, {"by": by.name, "at": utcnow().isoformat()})
         _record(by, "paused exports")
 
 
 def resume(by: Person) -> None:
-    """Let exports and mail go again."""
-    if Setting.read(Setting.PAUSED):
-        Setting.write(Setting.PAUSED, None)
+    if Setting.read(SettingName.PAUSED):
+        Setting.write(SettingName.PAUSED, None)
         _record(by, "resumed exports")
 
 
 def set_number_pattern(by: Person, pattern: str) -> None:
-    """Change the company's pattern for job numbers; an empty one suggests nothing."""
-    before = Setting.read(Setting.PATTERN, "")
+    before = Setting.read(SettingName.PATTERN, "")
     if pattern != before:
-        Setting.write(Setting.PATTERN, pattern)
+        Setting.write(SettingName.PATTERN, pattern)
         _record(by, "changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
 
 
 def confirm_job_list(by: Person) -> None:
-    """Record that the list that was read last is right although it lacks so much, and have it read again."""
     last = job_list()
     if last.get("doubt"):
-        Setting.write(JOB_LIST, last | {"confirmed": last["reading"]})
+        Setting.write(SettingName.JOB_LIST, last | {"confirmed": last["reading"]})
         _record(by, "confirmed the job list")
-    TaskRequest.ask("refresh", by)
+    TaskRequest.ask(TaskKind.REFRESH_JOBS, by)
 
 
 # --- job templates --------------------------------------------------------------------------------------------------
 
 
 def template_options(job: Job) -> dict[str, Any]:
-    """A job's options as a template, by column."""
     return {name: getattr(job, name) for name in ("is_template", "taxable", "copy_phases", "defaults")}
 
 
 def template_problems(options: dict[str, Any]) -> dict[str, str]:
-    """What Spectrum would refuse of a template's fixed values: a sentence by field."""
     return rules().default_problems(options["defaults"])
 
 
 def set_template(by: Person, job: Job, options: dict[str, Any]) -> None:
-    """Change what holds for a job as a template."""
     old, new = _in_words(template_options(job)), _in_words(options)
     both = [(label, old.get(label, ""), new.get(label, "")) for label in {**old, **new}]
     changes = [[label, was, now] for label, was, now in both if was != now]
@@ -92,7 +85,6 @@ def _in_words(options: dict[str, Any]) -> dict[str, str]:
 
 
 def find_templates(q: str) -> Sequence[Job]:
-    """The jobs that a search for templates finds, by number; complete ones can't be templates."""
     if not q:
         return []
     matching = [Job.search_text.contains(word, autoescape=True) for word in q.casefold().split()]
@@ -101,7 +93,6 @@ def find_templates(q: str) -> Sequence[Job]:
 
 
 def latest_events() -> Sequence[Event]:
-    """The latest changes of these settings."""
     words = ("paused exports", "resumed exports", "changed the job number pattern", "changed job template %")
     settings = or_(*(Event.action.like(word) for word in (*words, "confirmed the job list")))
     of_no_project = select(Event).where(Event.project_id.is_(None), settings)  # where few of so many events are
@@ -116,15 +107,15 @@ def _record(by: Person, action: str, **details: Any) -> None:
 
 
 def export_alarm() -> str:
-    """Why exports wait, for everybody on an ERP page: a setting is wrong, or Spectrum does not answer; else empty."""
+    """Return the banner about what holds all exports: a wrong setting, or a Spectrum that is silent; else empty."""
     return cached("export alarm", _export_alarm)
 
 
 def _export_alarm() -> str:
-    held, contact = Setting.read(HELD), Setting.read(Setting.CONTACT, {})
+    held, contact = Setting.read(SettingName.HELD), Setting.read(SettingName.CONTACT, {})
     counts = Counter.read()
     waiting = sum(counts.get(status, 0) for status in (Status.EXPORTING, Status.UPDATING))
-    if not waiting or Setting.read(Setting.PAUSED):
+    if not waiting or Setting.read(SettingName.PAUSED):
         return ""
     if not held and not contact.get("connected", True):
         since = formatting.format_time(datetime.fromisoformat(contact["since"]))
@@ -136,7 +127,7 @@ def _export_alarm() -> str:
 
 
 def admin_alarms() -> list[str]:
-    """What ERP Admins are told on every ERP page, as sentences."""
+    """Return the warnings that ERP Admins see on every ERP page, as sentences."""
     return [
         alarm
         for alarm in (cached("backup", _backup_alarm), *cached("client secret", lambda: list(_secret_alarms())))
@@ -145,7 +136,7 @@ def admin_alarms() -> list[str]:
 
 
 def _secret_alarms() -> Iterator[str]:
-    state = Setting.read(SECRET) or {}
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("asked_at"):
         yield (
             "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
@@ -159,10 +150,10 @@ def _secret_alarms() -> Iterator[str]:
 
 
 def _backup_alarm() -> str:
-    """A sentence where the last backup is too old, or none was made since the first day; empty in the demo."""
-    last = db.session.get(Setting, Setting.BACKED_UP)
+    """Return a sentence if no backup is recent; empty on the first day and in the demo."""
+    last = db.session.get(Setting, SettingName.BACKED_UP)
     began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
-    if began is None or utcnow() - began < OVERDUE or Setting.read(Setting.DEMO):
+    if began is None or utcnow() - began < OVERDUE or Setting.read(SettingName.DEMO):
         return ""
     if last is None:
         return f"There is no backup of Countersign. {CHECK_BACKUPS}"

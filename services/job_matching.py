@@ -10,12 +10,10 @@ from models import TRANSITIONS, Job, Project, Transition
 
 
 def compare(project: Project, job: Job) -> list[Comparison]:
-    """The project and the job side by side, as far as Spectrum lists it."""
     return rules().compare(project.information, job.row)
 
 
 def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
-    """The project that each job seems to be, by job key: the one that a CSV said it is, else the one of its number."""
     keys = [job.key for job in jobs]
     seems = or_(Project.number_key.in_(keys), Project.suggested_job_key.in_(keys))
     free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(TRANSITIONS[Transition.LINK]))
@@ -35,12 +33,10 @@ def find_similar(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Proje
 
 
 def job_of(project: Project) -> Job | None:
-    """The job that a project seems to be."""
     return Job.by_number(project.suggested_job_key or project.number)
 
 
 def problem(number: str, project: Project) -> str:
-    """Why a project can't be linked to the job of that number, as a sentence; "" where it can."""
     job = Job.by_number(number)
     if not number.strip():
         return "Enter the Spectrum Job ID of the job to link."
@@ -54,7 +50,6 @@ def problem(number: str, project: Project) -> str:
 
 
 def taken(job: Job, project: Project | None = None) -> str:
-    """Who holds the job already, as a sentence; "" where nobody else does."""
     holder = db.session.scalar(select(Project).where(Project.job_key == job.key))
     if holder is None or holder is project:
         return ""

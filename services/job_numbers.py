@@ -17,7 +17,7 @@ from sqlalchemy.orm import outerjoin
 from erp import job_key, rules
 from extensions import db
 from lib.formatting import local
-from models import Job, Project, Setting, Transition, utcnow
+from models import Job, Project, Setting, SettingName, Transition, utcnow
 from services import connection_state
 
 TWICE = "Another row has this number too. Enter another one."
@@ -25,7 +25,6 @@ _PARTS = re.compile("#+|YYYY|YY|[A-Za-z0-9.-]")
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """What keeps a text from being a pattern, as a sentence; None for a good one and for none at all."""
     if not pattern:
         return None
     if pattern.count("#") == 0 or len(re.findall("#+", pattern)) > 1:
@@ -38,7 +37,6 @@ def pattern_problem(pattern: str) -> str | None:
 
 
 def matches(pattern: str, number: str) -> bool:
-    """Whether the number is one of the pattern's, of whatever year."""
     of_any_year = {"YYYY": "[0-9]{4}", "YY": "[0-9]{2}"}
     parts = (of_any_year.get(part) or _matching(part, part) for part in _PARTS.findall(pattern))
     return re.fullmatch("".join(parts), job_key(number)) is not None
@@ -69,7 +67,6 @@ def _written(part: str, today: date, count: int) -> str:
 
 
 def _matching(part: str, written: str) -> str:
-    """A regular expression for the keys of what a part stands for, the counter as a group."""
     return f"([0-9]{{{len(part)}}})" if part.startswith("#") else re.escape(job_key(written))
 
 
@@ -78,7 +75,7 @@ def _matching(part: str, written: str) -> str:
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """Whether a number can be used, as a sentence; where not, the next one that can, and Spectrum's job to link to."""
+    """The result of checking a number: a sentence; if it can't be used, the next one that can, or the job to link."""
 
     usable: bool
     sentence: str
@@ -87,7 +84,7 @@ class NumberCheck:
 
 
 def check(number: str, project: Project, taken_in_form: Collection[str] = ()) -> NumberCheck:
-    """What is known about a number for a project. `taken_in_form` are the numbers of other rows of the same form."""
+    """Check a number for a project. `taken_in_form` are the numbers of other rows of the same form."""
     if problem := rules().job_number_problem(number):
         return NumberCheck(False, problem, suggest(project, taken_in_form))
     if job_key(number) in map(job_key, taken_in_form):
@@ -104,7 +101,7 @@ def check(number: str, project: Project, taken_in_form: Collection[str] = ()) ->
 
 
 def _availability() -> str:
-    """What can be said of a number that nobody is known to have: only a proven job list shows that it is free."""
+    """Describe a number that nobody is known to have: only a proven job list shows that it is free."""
     job_list = connection_state.job_list()
     if not job_list.get("at"):
         return "is not used in Countersign. Spectrum's job list hasn't been loaded yet, so a job there may have it."
@@ -115,7 +112,6 @@ def _availability() -> str:
 
 @cache
 def _holders() -> Select[Project, Job]:
-    """Who has a number: another project, and Spectrum's job, in one row that is always there."""
     project = and_(Project.job_key == bindparam("key"), Project.id != bindparam("own"))
     asked = select(literal(1)).subquery()
     both = outerjoin(outerjoin(asked, Project, project), Job, Job.key == bindparam("key"))
@@ -127,7 +123,7 @@ def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:
 
     `taken_in_form` are numbers that other rows of the same form got.
     """
-    pattern = Setting.read(Setting.PATTERN, "")
+    pattern = Setting.read(SettingName.PATTERN, "")
     if not pattern:
         return ""
     today = local(utcnow()).date()
@@ -140,7 +136,6 @@ def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:
 
 
 def _beginning(pattern: str, today: date) -> str:
-    """What the keys of a year's numbers begin with, ahead of the counter."""
     return job_key("".join(_written(part, today, 0) for part in _PARTS.findall(pattern.partition("#")[0])))
 
 
@@ -152,6 +147,6 @@ def _begins(key: Any, beginning: str) -> Any:
 
 def initial(project: Project, taken_in_form: Iterable[str] = ()) -> str:
     """The number that a project's accept form begins with: its own where it will do, else the next by the pattern."""
-    own, pattern = project.number.strip(), Setting.read(Setting.PATTERN, "")
+    own, pattern = project.number.strip(), Setting.read(SettingName.PATTERN, "")
     will_do = not rules().job_number_problem(own) and (not pattern or matches(pattern, own))
     return own if will_do else suggest(project, taken_in_form)

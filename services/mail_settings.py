@@ -15,12 +15,10 @@ def uses_graph() -> bool:
 
 
 def sender() -> str:
-    """The address that mails come from."""
     return parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])[1]
 
 
 def mailbox() -> str:
-    """The mailbox that an OAuth token is used for."""
     return str(current_app.config["MAIL_USERNAME"]) or sender()
 
 

@@ -44,14 +44,12 @@ def anything_outstanding() -> bool:
 
 
 def stuck_projects() -> Select[Project]:
-    """The projects whose export has been under way for too long, the oldest first."""
     overdue = (Export.due_at.is_not(None), Export.current, Export.accepted_at < utcnow() - STUCK_AFTER)
     projects = select(Project).join(Export, Export.project_id == Project.id)
     return projects.where(*overdue, Project.status.in_(IN_PROGRESS)).order_by(Export.accepted_at, Export.id)
 
 
 def describe_stuck() -> str:
-    """Exports and mails that have been under way for too long, as words; empty where there are none."""
     old = Delivery.created_at < utcnow() - STUCK_AFTER
     mails = select(Delivery.id).where(Delivery.outcome.is_(None), old, Delivery.kind != MailKind.ALERT)
     rows = ((stuck_projects().with_only_columns(Project.id), "export"), (mails, "mail"))

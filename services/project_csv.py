@@ -90,7 +90,6 @@ def _batches(lines: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _row(line: Mapping[str, Any], by_id: int | None) -> dict[str, Any]:
-    """The columns of a new project, as `workflow.create` sets them."""
     own = {column: line[column] for column in (*INFORMATION, "active")}
     keys = {"number_key": job_key(line["number"]), "suggested_job_key": job_key(line["spectrum_job_id"]) or None}
     return own | keys | {"version": 1, "created_by_id": by_id, "search_text": search_text(own)}
@@ -134,7 +133,6 @@ def _read_lines(header: list[str], lines: Iterable[csv_reader.Line], result: Imp
 
 
 def _misfit(header: list[str], cells: list[str]) -> str:
-    """A sentence where a value stands outside of the named columns; values missing at the end are empty ones."""
     extra = [cell for column, cell in zip(header, cells, strict=False) if cell and not column]
     if not extra and not any(cells[len(header) :]):
         return ""

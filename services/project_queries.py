@@ -124,7 +124,6 @@ EXTRA_COLUMNS: list[Any] = [
 
 
 def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
-    """The rows of a statement, with the exports and jobs that they show something of."""
     found = [ProjectRow(*row) for row in db.session.connection().execute(statement, values).all()]
     exports = _by_id(Export, [line.export_id for line in found if line.export_id])
     jobs = _by_id(Job, [line.job_id for line in found if line.job_id])
@@ -142,10 +141,6 @@ def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
 
 @cached_statement
 def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> PagedQuery:
-    """The projects in these statuses (or in all) of that age that contain so many words.
-
-    `most=True` (over half of all projects): scan the all-projects index of this order instead of the status index.
-    """
     rows = _rows(WITH_SENDER, statuses, age, words)
     if statuses:
         rows = rows.where(_status_is(statuses, indexed=not (most and sort.removeprefix("-") in INDEXED_ORDERS)))
@@ -200,7 +195,6 @@ def after_in_queue() -> tuple[Any, Any]:
 
 @cached_statement
 def jobs(slug: str, sort: str, words: int) -> PagedQuery:
-    """The jobs of a filter that contain so many words."""
     rows = jobs_of(slug).where(*contains_words(Job.search_text, words))
     return PagedQuery(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
 
@@ -214,7 +208,6 @@ def jobs_of(slug: str) -> Select[Any]:
 
 
 def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
-    """The order that the address asks for, else the list's own."""
     source = Job.__table__ if sorts is JOB_SORTS else Project.__table__
     key = sorts.get(sort.removeprefix("-"))
     return Order(default, row_id, source, up) if key is None else Order(key, row_id, source, not sort.startswith("-"))
@@ -256,12 +249,10 @@ def contains_words(text: Any, words: int) -> list[Any]:
 
 
 def split_words(q: str) -> list[str]:
-    """The words of a search, shortest first, without the comma of “Tacoma, WA”."""
     return sorted(filter(None, (each.strip(",") for each in q.casefold().split())), key=len)
 
 
 def search_params(words: Sequence[str]) -> dict[str, Any]:
-    """The words as parameters: each for `contains_words`, and quoted for SQLite's indexes."""
     quoted = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= TRIGRAM)
     anywhere = ("%" + re.sub("[/%_]", r"/\g<0>", word) + "%" for word in words)
     return {"quoted": quoted} | {f"word_{number}": word for number, word in enumerate(anywhere)}

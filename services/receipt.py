@@ -20,7 +20,6 @@ class ReceiptLine:
 
 
 def compare(project: Project) -> list[ReceiptLine]:
-    """Return every value that was sent last, by the export or an update of it, beside the job's."""
     request, job = _sent(project), project.job
     if not request:
         return []

@@ -29,7 +29,6 @@ def begin(person: Person, stay: bool = False, company: bool = False) -> None:
 
 
 def person_of(session_id: str) -> Person | None:
-    """Return the person of the request's session, unless the session has ended."""
     if not _is_used() or _is_over():
         return None
     person = accounts.from_session(session_id)
@@ -43,7 +42,7 @@ def idle_limit() -> timedelta:
 
 
 def can_be_renewed() -> bool:
-    """Whether nothing but the 12 hours of a company account ended the session."""
+    """Tell whether only the 12 hours of a company account ended the session."""
     person = accounts.from_session(session.get("_user_id", "")) if _is_over() and _is_used() else None
     return person is not None
 

@@ -70,13 +70,11 @@ def _bars(weeks: list[date], text: list[str], values: list[float]) -> list[Bar]:
 
 
 def _heights(values: list[float]) -> list[int]:
-    """Heights to the scale of the largest; a value above zero stays visible."""
     largest = max(*values, 1.0)
     return [max(round(HEIGHT * value / largest), 2 if value else 0) for value in values]
 
 
 def _weeks() -> list[date]:
-    """The Mondays of the last weeks, in order."""
     today = local(utcnow()).date()
     monday = today - timedelta(days=today.weekday())
     return [monday - timedelta(weeks=back) for back in reversed(range(WEEKS))]

@@ -1,4 +1,4 @@
-"""What an update of a job would change, and the form in which an approver decides about it.
+"""The update form: the changes of a job, for an approver to decide about.
 
 What accounting accepted last is known from the frozen request of the last export or update, never from a job list.
 Nothing here changes anything or speaks to the accounting system: the job is read in the background for the form.
@@ -11,13 +11,12 @@ from datetime import timedelta
 from functools import cached_property
 
 from erp import FieldValue, rules
-from models import INFORMATION, Job, Project, TaskRequest, Transition, utcnow
+from models import INFORMATION, Job, Project, TaskKind, TaskRequest, Transition, utcnow
 
 COLUMNS = tuple(each.key for each in rules().update_fields)
 LEFT, RESTORE = "left ", "restore "  # before a column in `Project.accepted`: see services/drift.py
 PROJECT_NAME = "project name"  # in `Project.accepted`: the whole name, of which the job's may be a short form
 FRESH = timedelta(minutes=5)  # as long as a job that was read for a decision is shown without reading it again
-READ_JOB = "read job"
 COMPLETE = "Job {} is complete in Spectrum, so it can't be updated."
 EMPTIED = "Emptied here. An update can't empty a value; empty it in Spectrum by hand."
 CHANGED = "Changed in Spectrum since it was accepted."
@@ -38,7 +37,6 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        """Say at the field that it differs."""
         if not self.accepted:
             return "Accounting last accepted this empty."
         by_hand = "" if self.value else " An update can't empty it; accounting does that in Spectrum by hand."
@@ -46,7 +44,7 @@ class Change:
 
 
 def accepted_values(project: Project) -> dict[str, str]:
-    """What accounting accepted last, by column, as the accounting system holds it.
+    """Return the values that accounting accepted last, by column, as the accounting system holds them.
 
     Of a project of which no request was kept it is what the project says before its first edit.
     """
@@ -60,18 +58,17 @@ def accepted_values(project: Project) -> dict[str, str]:
 
 
 def job_values(project: Project, job: Job) -> dict[str, str]:
-    """What a project is taken to be accepted with when it is linked to a job: the job's values."""
+    """Return the values that count as accepted when a project is linked to a job: the job's."""
     ours, theirs = rules().update_values(project.information), rules().job_values(job.row, job.dates)
     return {column: settled(column, ours[column], value) for column, value in theirs.items()}
 
 
 def settled(column: str, ours: str, theirs: str) -> str:
-    """The job's value, in our form where it is the same."""
+    """Return the job's value, written our way where both mean the same."""
     return ours if rules().same_value(column, ours, theirs) else theirs
 
 
 def changes(project: Project) -> list[Change]:
-    """What differs from what accounting accepted last, in the order of the General page."""
     ours, accepted = rules().update_values(project.information), accepted_values(project)
     found = [Change(each, accepted.get(each, ""), ours[each]) for each in INFORMATION if each in COLUMNS]
     same_name = accepted.get(PROJECT_NAME) == project.name
@@ -84,7 +81,6 @@ def changes(project: Project) -> list[Change]:
 
 
 def send_problem(project: Project) -> str:
-    """Why no update can be sent, as a sentence; "" where one can."""
     differing = changes(project)
     if project.job and project.job.unavailable_reason:
         return f"{project.job.unavailable_reason} So it can't be updated."
@@ -96,7 +92,6 @@ def send_problem(project: Project) -> str:
 
 
 def readable(column: str, value: str) -> str:
-    """A value as people read it: a phone number has its dashes."""
     return re.sub(r"^(\d{3})(\d{3})(\d{4})$", r"\1-\2-\3", value) if column == "phone" else value
 
 
@@ -105,7 +100,7 @@ def readable(column: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the form: what was accepted, what the job has now, and what it will be."""
+    """One line of the form: the accepted value, the job's present one, and the one to be sent."""
 
     change: Change
     there: str
@@ -135,8 +130,7 @@ class UpdateForm:
 
     @cached_property
     def reading(self) -> TaskRequest | None:
-        """The latest reading of the job that was asked for."""
-        return TaskRequest.last(READ_JOB, str(self.project.id))
+        return TaskRequest.last(TaskKind.READ_JOB, str(self.project.id))
 
     @property
     def is_reading(self) -> bool:
@@ -164,7 +158,6 @@ class UpdateForm:
 
     @property
     def values(self) -> dict[str, str]:
-        """What will be sent, by column."""
         chosen = {each.change.column: each.change.value for each in self.lines if each.change.column in self.ticked}
         return chosen | ({"name": self.job_name} if "name" in chosen else {})
 
@@ -173,7 +166,6 @@ class UpdateForm:
         return rules().build_update(self.project.spectrum_job_id or "", self.values)
 
     def check(self) -> bool:
-        """Fill `errors` with what stands against sending it; True when nothing does."""
         self.errors = rules().update_problems(self.request)
         if not self.values:
             self.errors["lines"] = "Check at least one value to send, or reject the update."
@@ -192,14 +184,12 @@ def _line(change: Change, there: str) -> Line:
 
 
 def initial(project: Project) -> UpdateForm:
-    """The form as it opens: ticked is what nobody changed in Spectrum meanwhile."""
     form = UpdateForm(project, job_name=rules().update_values(project.information)["name"])
     form.ticked = frozenset(line.change.column for line in form.lines if line.opens_ticked)
     return form
 
 
 def from_form(project: Project, form: Mapping[str, str]) -> UpdateForm:
-    """The form as it was filled."""
     end = f"-{project.id}"
     ticked = frozenset(column for column in COLUMNS if f"send-{column}{end}" in form)
     seen = {column: form.get(f"seen-{column}{end}", "") for column in ticked}

@@ -49,7 +49,6 @@ OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver mu
 
 
 def create(by: Person | None, information: Mapping[str, Any]) -> Project:
-    """Add a project that is Not Sent."""
     project = Project(created_by=by, status=Status.NOT_SENT, active=True, **information)
     db.session.add(project)
     _record(project, "created", by)
@@ -57,7 +56,6 @@ def create(by: Person | None, information: Mapping[str, Any]) -> Project:
 
 
 def edit(project: Project, by: Person, information: Mapping[str, Any]) -> None:
-    """Change the information, with an event if anything differs; while Synced, what an update can change."""
     if not project.editable_columns:
         raise NotAllowed(f"The information is locked while the project is {project.status}.")
     information = project.information | {column: information[column] for column in project.editable_columns}
@@ -94,13 +92,11 @@ def send(project: Project, by: Person, note: str = "") -> None:
 
 
 def retrieve(project: Project, by: Person) -> None:
-    """Take a waiting project back from accounting."""
     _apply(project, Transition.RETRIEVE, by)
     _forget_restoring(project)
 
 
 def take_over(project: Project, by: Person, column: str) -> None:
-    """Take the job's value into the project."""
     job = _drifted_job(project)
     value = rules().project_from_job(job.row)[column]
     edit(project, by, project.information | {column: value})
@@ -111,14 +107,12 @@ def take_over(project: Project, by: Person, column: str) -> None:
 
 
 def send_back(project: Project, by: Person, column: str) -> None:
-    """Send the project's value to accounting as an update of the job that was changed."""
     _drifted_job(project)
     project.accepted = update_form.accepted_values(project) | {update_form.RESTORE + column: "yes"}
     send(project, by)
 
 
 def leave(project: Project, by: Person, column: str) -> None:
-    """Let the project and its job differ in a value as they do now."""
     there = rules().job_values(_drifted_job(project).row)[column]
     project.accepted = update_form.accepted_values(project) | {update_form.LEFT + column: there}
     _record(project, "left a difference", by, changes=[[INFORMATION[column][0], str(getattr(project, column)), there]])
@@ -207,7 +201,6 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
 
 
 def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], seen: Mapping[str, str]) -> None:
-    """Freeze what is to be changed in the job, with what the approver saw there; used for a retry too."""
     refuse_acceptance(project, by)
     before, project.accepted = project.export, update_form.accepted_values(project)
     _supersede_export(project)
@@ -264,11 +257,10 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
     project.drifted = False
     if project.sent_by:
-        Delivery.queue("export", event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
 
 
 def unlink(project: Project, by: Person, comment: str) -> None:
-    """Undo a link that was wrong; the job stays in Spectrum."""
     _apply(project, Transition.UNLINK, by, comment, job=project.spectrum_job_id)
     _supersede_export(project)
     _release_job_number(project)
@@ -276,7 +268,6 @@ def unlink(project: Project, by: Person, comment: str) -> None:
 
 
 def release_other_job(project: Project, by: Person, comment: str) -> None:
-    """Record that the job found under this number is not the project's, and free the number."""
     if not project.conflicting_job or project.export is None:
         raise NotAllowed("There is no other job to tell it apart from.")
     _record(project, "told apart from another job", by, comment, job=project.spectrum_job_id)
@@ -290,21 +281,19 @@ def release_other_job(project: Project, by: Person, comment: str) -> None:
 def mark_exported(
     project: Project, transition: Transition = Transition.CREATED, by: Person | None = None, comment: str = ""
 ) -> None:
-    """Record that the job is in Spectrum, and queue the mail to the sender."""
     event = _apply(project, transition, by, comment, job=project.spectrum_job_id)
     if project.sent_by:
-        Delivery.queue("export", event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
 
 
 def mark_updated(project: Project) -> None:
-    """Record that the job has the update, and queue the mail to its sender."""
     event = _apply(project, Transition.UPDATED, None, job=project.spectrum_job_id)
     sent = rules().job_values(project.export.requested_job.raw) if project.export else {}
     name = {update_form.PROJECT_NAME: project.name} if "name" in sent else {}
     project.accepted = update_form.accepted_values(project) | sent | name
     _forget_restoring(project)
     if project.sent_by:
-        Delivery.queue("update", event, project.sent_by)
+        Delivery.queue(MailKind.UPDATE, event, project.sent_by)
 
 
 def mark_failed(
@@ -317,7 +306,6 @@ def mark_failed(
 
 
 def mark_unknown(project: Project, error: str) -> None:
-    """Record that the job may exist, because Spectrum did not confirm it."""
     _apply(project, Transition.LOSE_TRACK, None, error)
 
 
@@ -337,7 +325,6 @@ def resolve(project: Project, by: Person, exists: bool, comment: str = "") -> No
 
 
 def copy_remaining_phases(project: Project, by: Person) -> None:
-    """Have the scheduler copy the template's phases that the job does not have yet."""
     export = project.export
     if project.status is not Status.SYNCED or export is None or not export.phases_remaining:
         raise NotAllowed("There are no phases left to copy.")
@@ -380,7 +367,6 @@ def _record(
 
 
 def _forget_restoring(project: Project) -> None:
-    """What was to be sent back to the job was decided."""
     if project.accepted:
         kept = {key: value for key, value in project.accepted.items() if not key.startswith(update_form.RESTORE)}
         project.accepted = kept

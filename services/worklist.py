@@ -92,13 +92,11 @@ def read_params(args: Mapping[str, str]) -> ListParams:
 
 
 def counts() -> dict[str, int]:
-    """The number of rows by filter."""
     of_jobs = cached("counts of jobs", _count_jobs)
     return {slug: _count(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
 
 
 def _count(statuses: tuple[Status, ...]) -> int:
-    """The number of projects in these statuses; in all of them where none is given."""
     return sum(Counter.read().get(status, 0) for status in statuses or Status)
 
 
@@ -120,7 +118,6 @@ def get_page(shown: Filter, query: ListParams) -> Page:
 
 
 def all_projects(query: ListParams) -> Page:
-    """One page of every project, newest first."""
     return _get_page_of_projects((), False, replace(query, age=""))
 
 
@@ -201,7 +198,6 @@ def next_in_queue(project: Project) -> tuple[Any, int]:
 
 
 def every_project(query: ListParams) -> Select[Any]:
-    """All projects that match the search, oldest first, for a file."""
     words = project_queries.split_words(query.q)
     found = select(Project).where(*project_queries.contains_words(Project.search_text, len(words)))
     return found.order_by(Project.id).params(project_queries.search_params(words))

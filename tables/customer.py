@@ -41,12 +41,10 @@ class Customer(Base):
 
     @classmethod
     def choices(cls) -> Sequence["Customer"]:
-        """The active customers, by code."""
         return db.session.scalars(select(cls).where(cls.active).order_by(cls.code).limit(SHOWN)).all()
 
     @classmethod
     def code_of(cls, typed: str) -> str:
-        """The code of a customer that was typed by name; else the text as it is."""
         if not typed or cls.by_code(typed):
             return typed
         named = db.session.scalars(select(cls.code).where(cls.name == typed).limit(2)).all()
@@ -54,6 +52,5 @@ class Customer(Base):
 
     @classmethod
     def taxable_of(cls, code: str) -> str:
-        """The customer's standard for Taxable; "" where it has none."""
         customer = cls.by_code(code)
         return customer.taxable if customer else ""

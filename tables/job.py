@@ -58,7 +58,6 @@ class Job(Base):
 
     @classmethod
     def upsert(cls, listed: ErpJob) -> "Job":
-        """Take over a job as it was listed or asked for."""
         job = cls.by_number(listed.number) or cls()
         for column, value in cls.columns(listed).items():
             setattr(job, column, value)
@@ -67,7 +66,6 @@ class Job(Base):
 
     @staticmethod
     def columns(listed: ErpJob) -> dict[str, Any]:
-        """What is kept of a job, by column."""
         return {
             "key": listed.key,
             "number": listed.number,
@@ -90,7 +88,6 @@ class Job(Base):
 
     @classmethod
     def template_choices(cls) -> Select["Job"]:
-        """The jobs that may be chosen as a job template: the marked ones, or while none is, the active ones."""
         marked = aliased(cls)
         while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
         template = or_(and_(cls.is_template, cls.status_code != "C"), while_none_is)

@@ -1,4 +1,4 @@
-"""What goes out and what was asked for: mails to people, and errands for the timetable."""
+"""The outbox: mails that are due to people, and requests for the scheduler."""
 
 import enum
 from datetime import date, datetime, timedelta
@@ -77,8 +77,7 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: str, event: Event, person: Person, wait: timedelta = timedelta(0)) -> None:
-        """A mail about an event, in the transaction of the event itself."""
+    def queue(cls, kind: MailKind, event: Event, person: Person, wait: timedelta = timedelta(0)) -> None:
         db.session.flush()  # the key names the event
         key, due = cls.event_key(kind, event, person), utcnow() + wait
         db.session.add(cls(key=key, kind=kind, event=event, person=person, due_at=due))
@@ -101,7 +100,6 @@ class Delivery(Leased, Base):
 
     @property
     def state(self) -> str:
-        """What became of it, in a word or two."""
         return self.outcome or ("Being sent" if self.token else "Waiting")
 
     @property
@@ -120,8 +118,16 @@ class Delivery(Leased, Base):
         self.tries, self.error, self.again_at, self.due_at = 0, "", utcnow(), utcnow()
 
 
+class TaskKind(enum.StrEnum):
+    REFRESH_JOBS = "refresh"
+    READ_JOB = "read job"  # its subject is the project's id
+    TEST_CONNECTION = "test connection"
+    TEST_MAIL = "test mail"  # its subject is the address
+    PASSWORD_LINK = "password link"  # noqa: S105 - its subject is the email
+
+
 class TaskRequest(Leased, Base):
-    """Something a click asked the timetable to do, and its answer."""
+    """Something a click asked the scheduler to do, and its answer."""
 
     __tablename__ = "errand"
 
@@ -136,19 +142,17 @@ class TaskRequest(Leased, Base):
     asked_by: Mapped[Person | None] = relationship()
 
     @classmethod
-    def last(cls, kind: str, subject: str = "") -> "TaskRequest | None":
-        """The latest of that kind, about that subject if one is given."""
+    def last(cls, kind: TaskKind, subject: str = "") -> "TaskRequest | None":
         about = [cls.subject == subject] if subject else []
         return db.session.scalar(select(cls).where(cls.kind == kind, *about).order_by(cls.id.desc()).limit(1))
 
     @classmethod
-    def ask_for_each(cls, kind: str, subject: str) -> None:
-        """Have the timetable do it for this subject too, whatever else waits."""
+    def ask_for_each(cls, kind: TaskKind, subject: str) -> None:
+        """Have the scheduler do it for this subject too, whatever else waits."""
         db.session.add(cls(kind=kind, subject=subject[:254], due_at=utcnow()))
 
     @classmethod
-    def ask(cls, kind: str, by: Person, subject: str = "") -> None:
-        """Have the timetable do it now; once is enough while one waits."""
+    def ask(cls, kind: TaskKind, by: Person, subject: str = "") -> None:
         waiting = cls.last(kind, subject)
         if waiting is None or waiting.due_at is None:
             db.session.add(cls(kind=kind, asked_by=by, subject=subject, due_at=utcnow()))

@@ -33,7 +33,6 @@ class Level(enum.Enum):
 
     @classmethod
     def at_least(cls, level: "Level") -> list["Level"]:
-        """The levels that include this one, for a database condition."""
         return [each for each in cls if each >= level]
 
 
@@ -77,7 +76,7 @@ class Person(UserMixin, Base):
         return self.active
 
     def may_push_on(self, day: date) -> bool:
-        """Whether the privilege holds on that local day."""
+        """Tell whether the privilege holds on that local day."""
         return self.can_push and (self.can_push_until is None or day <= self.can_push_until)
 
     @property
@@ -96,7 +95,6 @@ class Person(UserMixin, Base):
 
     @property
     def absence(self) -> str:
-        """Such as “away until Dec 3”; empty for who is here today."""
         return f"away until {short_date(self.away_until)}" if self.away_until and self.is_away_on(today()) else ""
 
     @property
@@ -110,18 +108,15 @@ class Person(UserMixin, Base):
 
     @classmethod
     def approvers(cls, day: date | None = None) -> Any:
-        """The condition that a row of people is an accounting approver, on a local day or today."""
         return and_(cls.active, cls.holders(day), cls.erp.in_(Level.at_least(Level.STANDARD)))
 
     @classmethod
     def away(cls, day: date | None = None) -> Any:
-        """The condition that a row of people is away, on a local day or today."""
         on = day or today()
         return and_(cls.away_from.is_not(None), cls.away_until.is_not(None), cls.away_from <= on, cls.away_until >= on)
 
     @classmethod
     def directory_admins(cls) -> Any:
-        """The condition that a row of people may change the directory."""
         return and_(cls.active, cls.directory == Level.ADMIN)
 
     @classmethod

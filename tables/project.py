@@ -104,7 +104,7 @@ class Project(ProjectState, Base):
 
     @property
     def sent_changes(self) -> list[list[str]]:
-        """What was changed between the last two times it was sent, as [label, before, after]."""
+        """The changes between the last two times it was sent, as [label, before, after]."""
         last = self.latest(Transition.SEND)
         return last.details["changes"] if last else []
 
@@ -121,7 +121,6 @@ class Project(ProjectState, Base):
 
     @property
     def information(self) -> dict[str, Any]:
-        """What a person typed about the project, by column; dates as dates."""
         return {column: getattr(self, column) for column in INFORMATION}
 
     @property
@@ -129,7 +128,6 @@ class Project(ProjectState, Base):
         return self.sent_by.name if self.sent_by else ""
 
     def latest(self, transition: Transition) -> "Event | None":
-        """The latest event of that transition."""
         of_it = select(Event).where(Event.project_id == self.id, Event.action == str(transition))
         return db.session.scalar(of_it.order_by(Event.id.desc()).limit(1))
 
@@ -152,7 +150,7 @@ def _keep_search_text(_mapper: Any, _connection: Any, project: Project) -> None:
 
 
 def search_text(values: Mapping[str, Any], sender: str = "") -> str:
-    """What the search field looks through, case folded; `values` by column. What it says twice, it holds once."""
+    """Return the text that searches look through, case folded; `values` by column, each text once."""
     parts = dict.fromkeys([*(values.get(column) for column in SEARCHED), sender])
     return normalize(" ".join(part for part in parts if part)).casefold()
 
@@ -162,7 +160,7 @@ def as_text(information: Mapping[str, Any]) -> dict[str, str]:
 
 
 def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[list[str]]:
-    """What differs between two informations, as [label, before, after]."""
+    """Return the differences between two informations, as [label, before, after]."""
     before, after = as_text(old), as_text(new)
     return [
         [INFORMATION[column][0], before[column], after[column]] for column in after if before[column] != after[column]
@@ -221,14 +219,13 @@ class Export(Leased, Base):
 
     @classmethod
     def lock_parent(cls, row_id: int) -> "Project | None":
-        """Whoever decides about a project locks it before its export; so does a worker."""
+        """Lock the project: decisions lock it before its export, and so must workers."""
         above = select(cls.project_id).where(cls.id == row_id).scalar_subquery()
         project = select(Project).where(Project.id == above).with_for_update()
         return db.session.scalar(project, execution_options={"populate_existing": True})
 
     @classmethod
     def template_last_used(cls, by: Person) -> str:
-        """The number of the job template that this approver used last; "" where there is none."""
         used = select(cls.template_number).where(cls.accepted_by_id == by.id).order_by(cls.id.desc())
         return db.session.scalar(used.limit(1)) or ""
 
@@ -247,7 +244,6 @@ class Export(Leased, Base):
 
     @property
     def lines(self) -> list[FieldValue]:
-        """What the new job is created with, as it was frozen."""
         return rules().thaw(self.request)
 
     @property
@@ -310,7 +306,6 @@ class Event(Base):
 
     @classmethod
     def about(cls, person: Person) -> list["Event"]:
-        """The history of a person, latest first."""
         return list(db.session.scalars(select(cls).where(cls.subject_id == person.id).order_by(cls.id.desc())))
 
     @property
@@ -319,7 +314,6 @@ class Event(Base):
 
     @property
     def deed(self) -> str:
-        """What the person, or Countersign, did, to be read after their name."""
         if self.to_status in UPDATE:
             return UPDATE_DEEDS.get(self.action, self.action)
         if self.action == Transition.FAIL and self.person_id:

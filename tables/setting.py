@@ -4,6 +4,7 @@ The counts are kept by the database itself, in triggers that its migrations make
 revision is kept here: every commit that wrote something gives it a number that it never had.
 """
 
+import enum
 import secrets
 from datetime import datetime
 from typing import Any
@@ -16,40 +17,48 @@ from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
 
 
+class SettingName(enum.StrEnum):
+    """The name of a setting; beside it the keys of its value, a dict unless said otherwise."""
+
+    PAUSED = "exports paused"  # by, at: while nothing may go out
+    RESTORED = "restored from a backup"  # at; compared, unmatched once the whole job list was read afterwards
+    BACKED_UP = "backed up"  # the file of the last good backup, a text; its `at` is when
+    DEMO = "demo"  # a list of the rounds of demo data in this database; nothing in a real one
+    PATTERN = "job number pattern"  # a text such as YY-###, or ""
+    MAIL = "mail trouble"  # cause, held, since: while no mail goes, else None
+    CONTACT = "contact with Spectrum"  # connected, at, since, error, error_at: how the last one ended
+    JOB_LIST = "job list"  # at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried
+    LEARNED = "learned about the connection"  # server, style, at, learned, proof
+    HELD = "exports held"  # error, since: while a setting keeps every export from going, else None
+    CLIENT_SECRET = "client secret"  # noqa: S105 - a name
+    HEARTBEAT = "timetable"  # a moment, when the scheduler last ran
+
+
 class Setting(Base):
     """A fact that the whole installation shares, such as when the job list was last read."""
 
     __tablename__ = "setting"
-    PAUSED = "exports paused"  # {by, at} while nothing may go out
-    MAIL = "mail trouble"  # {cause, held, since} while no mail goes, else None
-    CONTACT = "contact with Spectrum"  # {connected, at, since, error, error_at}: how the last one ended
-    RESTORED = "restored from a backup"  # {at}, and {compared, unmatched} once the whole job list was read afterwards
-    BACKED_UP = "backed up"  # the file of the last good backup; its `at` is when
-    PATTERN = "job number pattern"  # such as YY-###, or ""
-    DEMO = "demo"  # the rounds of demo data that this database was filled with; nothing in a real one
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, onupdate=utcnow)
 
     @classmethod
-    def read(cls, name: str, default: Any = None) -> Any:
+    def read(cls, name: SettingName, default: Any = None) -> Any:
         row = db.session.get(cls, name)
         return default if row is None else row.value
 
     @classmethod
-    def write(cls, name: str, value: Any) -> None:
+    def write(cls, name: SettingName, value: Any) -> None:
         db.session.merge(cls(name=name, value=value, at=utcnow()))
 
     @classmethod
     def exports_held(cls) -> bool:
-        """Tell whether nothing may be sent to the accounting system now."""
-        return bool(cls.read(cls.PAUSED)) or cls.restore_pending()
+        return bool(cls.read(SettingName.PAUSED)) or cls.restore_pending()
 
     @classmethod
     def restore_pending(cls) -> bool:
-        """Tell whether a backup was restored and the job list not yet compared with it."""
-        restored = cls.read(cls.RESTORED)
+        restored = cls.read(SettingName.RESTORED)
         return bool(restored) and "compared" not in restored
 
 
@@ -64,7 +73,6 @@ class Counter(Base):
 
     @classmethod
     def read(cls) -> dict[str, int]:
-        """The number of projects by status, and the revision."""
         if "tally" not in g:
             g.tally = dict(db.session.connection().execute(EVERYTHING).all())
         return g.tally  # type: ignore[no-any-return]  # g holds anything

@@ -11,19 +11,60 @@ from flask import current_app
 
 
 class Status(enum.StrEnum):
-    """Where a project stands between its project manager, accounting and Spectrum."""
+    """The sync status of a project, with the line that explains it to its project manager."""
 
-    NOT_SENT = "Not Sent"  # the project manager is still at work on it
-    READY = "Ready to Export"  # accounting decides
-    EXPORTING = "Exporting"  # accepted, and being created in Spectrum
-    CHECKING = "Checking"  # sent, but Spectrum did not confirm it
-    SYNCED = "Synced"  # it has its job in Spectrum
-    FAILED = "Failed to Export"  # Spectrum certainly made no job of it
-    REJECTED = "Rejected"  # accounting gave it back with a comment
-    RETRIEVED = "Retrieved"  # the project manager took it back
-    READY_TO_UPDATE = "Ready to Update"  # accounting decides about changes of its job
-    UPDATING = "Updating"  # the changes were accepted, and go to Spectrum
-    UPDATE_FAILED = "Failed to Update"  # Spectrum did not change its job
+    explanation: str
+
+    def __new__(cls, text: str, explanation: str) -> "Status":
+        member = str.__new__(cls, text)
+        member._value_, member.explanation = text, explanation
+        return member
+
+    NOT_SENT = (
+        "Not Sent",
+        "Accounting has not seen this project. Send to ERP submits it to accounting for approval.",
+    )
+    READY = (
+        "Ready to Export",
+        "The information is locked until accounting decides; to change it now, retrieve it.",
+    )
+    EXPORTING = (
+        "Exporting",
+        "Accounting accepted it. It is being exported to Spectrum, and the information is locked.",
+    )
+    CHECKING = (
+        "Checking",
+        "Spectrum did not confirm the job, so Countersign is looking for it. The information is locked.",
+    )
+    SYNCED = (
+        "Synced",
+        "It is a job in Spectrum. To change the job, edit the fields that are open and press Send Update to ERP; "
+        "accounting decides.",
+    )
+    FAILED = (
+        "Failed to Export",
+        "Spectrum made no job. Accounting can retry or reject it; until then the information is locked.",
+    )
+    REJECTED = (
+        "Rejected",
+        "Correct it and press Re-send to ERP.",
+    )
+    RETRIEVED = (
+        "Retrieved",
+        "It was retrieved from ERP. Make your changes and re-send it.",
+    )
+    READY_TO_UPDATE = (
+        "Ready to Update",
+        "The information is locked until accounting decides; to change it now, retrieve it.",
+    )
+    UPDATING = (
+        "Updating",
+        "Accounting accepted the update. It is being sent to Spectrum, and the information is locked until then.",
+    )
+    UPDATE_FAILED = (
+        "Failed to Update",
+        "Spectrum did not change the job. Accounting can retry or reject it; until then the information is locked.",
+    )
 
 
 EDITABLE = frozenset({Status.NOT_SENT, Status.RETRIEVED, Status.REJECTED})
@@ -110,12 +151,10 @@ class ProjectState:
         return self.status in TRANSITIONS[transition] and not self._blocker(transition)
 
     def refusal_reason(self, transition: Transition) -> str:
-        """Return the sentence that explains why the transition is not allowed now."""
         blocker = self._blocker(transition) if self.status in TRANSITIONS[transition] else ""
         return blocker or f"The project is {self.status} now, so it can't be {transition}."
 
     def _blocker(self, transition: Transition) -> str:
-        """Return a sentence about the obstacle to a transition that the status would allow; "" without one."""
         if not self.active and transition in (Transition.SEND, Transition.ACCEPT, Transition.RETRY):
             return "The project is inactive. Check Active Project? and press Update first."
         if transition is Transition.TAKE_BACK and self.export is not None and self.export.sent_at:
@@ -133,7 +172,6 @@ class ProjectState:
 
     @property
     def suggested_job(self) -> str | None:
-        """The number of a job to link instead of exporting: another job of its number, or one that looks the same."""
         asked = self.status is Status.READY or self.conflicting_job
         conflict = self.spectrum_job_id if self.conflicting_job else None
         number: str | None = (self.suggested_job_key or conflict) if asked else None
@@ -141,14 +179,13 @@ class ProjectState:
 
     @property
     def can_be_resolved(self) -> bool:
-        """Whether a person may end the Checking, because two checks did not."""
+        """Tell whether a person may end the Checking, because two checks did not."""
         return self.status is Status.CHECKING and self.export is not None and self.export.checks >= 2
 
     @property
     def in_progress(self) -> bool:
-        """Whether the project changes by itself, so that a page that shows it has to ask again."""
         return self.status in IN_PROGRESS or (self.export is not None and self.export.due_at is not None)
 
     def violates_four_eyes(self, person_id: int) -> bool:
-        """Whether FOUR_EYES is set and this person sent the project, so that somebody else must accept it."""
+        """Tell whether FOUR_EYES is set and this person sent the project."""
         return bool(current_app.config["FOUR_EYES"]) and self.sent_by_id == person_id

@@ -15,7 +15,7 @@ from flask import current_app
 
 from erp import Connection, Outcome, ReadError
 from extensions import db, writing
-from models import Setting, utcnow
+from models import Setting, SettingName, utcnow
 from services import connection_state
 
 SHORTEST_LIFE = timedelta(days=7)  # of a secret whose end is not known
@@ -24,7 +24,7 @@ ROTATION_TAKES = timedelta(minutes=10)
 
 def current() -> str:
     """Return the secret that a rotation kept, unless the environment has a newer one; "" for the environment's."""
-    kept = Setting.read(connection_state.SECRET) or {}
+    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     if not kept.get("encrypted") or kept["environment"] != connection_state.secret_digest():
         return ""
     try:
@@ -61,20 +61,18 @@ def rotate_when_due(connection: Connection) -> None:
 
 
 def forget_interrupted() -> None:
-    """End the alarm about an interrupted rotation, because a sign-in with the kept secret has just worked."""
-    state = Setting.read(connection_state.SECRET) or {}
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("asked_at"):
         with writing():
-            Setting.write(connection_state.SECRET, state | {"asked_at": None})
+            Setting.write(SettingName.CLIENT_SECRET, state | {"asked_at": None})
 
 
 def _state() -> dict[str, Any]:
-    """What is kept of the secret in use; begun anew where the environment has another one."""
-    state = Setting.read(connection_state.SECRET) or {}
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("environment") != connection_state.secret_digest():
         state = {"environment": connection_state.secret_digest(), "at": _now()}
         with writing():
-            Setting.write(connection_state.SECRET, state)
+            Setting.write(SettingName.CLIENT_SECRET, state)
     return state
 
 
@@ -82,18 +80,18 @@ def _begin() -> None:
     """Commit that a rotation is under way; ReadError where another process is at it."""
     _state()
     with writing():
-        row = db.session.get(Setting, connection_state.SECRET, with_for_update=True, populate_existing=True)
+        row = db.session.get(Setting, SettingName.CLIENT_SECRET, with_for_update=True, populate_existing=True)
         assert row is not None  # written a moment ago
         asked = row.value.get("asked_at")
         if asked and utcnow() - datetime.fromisoformat(asked) < ROTATION_TAKES:
             raise ReadError(Outcome.NOT_SENT, "Another process is asking for a new client secret at this moment.")
-        Setting.write(connection_state.SECRET, row.value | {"asked_at": _now()})
+        Setting.write(SettingName.CLIENT_SECRET, row.value | {"asked_at": _now()})
 
 
 def _end(new: dict[str, str]) -> None:
     with writing():
-        state = Setting.read(connection_state.SECRET)
-        Setting.write(connection_state.SECRET, state | new | {"asked_at": None})
+        state = Setting.read(SettingName.CLIENT_SECRET)
+        Setting.write(SettingName.CLIENT_SECRET, state | new | {"asked_at": None})
 
 
 def _cipher() -> Fernet:

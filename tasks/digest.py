@@ -47,7 +47,6 @@ def open_day(day: date) -> bool:
 
 
 def _recipients(day: date) -> list[Person]:
-    """Subscribed approvers who are entitled and not away on that day."""
     entitled = Person.approvers(day), Person.subscribed, not_(Person.away(day))
     return list(db.session.scalars(select(Person).where(*entitled).order_by(Person.name)))
 

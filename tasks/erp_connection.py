@@ -30,7 +30,7 @@ from erp import (
     WriteResult,
 )
 from extensions import db, writing
-from models import Export, Job, Project, Setting, utcnow
+from models import Export, Job, Project, Setting, SettingName, utcnow
 from services import connection_state
 from tasks import client_secret
 
@@ -66,10 +66,9 @@ def learn_if_new(connection: Connection) -> None:
 
 
 def learn(connection: Connection) -> Learned:
-    """Ask the server in every way there is, and keep what it showed. Raises ReadError."""
     db.session.rollback()  # no transaction is open while the accounting system is asked
     learned = connection.learn()
-    before = Setting.read(connection_state.LEARNED) or {}
+    before = Setting.read(SettingName.LEARNED) or {}
     same = before.get("server") == connection_state.server_digest()
     proof = before.get("proof") if same else None
     if not before and _was_proven_before():
@@ -77,31 +76,29 @@ def learn(connection: Connection) -> Learned:
     learned = replace(learned, proven=bool(proof))
     state = {"server": connection_state.server_digest(), "style": connection_state.style(), "at": utcnow().isoformat()}
     with writing():
-        Setting.write(connection_state.LEARNED, state | {"learned": learned.as_json(), "proof": proof})
+        Setting.write(SettingName.LEARNED, state | {"learned": learned.as_json(), "proof": proof})
     return learned
 
 
 def _kept() -> dict[str, Any]:
-    """What was learned of the server in the settings; empty where that is another one, or is asked in another way."""
+    """Return the findings about this server; empty if the address or a style setting changed since."""
     kept = connection_state.learned()
     return kept if kept.get("style") == connection_state.style() else {}
 
 
 def _was_proven_before() -> bool:
-    """Whether an earlier version exported a job that a job list showed afterwards."""
     shown = select(Export.id).join(Project, Export.project_id == Project.id).join(Job, Job.key == Project.job_key)
     return db.session.scalar(shown.where(Export.created_at.is_not(None), Job.listed).limit(1)) is not None
 
 
 def is_proven() -> bool:
-    """Whether this installation has shown a reply that said “created”, and that job in a list."""
     return bool(connection_state.learned().get("proof"))
 
 
 def note_proof(reply: str) -> None:
     """Keep, in the caller's transaction, that a created job was listed, and what the reply to it looked like."""
     kept = connection_state.learned() or {"server": connection_state.server_digest()}
-    Setting.write(connection_state.LEARNED, kept | {"proof": {"at": utcnow().isoformat(), "reply": reply}})
+    Setting.write(SettingName.LEARNED, kept | {"proof": {"at": utcnow().isoformat(), "reply": reply}})
 
 
 # --- what is watched ------------------------------------------------------------------------------------------------
@@ -166,14 +163,14 @@ def _note(outcome: Outcome, error: str = "") -> None:
     """Keep how a contact ended; a refusal is an answer. Failing to keep it never disturbs the contact itself."""
     connected, now = outcome in (Outcome.CREATED, Outcome.REFUSED), utcnow().isoformat()
     try:
-        last = Setting.read(Setting.CONTACT, {})
+        last = Setting.read(SettingName.CONTACT, {})
         if connected and last.get("connected") and now < _a_minute_after(last.get("at", "")):
             db.session.rollback()  # nothing to write, and no transaction stays open between two contacts
             return
         failed = {} if connected else {"error": error, "error_at": now}
         since = {} if last.get("connected") is connected else {"since": now}
         with writing():
-            Setting.write(Setting.CONTACT, last | {"connected": connected, "at": now} | since | failed)
+            Setting.write(SettingName.CONTACT, last | {"connected": connected, "at": now} | since | failed)
     except SQLAlchemyError:
         db.session.rollback()
         log.exception("how the last contact with Spectrum ended could not be kept")
@@ -215,14 +212,12 @@ def test(connection: Connection) -> ConnectionTest:
 
 
 def service_line(service: erp.Service) -> str:
-    """One service as people read it."""
     if not service.problem:
         return f"{service.name}: OK."
     return " ".join(filter(None, [f"{service.name}: {service.problem}", service.without]))
 
 
 def proof_lines() -> Iterable[str]:
-    """Say that no job was created yet, or what the reply to the first one looked like."""
     proof = connection_state.learned().get("proof")
     if not proof:
         yield "Not proven: no job that Countersign created has been seen in Spectrum's job list yet."

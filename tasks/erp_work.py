@@ -1,4 +1,4 @@
-"""What exports and updates share: how a job is found by its number, and what it means that nothing can be sent now."""
+"""Steps that exports and updates share: finding a job by its number, and postponing."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from erp import ErpJob, FieldValue, JobDates, Outcome, ReadResult, WriteResult
 from extensions import db, writing
-from models import Export, Job, Setting, utcnow
-from services import connection_state
+from models import Export, Job, Setting, SettingName, utcnow
 
 Request = list[FieldValue]
 Listed = TypeVar("Listed", ErpJob, JobDates)
@@ -28,13 +27,12 @@ class ErpUnavailable(Exception):
 
 def end_hold(result: WriteResult) -> None:
     """Record that the setting which held every export is fixed, where a write got through."""
-    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(connection_state.HELD):
+    if result.outcome not in (Outcome.NOT_SENT, Outcome.HELD) and Setting.read(SettingName.HELD):
         with writing():
-            Setting.write(connection_state.HELD, None)
+            Setting.write(SettingName.HELD, None)
 
 
 def schedule_check(export: Export, step: str, error: str) -> None:
-    """Have the export looked at again later."""
     export.step, export.error = step, error
     export.release(retry_at=utcnow() + Export.retry_delay(slow=export.checks >= SLOW_DOWN_AFTER))
 
@@ -59,7 +57,6 @@ def find(list_rows: Callable[..., ReadResult[Listed]], job: ErpJob) -> tuple[Lis
 
 
 def _knows_any(keys: Iterable[str]) -> bool:
-    """Whether one of these jobs was listed before."""
     known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
     db.session.rollback()
     return not known.isdisjoint(keys)

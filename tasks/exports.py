@@ -16,8 +16,8 @@ from sqlalchemy import update
 from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, rules
 from extensions import db, writing
 from lib.leases import Renewing
-from models import Export, Job, LeaseLost, Setting, Status, Transition, utcnow
-from services import connection_state, workflow
+from models import Export, Job, LeaseLost, Setting, SettingName, Status, Transition, utcnow
+from services import workflow
 from tasks import erp_connection, erp_work, phases, updates
 from tasks.erp_work import ErpUnavailable, Request, Transaction
 
@@ -69,8 +69,8 @@ def _postpone_all(unavailable: ErpUnavailable) -> None:
     with writing():
         db.session.execute(waiting.values(**later, error="" if unavailable.held else str(unavailable)))
         if unavailable.held:
-            since = (Setting.read(connection_state.HELD) or {}).get("since", utcnow().isoformat())
-            Setting.write(connection_state.HELD, {"error": str(unavailable), "since": since})
+            since = (Setting.read(SettingName.HELD) or {}).get("since", utcnow().isoformat())
+            Setting.write(SettingName.HELD, {"error": str(unavailable), "since": since})
 
 
 def _process(erp: Connection, transaction: Transaction) -> None:
@@ -133,7 +133,7 @@ def _take_result(erp: Connection, transaction: Transaction, request: Request, re
 
 
 def _take_confirmation(erp: Connection, transaction: Transaction, request: Request, result: WriteResult) -> None:
-    """A whole reply that says “created”: relied on once this installation has shown such a job in a list."""
+    """Take a whole “created” reply at its word once this installation has listed such a job."""
     proven = erp_connection.is_proven()
     with transaction() as export:
         export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
@@ -147,7 +147,7 @@ def _take_confirmation(erp: Connection, transaction: Transaction, request: Reque
 
 
 def _await_listing(erp: Connection, transaction: Transaction, request: Request, reply: str = "") -> None:
-    """Synced only once the job is listed: nothing else has shown yet what a confirmation is worth here."""
+    """Mark the project Synced only once the job is listed: no confirmation was ever verified here."""
     try:
         found, _ = find_job(erp, request)
         error = NOT_LISTED_YET
@@ -250,7 +250,7 @@ def _schedule_check(export: Export, error: str) -> None:
 
 
 def _complete(erp: Connection, transaction: Transaction, request: Request) -> None:
-    """Copy the template's phases where it asks for them, and read the new job back. What goes wrong is a warning."""
+    """Copy the template's phases where it asks for them, and read the new job back. Trouble is a warning."""
     if phases.copy(erp, transaction, rules().job_from_request(request).number):
         with transaction() as export:
             export.step = CONFIRMING
@@ -263,7 +263,7 @@ def _complete(erp: Connection, transaction: Transaction, request: Request) -> No
 
 
 def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[str]]:
-    """The new job as it is listed, if it is, and what there is to warn of."""
+    """Return the new job as it is listed, if it is, and the warnings."""
     try:
         listing = erp.list_jobs(**_filters(request))
         found = erp_work.pick(listing.rows, rules().job_from_request(request))
@@ -289,7 +289,6 @@ def _read_dates(erp: Connection, request: Request) -> dict[str, str] | None:
 
 
 def find_job(erp: Connection, request: Request) -> tuple[ErpJob | None, bool]:
-    """The job of that number as it is listed, or None; and whether its absence is proven. Raises ReadError."""
     return erp_work.find(erp.list_jobs, rules().job_from_request(request))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text, update
 import models
 from erp import Connection, Customer, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Setting, utcnow
+from models import Job, Setting, SettingName, utcnow
 from services import after_restore, connection_state, drift
 from tasks import erp_connection, job_list_reader
 from tasks.job_list_reader import JobList
@@ -33,7 +33,7 @@ def refresh(erp: Connection) -> str:
     except ReadError as failure:
         with writing():
             tried = {"error": failure.error, "tried": utcnow().isoformat()}
-            Setting.write(connection_state.JOB_LIST, connection_state.job_list() | tried)
+            Setting.write(SettingName.JOB_LIST, connection_state.job_list() | tried)
         raise
     return _save(began, reading, doubt, before, customers)
 
@@ -71,7 +71,6 @@ def _doubt(reading: JobList, before: set[str]) -> str:
 
 
 def _read_customers(erp: Connection) -> ReadResult[Customer]:
-    """Read the customers; none where the service is missing, because it is optional."""
     try:
         return erp.list_customers()
     except ReadError:
@@ -100,7 +99,7 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
         state |= {"jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
-        Setting.write(connection_state.JOB_LIST, state)
+        Setting.write(SettingName.JOB_LIST, state)
         if proven:
             after_restore.compare_jobs()
     return said
@@ -136,12 +135,10 @@ def _sentences(reading: JobList, doubt: str, new: int, changed: int, gone: int) 
 
 
 def _fingerprint(reading: JobList) -> str:
-    """A digest of the jobs' numbers, so that a person confirms this list and no other."""
     return sha256("\n".join(sorted(reading.jobs)).encode()).hexdigest()
 
 
 def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
-    """Keep the customers; where they could not be read, those that the job list names."""
     rows = [vars(customer) for customer in customers.rows]
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
     of_jobs = [vars(Customer(code, name)) for code, name in named.items()]

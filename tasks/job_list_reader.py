@@ -105,7 +105,6 @@ class _StatusReader:
         return self._agree([*ways, by_manager] if by_manager and whole else ways)
 
     def _read_managers(self) -> None:
-        """Learn who manages jobs: of all that one answer shows, and of each cost center."""
         if self._asked_managers:
             return
         self._asked_managers = True
@@ -163,12 +162,12 @@ class _StatusReader:
         }
 
     def _covers(self, name: str, way: _Way) -> bool:
-        """Whether the way shows each job that has a value to be asked by, and these are most of the jobs."""
+        """Tell whether the way shows each job that has a value to filter by, and these are most jobs."""
         filed = {key for key, job in self.jobs.items() if getattr(job, name)}
         return way.found >= filed and 2 * len(filed) >= len(self.jobs)
 
     def _agree(self, ways: list[_Way]) -> bool:
-        """Whether two ways rely on different filters, and one of them shows every job."""
+        """Tell whether two ways use different filters, and one of them shows every job."""
         return any(
             one.relied_on.isdisjoint(other.relied_on) and self.jobs.keys() <= max(one.found, other.found, key=len)
             for one, other in combinations(ways, 2)

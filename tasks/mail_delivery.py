@@ -18,7 +18,7 @@ from sqlalchemy import or_, update
 
 from extensions import db, writing
 from lib.formatting import local, today
-from models import Delivery, LeaseLost, MailKind, MailOutcome, Setting, utcnow
+from models import Delivery, LeaseLost, MailKind, MailOutcome, Setting, SettingName, utcnow
 from services.mail_settings import describe_way, is_set_up, server, uses_graph
 from services.outstanding import anything_outstanding, describe_stuck
 from tasks import mail_graph, mail_messages, smtp
@@ -40,13 +40,13 @@ Hold = Callable[[], AbstractContextManager[Delivery]]
 
 
 def deliver_due(stopping: Callable[[], bool] = lambda: False) -> None:
-    """Each tick: send what is due; while no mail goes, one mail every now and then tries whether it goes again."""
+    """Each tick: send due mails; while the server takes none, probe with one mail at intervals."""
     if _should_probe():
         deliver(stopping=stopping)
 
 
 def _should_probe() -> bool:
-    trouble = Setting.read(Setting.MAIL)
+    trouble = Setting.read(SettingName.MAIL)
     if not trouble:
         return True
     until = trouble.get("until")  # as a server asked for
@@ -55,7 +55,7 @@ def _should_probe() -> bool:
     long_ago = utcnow() - PROBE_INTERVAL[trouble["held"]]
     with writing():  # one process takes the turn
         due = or_(Setting.at <= long_ago, Setting.at > utcnow())  # the latter where the clock was set back
-        turn = update(Setting).where(Setting.name == Setting.MAIL, due)
+        turn = update(Setting).where(Setting.name == SettingName.MAIL, due)
         won: Any = db.session.execute(turn.values(at=utcnow()))
     return bool(won.rowcount)
 
@@ -90,7 +90,7 @@ class _Round:
     def _may_begin(self) -> bool:
         if self._stopping() or blocked_reason():
             return False
-        room = len(self._under_way) < (1 if Setting.read(Setting.MAIL) else SIDE_BY_SIDE)
+        room = len(self._under_way) < (1 if Setting.read(SettingName.MAIL) else SIDE_BY_SIDE)
         return room and (self._goes_on or (bool(self._under_way) and _should_probe()))
 
     def _process(self, claimed: Claim) -> bool:
@@ -119,9 +119,8 @@ def blocked_reason() -> str:
     if not is_set_up():
         return "Mail is not set up: MAIL_SERVER is missing."
     db.session.rollback()  # read what stands there now
-    return (
-        "Exports and mails are paused. Press Resume in the ERP settings first." if Setting.read(Setting.PAUSED) else ""
-    )
+    paused = "Exports and mails are paused. Press Resume in the ERP settings first."
+    return paused if Setting.read(SettingName.PAUSED) else ""
 
 
 # --- one delivery ---------------------------------------------------------------------------------------------------
@@ -200,14 +199,13 @@ def _hand_over(hold: Hold, message: Mail) -> None:
 
 
 def _close_incident() -> None:
-    """A mail went, so whatever held the others is over."""
-    if Setting.read(Setting.MAIL):
-        Setting.write(Setting.MAIL, None)
+    if Setting.read(SettingName.MAIL):
+        Setting.write(SettingName.MAIL, None)
 
 
 def _record_failure(hold: Hold, error: MailError) -> None:
     with hold() as delivery:
-        is_own = error.may_be_own and delivery.error == error.cause and not Setting.read(Setting.MAIL)
+        is_own = error.may_be_own and delivery.error == error.cause and not Setting.read(SettingName.MAIL)
         delivery.error = error.cause
         match MailFailure.PERMANENT if is_own else error.failure:  # own: others went since it was refused before
             case MailFailure.UNKNOWN:
@@ -225,9 +223,9 @@ def _record_failure(hold: Hold, error: MailError) -> None:
 
 
 def _open_incident(error: MailError, held: bool) -> None:
-    before = Setting.read(Setting.MAIL) or {"held": False, "since": utcnow().isoformat()}
+    before = Setting.read(SettingName.MAIL) or {"held": False, "since": utcnow().isoformat()}
     until = (utcnow() + error.wait).isoformat() if error.wait else None
-    Setting.write(Setting.MAIL, before | {"cause": error.cause, "held": held or before["held"], "until": until})
+    Setting.write(SettingName.MAIL, before | {"cause": error.cause, "held": held or before["held"], "until": until})
 
 
 def _try_later(delivery: Delivery) -> None:

@@ -220,12 +220,12 @@ GRAPH_ANSWERS = (
 
 
 def explain(answers: Iterable[KnownAnswer], said: str) -> KnownAnswer | None:
-    """The known answer that `said` (code and text) is, if it is one."""
+    """Return the known answer that matches `said` (code and text), if any."""
     return next((each for each in answers if re.search(each.pattern, said, re.IGNORECASE)), None)
 
 
 def printable(text: bytes | str) -> str:
-    """What a server said, as one line that can be shown: no control characters, none of our secrets, not too long."""
+    """Return a server's answer as one line to show: no control characters, none of our secrets, not too long."""
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     for name in ("MAIL_PASSWORD", "MAIL_OAUTH_CLIENT_SECRET"):
         if secret := current_app.config[name]:

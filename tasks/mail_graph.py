@@ -45,7 +45,6 @@ class Connection:
 
 @contextmanager
 def connection(_is_patient: bool = False, report: Callable[[str], object] = lambda _: None) -> Iterator[Connection]:
-    """With a token for the mailbox. Raises MailError."""
     yield Connection(mail_oauth.access_token(report))
 
 

@@ -47,7 +47,6 @@ class Reply:
 
     @property
     def error(self) -> str:
-        """The error that the body tells of, in OAuth's form or in Graph's; empty where it tells of none."""
         try:
             answer = json.loads(self.body)
             error = answer["error"]

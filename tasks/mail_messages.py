@@ -76,7 +76,6 @@ def alert(delivery: Delivery) -> Mail:
 
 
 def test(address: str) -> Mail:
-    """A mail that only says that mails arrive."""
     domain = sender().rpartition("@")[2]
     return _message("test", "Countersign test mail", address, make_msgid(domain=domain), utcnow())
 
@@ -99,8 +98,9 @@ def _about(delivery: Delivery) -> tuple[Event, Project]:
 
 def _with_link(delivery: Delivery, subject: str, **content: Any) -> Mail:
     """A mail with a link that sets the password; its token is made here and stands nowhere else."""
-    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, delivery.kind))
-    good_for = formatting.format_duration(accounts.LINKS[delivery.kind])
+    kind = MailKind(delivery.kind)
+    link = url_for("auth.set_password", token=accounts.link_token(delivery.person, kind))
+    good_for = formatting.format_duration(accounts.LINKS[kind])
     return _of_delivery(delivery, subject, link=link, good_for=good_for, **content)
 
 
@@ -139,7 +139,6 @@ def _render(template: str, macros: str, content: dict[str, Any]) -> str:
 
 
 def _smtp_address(address: str) -> str:
-    """The address as SMTP takes it: one line, ASCII, the domain in punycode where it has to be."""
     local, _, domain = address.rpartition("@")
     try:
         written = f"{local}@{domain.encode('idna').decode()}"

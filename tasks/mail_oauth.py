@@ -59,7 +59,6 @@ def _fetch() -> Token:
 
 
 def _read(body: bytes) -> Token:
-    """The token of a good answer. Raises MailError."""
     try:
         answer = json.loads(body)
         text, lifetime = answer["access_token"], timedelta(seconds=int(answer.get("expires_in", LIFETIME)))

@@ -52,7 +52,6 @@ class Mail(Message):
 
 
 def one_line(text: str) -> str:
-    """The text in one line, without control characters."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 

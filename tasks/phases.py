@@ -17,7 +17,7 @@ PAUSED = "Exports were paused before all phases were copied."
 
 
 def copy(erp: Connection, transaction: Transaction, job_number: str) -> bool:
-    """Copy what the new job lacks; False where the export asks for nothing. What could not be copied is a warning."""
+    """Copy the phases that the new job lacks; False where the export asks for none. A phase that fails is a warning."""
     with transaction() as export:
         template = export.template_number
         if not export.phases_remaining:
@@ -51,7 +51,6 @@ def _find_missing(erp: Connection, template: str, job_number: str) -> tuple[int,
 
 
 def _copy_one(erp: Connection, transaction: Transaction, job_number: str, phase: Phase) -> bool:
-    """Copy one phase; False where going on makes no sense now."""
     result = erp.add_phase(job_number, phase)
     if result.outcome is Outcome.CREATED:
         with transaction() as export:

@@ -168,7 +168,6 @@ def _sign_in(opened: Connection, token: mail_oauth.Token | None, report: Report)
 
 
 def _sign_in_with_token(opened: Connection, token: mail_oauth.Token) -> None:
-    """XOAUTH2: a refusal comes as a challenge, which an empty line answers."""
     if "XOAUTH2" not in opened.esmtp_features.get("auth", "").upper().split():
         cause = f"{server()} does not offer sign-in by OAuth (XOAUTH2). Check MAIL_SERVER, MAIL_PORT and MAIL_USE_TLS."
         raise MailError(MailFailure.MISCONFIGURED, cause)
@@ -177,7 +176,6 @@ def _sign_in_with_token(opened: Connection, token: mail_oauth.Token) -> None:
 
 
 def _check(stage: _Stage, code: int, text: bytes) -> None:
-    """Raise MailError unless the answer is a good one."""
     if code // 100 == stage.good:
         return
     cause = _refusal(stage.what, code, text)

@@ -110,7 +110,6 @@ def _send(erp: Connection, transaction: Transaction, request: Request, job: ErpJ
 
 
 def _finish(erp: Connection, transaction: Transaction, request: Request, listed: ErpJob) -> None:
-    """Record that the job has the update, then read it back; what differs is a warning."""
     with transaction() as export:
         export.created_at, export.step, export.error = utcnow(), CONFIRMING, ""
         workflow.mark_updated(export.project)
@@ -118,7 +117,6 @@ def _finish(erp: Connection, transaction: Transaction, request: Request, listed:
 
 
 def _read_back(erp: Connection, transaction: Transaction, request: Request, listed: ErpJob) -> None:
-    """Compare the job with what was sent."""
     try:
         job, dates, _ = _read(erp, listed)
         warnings = [] if job and dates else ["The job could not be read back: Spectrum does not list it."]
@@ -150,7 +148,6 @@ def _read(erp: Connection, listed: ErpJob) -> tuple[ErpJob | None, JobDates | No
 
 
 def _listed_job(project: Project) -> ErpJob:
-    """The job as it was listed last, to look it up with."""
     return rules().job_from_raw(project.job.row) if project.job else ErpJob(project.spectrum_job_id or "")
 
 

@@ -1,4 +1,4 @@
-"""The Company Directory: who is there, what each person may do, and who changed that.
+"""The Company Directory: people, their levels, and the history of both.
 
 People are disabled, never deleted: history keeps their names.
 """
@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db
 from lib.formatting import format_ago, parse_date
-from models import Event, Level, Person
+from models import Event, Level, MailKind, Person
 from permissions import TOOLS, Rule, log_refusal, requires
 from services import accounts, company_accounts, directory
 
@@ -54,7 +54,7 @@ def add() -> Any:
     if errors:
         return _refuse(None, wanted, errors)
     person = directory.add(current_user, wanted)
-    accounts.send_link(person, "invitation", current_user)
+    accounts.send_link(person, MailKind.INVITATION, current_user)
     try:
         db.session.commit()
     except IntegrityError:
@@ -93,11 +93,10 @@ def save(person_id: int) -> Any:
 @blueprint.post("/<int:person_id>/invite")
 @requires(KEEPER)
 def invite(person_id: int) -> Any:
-    """Mail the link again to somebody who has not set a password yet."""
     found = db.session.get(Person, person_id) or abort(404)
     if not (found.is_invited and found.active):
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
-    before = accounts.send_link(found, "invitation", current_user)
+    before = accounts.send_link(found, MailKind.INVITATION, current_user)
     db.session.commit()
     sentence = f"We are emailing the invitation to {found.email}."
     if before:
@@ -113,7 +112,7 @@ def send_password_link(person_id: int) -> Any:
     found = db.session.get(Person, person_id) or abort(404)
     if not found.active:
         return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
-    before = accounts.send_link(found, "reset", current_user)
+    before = accounts.send_link(found, MailKind.RESET, current_user)
     db.session.commit()
     flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
     return redirect(url_for(".person", person_id=person_id), 303)
@@ -145,7 +144,6 @@ def forget_account(person_id: int) -> Any:
 
 
 def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the form says of a person, by column, and the levels that it names but that do not exist."""
     wanted: dict[str, Any] = {column: form.get(column, "").strip() for column in ("name", "email")}
     wanted |= {column: column in form for column in ("can_push", "subscribed", "active")}
     errors = {}

@@ -17,7 +17,6 @@ LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which
 @blueprint.get("/admin/projects.csv")
 @requires(Rule(projects=Level.READ_ONLY))
 def export() -> Any:
-    """All projects that match the search."""
     lines = stream_with_context(project_csv.iter_csv(worklist.every_project(worklist.read_params(request.args))))
     return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="projects.csv"'})
 
@@ -31,7 +30,6 @@ def choose() -> Any:
 @blueprint.post("/admin/projects/import")
 @requires(PROJECT_ADMIN)
 def preview() -> Any:
-    """The projects in the file, or every error in it."""
     upload = request.files.get("file")
     data = upload.read(LARGEST + 1) if upload and upload.filename else b""
     if not data.strip():
@@ -45,7 +43,6 @@ def preview() -> Any:
 @blueprint.post("/admin/projects/import/confirm")
 @requires(PROJECT_ADMIN)
 def confirm() -> Any:
-    """Import the previewed file: all of it, or nothing."""
     data = request.form.get("text", "").encode()
     found = project_csv.read(data)
     if found.errors.found or not project_csv.insert_projects(found.projects, current_user):

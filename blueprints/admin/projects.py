@@ -102,7 +102,6 @@ def settle_drift(project_id: int) -> Any:
 
 @blueprint.errorhandler(NotAllowed)
 def refused(refusal: NotAllowed) -> Any:
-    """The project is not what the form showed: what happened, and the project as it really is."""
     db.session.rollback()
     assert request.view_args is not None
     project = _project(request.view_args["project_id"])
@@ -113,7 +112,7 @@ def refused(refusal: NotAllowed) -> Any:
 
 
 def _saved(project_id: int, sentence: str, move: Transition | None = None) -> Any:
-    """Save what is typed, then do what the button says; nothing of either where something is wrong."""
+    """Save the form, then make the button's `move`; neither where a field has an error."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
     note = request.form.get("note", "").strip()
@@ -149,7 +148,6 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
 def read_information(
     form: Mapping[str, str], project: Project | None
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
-    """What was typed, the same as values, and what is wrong with it by column."""
     columns = project.editable_columns if project else frozenset(INFORMATION)
     if not columns:
         return {}, project.information if project else {}, {}

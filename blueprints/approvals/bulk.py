@@ -14,7 +14,7 @@ from blueprints.approvals.responses import get_project, last_change
 from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
-from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskRequest
+from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskKind, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
 from services import job_numbers, workflow
@@ -79,10 +79,9 @@ def results() -> Any:
 @blueprint.post("/read-jobs")
 @requires(APPROVER)
 def read_jobs() -> Any:
-    """Have the jobs of the selected projects read now, for the decision about their updates."""
     projects = _selected_projects()
     for project in projects:
-        TaskRequest.ask(updates.READ_JOB, current_user, str(project.id))
+        TaskRequest.ask(TaskKind.READ_JOB, current_user, str(project.id))
     db.session.commit()
     return redirect(url_for(".update_form", project=[project.id for project in projects]), 303)
 
@@ -90,7 +89,7 @@ def read_jobs() -> Any:
 @blueprint.get("/number/<int:project_id>")
 @requires(APPROVER)
 def number(project_id: int) -> Any:
-    """Whether the Spectrum Job ID that is being typed in a row is free, and in no other row."""
+    """Check the Spectrum Job ID that is being typed in a row, also against the other rows."""
     numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
     typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
     number_check = job_numbers.check(typed, found, numbers.values())
@@ -149,7 +148,6 @@ def _decide(project_id: int, decide: Callable[[Project], str]) -> Result:
 
 
 def _selected_projects() -> list[Project]:
-    """The selected projects, longest wait first."""
     some = Project.id.in_(selected_ids("project"))
     return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
 

@@ -21,7 +21,7 @@ from blueprints.approvals.responses import (
     with_announcement,
 )
 from extensions import db
-from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskRequest, Transition
+from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
 from services import job_numbers, update_form, workflow
@@ -56,10 +56,7 @@ def row(project_id: int) -> Any:
 @blueprint.get("/standing")
 @requires(VIEWER)
 def standing(project_id: int) -> Any:
-    """The status card for the project's own page while an export is under way, and the whole page once it ended.
-
-    `was` as above.
-    """
+    """Render the status card of the project's own page during an export, and the whole page once it ended."""
     found = get_project(project_id)
     if found.in_progress and request.args.get("was") == found.status:
         return render_template("approvals/_status.html", project=found)
@@ -79,14 +76,13 @@ def accept_form(project_id: int) -> Any:
 @blueprint.post("/preview")
 @requires(APPROVER)
 def preview(project_id: int) -> Any:
-    """What Spectrum will receive, while it is being typed; a POST, so that the form's token stays out of addresses."""
+    """Preview the request while it is being typed; a POST, so that the form's token stays out of addresses."""
     return render_template("approvals/_preview.html", form=acceptance.from_form(get_project(project_id), request.form))
 
 
 @blueprint.get("/number")
 @requires(APPROVER)
 def number(project_id: int) -> Any:
-    """Whether the Spectrum Job ID that is being typed is free."""
     typed = " ".join(request.args.get("job_number", "").split())
     found = get_project(project_id)
     return render_template("approvals/_job_number.html", project=found, number_check=job_numbers.check(typed, found))
@@ -126,9 +122,8 @@ def _accept_update(found: Project) -> Any:
 @blueprint.post("/read-job")
 @requires(APPROVER)
 def read_job(project_id: int) -> Any:
-    """Have the project's job read now, for the decision about its update."""
     found = _acceptable(get_project(project_id))
-    TaskRequest.ask(update_form.READ_JOB, current_user, str(found.id))
+    TaskRequest.ask(TaskKind.READ_JOB, current_user, str(found.id))
     db.session.commit()
     return redirect(url_for(".accept_form", project_id=project_id), 303)
 

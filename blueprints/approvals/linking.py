@@ -41,7 +41,6 @@ NOT_OURS = CommentPrompt("linking.not_ours", "Not ours", "Say how you know. The 
 @blueprint.get("/approvals/<int:project_id>/link")
 @requires(APPROVER)
 def link_form(project_id: int) -> Any:
-    """Choose the job, and see both side by side."""
     project = get_project(project_id)
     if not project.allows(Transition.LINK):
         return conflict(project, project.refusal_reason(Transition.LINK))
@@ -111,7 +110,6 @@ def not_ours(project_id: int) -> Any:
 
 
 def _link_panel(project: Project, number: str, begun: bool = False) -> Any:
-    """The panel with the job of that number; once one was chosen, with what stands against it."""
     problem = job_matching.problem(number, project)
     job = None if problem else Job.by_number(number)
     compared = job_matching.compare(project, job) if job else []
@@ -129,7 +127,6 @@ def _company() -> str:
 @blueprint.get("/erp/jobs/<int:job_id>/link")
 @requires(APPROVER)
 def choose_project(job_id: int) -> Any:
-    """Choose the project that this job is; where there is one of that number, go and see both side by side."""
     job = db.session.get(Job, job_id) or abort(404)
     number = request.args.get("number", "").strip()
     project = db.session.scalar(select(Project).where(Project.number_key == job_key(number)))
@@ -145,8 +142,6 @@ def choose_project(job_id: int) -> Any:
 @blueprint.post("/erp/jobs/add")
 @requires(APPROVER)
 def add_ticked() -> Any:
-    """Add to Countersign: a project from each ticked job, linked to it."""
-
     def add(job: Job) -> str:
         problem = _not_free(job) or job_matching.namesake(job)
         if problem:
@@ -198,7 +193,6 @@ def bring_back_ticked() -> Any:
 
 
 def _each_ticked(act: Callable[[Job], str]) -> list[Result]:
-    """Do it with each ticked job, in a transaction each."""
     return [_result(job_id, act) for job_id in selected_ids("job")]
 
 
@@ -208,7 +202,6 @@ def _result(job_id: int, act: Callable[[Job], str]) -> Result:
 
 
 def _not_free(job: Job) -> str:
-    """Why nothing can be made of the job, as a sentence; "" where it is free."""
     return job.unavailable_reason or job_matching.taken(job)
 
 
@@ -224,7 +217,6 @@ def _pair_as_shown(job: Job) -> Project:
 
 
 def _told(results: list[Result], what: str) -> Any:
-    """What was done with the ticked jobs, told at the list."""
     count = len(results)
     sentence = f"{count} {'job was' if count == 1 else 'jobs were'} {what}." if count else "Select the jobs first."
     return report(results, sentence, url_for("erp.jobs", filter=request.form.get("filter")))

@@ -1,4 +1,4 @@
-"""The receipt of an export: one page to print, with what was sent and what Spectrum has now."""
+"""The receipt of an export: one page to print, with each value sent beside Spectrum's."""
 
 from typing import Any
 

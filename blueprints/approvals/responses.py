@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import FAILED, Export, Job, NotAllowed, Project, Setting, Status
+from models import FAILED, Export, Job, NotAllowed, Project, Setting, SettingName, Status
 from services import worklist
 
 LOCKED_PROJECT = (
@@ -85,7 +85,7 @@ def next_form(project: Project) -> str:
 
 def export_begun(project: Project) -> str:
     """What an acceptance leads to, to be read after the project's name."""
-    if Setting.read(Setting.PAUSED):
+    if Setting.read(SettingName.PAUSED):
         return f"was accepted as job {project.spectrum_job_id}. It is exported once exports are resumed."
     return f"is being exported as job {project.spectrum_job_id}."
 
@@ -110,7 +110,7 @@ def comment() -> str:
 
 
 def last_change(project: Project, called: str = "") -> str:
-    """Such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
+    """Return a sentence such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
 
     For a step of Countersign itself, the result and the reason.
     """

@@ -45,7 +45,6 @@ class HistoryFilter:
 
     @property
     def address(self) -> dict[str, Any]:
-        """Its address parameters, without empty ones."""
         wanted = {"person": self.person, "action": self.action, "from": self.since, "to": self.until}
         return {name: str(value) for name, value in wanted.items() if value}
 
@@ -75,7 +74,6 @@ def index() -> Any:
 @blueprint.get("/erp/history.csv")
 @requires(Rule(erp=Level.READ_ONLY))
 def as_csv() -> Any:
-    """The same events as a file, all of them."""
     lines = stream_with_context(csv_safety.iter_csv(COLUMNS, _lines(HistoryFilter.from_args(request.args))))
     return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="history.csv"'})
 
@@ -89,7 +87,6 @@ def _lines(asked: HistoryFilter) -> Iterator[list[str]]:
 
 
 def _actions() -> list[tuple[str, str]]:
-    """Every action in the history, for the menu."""
     done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
     return cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
 
@@ -103,5 +100,4 @@ def _day(text: str) -> date | None:
 
 
 def _midnight(day: date) -> datetime:
-    """The beginning of that day on the company's clock."""
     return datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)

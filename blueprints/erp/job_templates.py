@@ -38,7 +38,6 @@ def _job(job_id: int) -> Job:
 
 
 def _read_options() -> dict[str, Any]:
-    """A template's options as the form has them, without what is empty."""
     form = request.form
     defaults = {each.key: form.get(each.key, "").strip() for each in rules().default_fields}
     return {

@@ -1,4 +1,4 @@
-"""The mail page: what was sent to whom when, what is stuck and why; and the way out of the daily summary."""
+"""The mail page: each mail with its state, the test mail, and unsubscribing from the daily summary."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 
 from extensions import csrf, db
 from lib import pagination
-from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskRequest, utcnow
+from models import Delivery, Event, MailKind, MailOutcome, NotAllowed, TaskKind, TaskRequest, utcnow
 from permissions import ERP_ADMIN, from_anywhere, public, requires
 from services import accounts, directory, mail_settings
 
@@ -37,7 +37,6 @@ def index() -> Any:
 @blueprint.get("/<int:delivery_id>")
 @requires(ERP_ADMIN)
 def row(delivery_id: int) -> Any:
-    """The row as it is now, for a page that watches a mail being sent again."""
     return _row(_delivery(delivery_id))
 
 
@@ -56,11 +55,10 @@ def resend(delivery_id: int) -> Any:
 @blueprint.post("/test")
 @requires(ERP_ADMIN)
 def test() -> Any:
-    """Ask the timetable for a test mail; the page shows what came of it."""
     address = request.form.get("address", "").strip()
     if not directory.EMAIL.fullmatch(address) or len(address) > 254:
         return _page(address, 422, error=NOT_AN_ADDRESS)
-    TaskRequest.ask("test mail", current_user, address)
+    TaskRequest.ask(TaskKind.TEST_MAIL, current_user, address)
     db.session.commit()
     return redirect(url_for(".index", _anchor="test"), 303)
 
@@ -68,8 +66,7 @@ def test() -> Any:
 @blueprint.get("/test")
 @requires(ERP_ADMIN)
 def tested() -> Any:
-    """What came of the last test mail."""
-    return render_template("erp/_test_mail.html", tested=TaskRequest.last("test mail"))
+    return render_template("erp/_test_mail.html", tested=TaskRequest.last(TaskKind.TEST_MAIL))
 
 
 @blueprint.get("/unsubscribe/<token>")
@@ -100,7 +97,7 @@ def _unsubscribe_page(token: str) -> Any:
 
 
 def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
-    tested = TaskRequest.last("test mail")
+    tested = TaskRequest.last(TaskKind.TEST_MAIL)
     begun = tested.subject if tested and tested.asked_by_id == current_user.id else current_user.email
     shown: dict[str, Any] = {
         "address": begun if typed is None else typed,
@@ -114,7 +111,6 @@ def _page(typed: str | None = None, status: int = 200, error: str = "") -> Any:
 
 
 def _is_stuck() -> Any:
-    """The condition that somebody should look at a delivery."""
     given_up = and_(Delivery.outcome == MailOutcome.FAILED, Delivery.created_at > utcnow() - REMEMBERED)
     in_trouble = and_(Delivery.outcome.is_(None), Delivery.error != "")
     return func.coalesce(or_(Delivery.outcome == MailOutcome.UNKNOWN, given_up, in_trouble), False)

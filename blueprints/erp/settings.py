@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from extensions import db
 from lib.htmx import hx_trigger
-from models import Job, Setting, TaskRequest
+from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
 from services import connection_state, erp_settings, job_numbers
 
@@ -27,13 +27,12 @@ SCHEDULES = {
 @blueprint.get("")
 @requires(ERP_ADMIN)
 def index() -> Any:
-    return _render(Setting.read(Setting.PATTERN, ""))
+    return _render(Setting.read(SettingName.PATTERN, ""))
 
 
 @blueprint.get("/connection")
 @requires(ERP_ADMIN)
 def connection() -> Any:
-    """The state of the connection, asked for during a test or a refresh; how it ended is announced."""
     shown = _connection()
     response = make_response(render_template("erp/_connection.html", **shown))
     asked = [errand for errand in (shown["tested"], shown["refreshed"]) if errand]
@@ -46,14 +45,14 @@ def connection() -> Any:
 @blueprint.post("/test")
 @requires(ERP_ADMIN)
 def test() -> Any:
-    TaskRequest.ask("test connection", current_user)
+    TaskRequest.ask(TaskKind.TEST_CONNECTION, current_user)
     return _saved("The connection to Spectrum is being tested.")
 
 
 @blueprint.post("/refresh")
 @requires(ERP_ADMIN)
 def refresh() -> Any:
-    TaskRequest.ask("refresh", current_user)
+    TaskRequest.ask(TaskKind.REFRESH_JOBS, current_user)
     return _saved("Spectrum's job list is being read.")
 
 
@@ -81,7 +80,6 @@ def resume() -> Any:
 @blueprint.post("/numbers")
 @requires(ERP_ADMIN)
 def numbers() -> Any:
-    """Change the company's pattern for job numbers; an empty one suggests nothing."""
     pattern = request.form.get("pattern", "").strip()
     if error := job_numbers.pattern_problem(pattern):
         return _render(pattern, 422, error=error)
@@ -112,9 +110,9 @@ def _connection() -> dict[str, Any]:
     settings, learned = current_app.config, connection_state.learned()
     return {
         "server": urlsplit(settings["SPECTRUM_URL"]).netloc.rpartition("@")[2],
-        "contact": Setting.read(Setting.CONTACT, {}),
-        "tested": TaskRequest.last("test connection"),
-        "refreshed": TaskRequest.last("refresh"),
+        "contact": Setting.read(SettingName.CONTACT, {}),
+        "tested": TaskRequest.last(TaskKind.TEST_CONNECTION),
+        "refreshed": TaskRequest.last(TaskKind.REFRESH_JOBS),
         "schedule": SCHEDULES[settings["SPECTRUM_REFRESH"]],
         "job_list": connection_state.job_list(),
         "learned": learned.get("learned"),

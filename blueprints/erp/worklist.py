@@ -9,7 +9,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
 from extensions import db
-from models import Counter, Level, Setting, TaskRequest, utcnow
+from models import Counter, Level, Setting, TaskKind, TaskRequest, utcnow
 from permissions import Rule, requires, signed_in
 from services import project_queries, statistics, worklist
 from services.cache import cached
@@ -20,7 +20,6 @@ blueprint = Blueprint("erp", __name__)
 @blueprint.get("/")
 @signed_in
 def home() -> Any:
-    """Redirect to the first tool that this person may open."""
     tools = (
         (current_user.erp, ".jobs"),
         (current_user.projects, "projects.index"),
@@ -54,14 +53,12 @@ def jobs() -> Any:
 
 
 def _render_statistics() -> str:
-    """The strip of bars; cached as HTML."""
     return render_template("erp/_statistics.html", statistics=statistics.compute())
 
 
 @blueprint.get("/erp/figures")
 @requires(Rule(erp=Level.READ_ONLY))
 def statistics_page() -> Any:
-    """The figures of the strip, as tables."""
     return render_template("erp/statistics.html", statistics=statistics.compute())
 
 
@@ -107,8 +104,7 @@ def _filters() -> dict[str, Any]:
 @blueprint.post("/erp/refresh")
 @requires(Rule(erp=Level.STANDARD))
 def refresh() -> Any:
-    """Ask the scheduler to read Spectrum's job list now."""
-    TaskRequest.ask("refresh", current_user)
+    TaskRequest.ask(TaskKind.REFRESH_JOBS, current_user)
     db.session.commit()
     flash("Spectrum's job list is being read.")
     return redirect(url_for(".jobs", filter=request.form.get("filter")), 303)
@@ -116,7 +112,6 @@ def refresh() -> Any:
 
 @blueprint.app_context_processor
 def _about_spectrum() -> dict[str, Any]:
-    """Values that every ERP page shows: the company, the job list's age, whether exports are paused."""
     return {"company_code": current_app.config["SPECTRUM_COMPANY_CODE"], "setting": _setting}
 
 

@@ -44,7 +44,6 @@ class Subject:
     strain: float = 0  # the most of a processor that the load itself took
 
     def warm_up(self) -> None:
-        """Have every process make the page for the first time, which nobody waits for twice."""
         for address, request in ((self.product, self.ask()), (self.static, self.twin)):
             load.run(address, itertools.repeat(request, WARMING))
 
@@ -66,7 +65,6 @@ class Subject:
 
     @property
     def share(self) -> float:
-        """How its rate compares with the static page's."""
         return median(mine / theirs for mine, theirs in zip(self.rates, self.twins, strict=True))
 
     def __str__(self) -> str:
@@ -100,7 +98,6 @@ def _options() -> argparse.Namespace:
 
 
 def say(line: str) -> None:
-    """What is being done, for whoever waits."""
     sys.stderr.write(f"{line} …\n")
 
 
@@ -147,7 +144,6 @@ def _subjects(server: servers.Server, twins: servers.Server, database: str, capt
 
 
 def _again(visitor: Visitor, page: Page) -> bytes:
-    """The request of a browser that has the page as it is now."""
     return visitor.request(page.path, **page.headers, **{"If-None-Match": visitor.capture(page)[1]})
 
 
@@ -155,7 +151,6 @@ def _again(visitor: Visitor, page: Page) -> bytes:
 
 
 def _work(options: argparse.Namespace, paths: dict[int, tuple[Path, float]]) -> str:
-    """The table of what is not a page."""
     largest, seeded = max(paths), paths[max(paths)][1]
     path = paths[largest][0]
     rows: list[list[str]] = []
@@ -190,7 +185,7 @@ def _table(heading: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _machine() -> str:
-    """What it was measured on, and with what."""
+    """Describe the machine and the versions."""
     processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     versions = [f"{name} {version(name)}" for name in ("flask", "sqlalchemy", "gunicorn")]
     return (

@@ -15,7 +15,7 @@ Address = tuple[str, int]
 
 @dataclass
 class Round:
-    """What a round came to: answers by status, the seconds from the first question to the last answer."""
+    """The result of a round: answers by status, and the seconds from first request to last answer."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0
@@ -23,12 +23,10 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
         return self.statuses.total() / self.seconds
 
     @property
     def milliseconds(self) -> float:
-        """From question to answer; of one connection."""
         return 1000 / self.rate
 
 

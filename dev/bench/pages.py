@@ -91,7 +91,6 @@ class Visitor:
         assert answer.status_code == 303, f"{path} answered {answer.status_code}"
 
     def fetch(self, path: str, headers: Mapping[str, str]) -> tuple[bytes, httpx.Response]:
-        """What came over the wire, and the answer."""
         with self.client.stream("GET", path, headers={"Accept-Encoding": "identity", **headers}) as answer:
             return b"".join(answer.iter_raw()), answer
 
@@ -105,7 +104,6 @@ class Visitor:
         return sent, answer.headers.get("ETag", "")
 
     def request(self, path: str, form: str = "", **headers: str) -> bytes:
-        """The bytes that ask for a page, or post a form."""
         headers |= {"Host": self._server.host, "Cookie": self.cookie}
         if form:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}

@@ -13,7 +13,6 @@ from dev.bench import servers
 
 
 def programs() -> Path | None:
-    """Where the server's programs are; None where there are none."""
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 

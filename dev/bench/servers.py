@@ -1,4 +1,4 @@
-"""What is measured, made ready: data sets that are kept, servers like the one of `make serve`, and the sandbox."""
+"""The servers under test: kept data sets, gunicorn as `make serve` starts it, and the sandbox."""
 
 import hashlib
 import os
@@ -42,7 +42,6 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        """The memory of all its processes, what they share counted once."""
         group = [path.parent for path in Path("/proc").glob("[0-9]*/stat") if _group(path) == self.process]
         kilobytes = [(process / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0] for process in group]
         return sum(map(int, kilobytes)) / 1024
@@ -56,14 +55,12 @@ def _group(stat: Path) -> int:
 
 
 def environ(database: str, **settings: str) -> dict[str, str]:
-    """The environment of the product on a database: no background work, unless the settings say so."""
     fixed = {"SECRET_KEY": SECRET, "TIMEZONE": "America/Los_Angeles", "RUN_SCHEDULER": "no", "DATABASE_URL": database}
     fixed |= {"SPECTRUM_URL": "http://127.0.0.1:1", "SPECTRUM_COMPANY_CODE": "HB", "MAIL_SERVER": "127.0.0.1"}
     return {"PATH": os.environ["PATH"], "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN", **fixed, **settings}
 
 
 def flask(command: str, database: str) -> float:
-    """Run a command of the product; returns the seconds that it took."""
     begun = time.perf_counter()
     subprocess.run(
         [BIN / "flask", "--app", "app", *command.split()],
@@ -89,7 +86,6 @@ def data_set(size: int) -> tuple[Path, float]:
 
 @contextmanager
 def copy_of(path: Path) -> Iterator[Path]:
-    """A copy to write into."""
     copy = path.with_name(f"copy-of-{path.name}")
     shutil.copy(path, copy)
     try:
@@ -134,7 +130,6 @@ def _wait_for_an_answer(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def sandboxed() -> Iterator[str]:
-    """The address of a sandbox Spectrum of its own."""
     data = KEPT / "sandbox"
     shutil.rmtree(data, ignore_errors=True)
     ports = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]

@@ -1,4 +1,4 @@
-"""What the product is held against: its own bytes, sent by a Flask page that has nothing else to do."""
+"""The yardstick: the same bytes, sent by a Flask page that has nothing else to do."""
 
 import os
 from functools import cache

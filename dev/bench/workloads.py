@@ -1,4 +1,4 @@
-"""What is not a page: accepting, exporting, importing, and what a browser loads first."""
+"""The measurements beside pages: accepts, exports, imports, and a browser's first load."""
 
 import csv
 import itertools
@@ -31,7 +31,6 @@ MORE = 400  # projects that are accepted, beside those that a data set has
 
 @contextmanager
 def product(database: str, **settings: str) -> Iterator[Flask]:
-    """The product inside this process."""
     app = create_app(servers.environ(database, **settings), instance_path=str(servers.KEPT))
     with app.app_context():
         yield app
@@ -40,7 +39,6 @@ def product(database: str, **settings: str) -> Iterator[Flask]:
 
 
 def _send(count: int, name: str) -> list[int]:
-    """Add a template and so many projects that wait; returns their ids."""
     manager = db.session.scalars(select(Person).where(Person.name == "Kari Iversen")).one()
     projects = []
     with writing():
@@ -130,7 +128,6 @@ def _accept(ids: list[int]) -> None:
 
 
 def import_of(lines: int) -> float:
-    """The seconds that the command takes for a file of so many lines, into an empty database."""
     file, database = servers.KEPT / "import.csv", servers.KEPT / "import.db"
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened)
@@ -149,7 +146,6 @@ def import_of(lines: int) -> float:
 
 
 def export_of(path: Path) -> float:
-    """The seconds that the command takes to write all projects of a database into a file."""
     file = servers.KEPT / "export.csv"
     try:
         return servers.flask(f"projects export {file}", f"sqlite:///{path}")
@@ -167,7 +163,6 @@ def first_load(visitor: Visitor) -> tuple[int, int, int, int]:
 
 
 def starts(path: Path, times: int = 3) -> float:
-    """The seconds from a start of the server to its first answer."""
     found = []
     for _ in range(times):
         with servers.serving(f"sqlite:///{path}") as server:

@@ -132,7 +132,6 @@ def _day(number: int) -> str:
 
 
 def _add_events(manager_id: int, approver_id: int, new: Any) -> None:
-    """The events of all projects, those of a project one after another."""
     kinds = {"standing": Project.status.type, "step": Integer(), "person_id": Integer(), "action": String()}
     kinds |= {"from_status": Project.status.type, "to_status": Project.status.type, "comment": String()}
     lives = values(*(column(name, kind) for name, kind in kinds.items())).data(_steps(manager_id, approver_id))
@@ -145,7 +144,7 @@ def _add_events(manager_id: int, approver_id: int, new: Any) -> None:
 
 
 def _steps(manager_id: int, approver_id: int) -> list[tuple[Any, ...]]:
-    """Each step of HISTORIES: the status that it led to in the end, its place, who, what, from, to, comment."""
+    """Return each step of HISTORIES: final status, position, person, action, from, to, comment."""
     return [
         (status, number, approver_id if number else manager_id, str(action), *rest)
         for status, life in HISTORIES.items()

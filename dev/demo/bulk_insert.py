@@ -28,7 +28,6 @@ def bypass_wal() -> None:
 
 
 def insert_rows(table: str, rows: Iterator[dict[str, Any]]) -> None:
-    """Insert rows that all have the same columns, in the running transaction."""
     connection = db.session.connection()
     driver: Any = connection.connection.driver_connection
     first = next(rows)

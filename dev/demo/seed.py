@@ -16,7 +16,7 @@ from dev.demo.bulk import seed_many
 from dev.demo.bulk_insert import bypass_wal
 from erp import rules
 from extensions import db, writing
-from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, utcnow
+from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, SettingName, utcnow
 from services import accounts, update_form, workflow
 
 COMPANY_CODE = "HB"
@@ -40,7 +40,6 @@ TEMPLATES = {
 
 
 def address(name: str) -> str:
-    """The email of somebody in the cast."""
     return f"{name.lower().replace(' ', '.')}@halvorsen.example"
 
 
@@ -52,14 +51,14 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
     if many:
         bypass_wal()
     with writing():
-        filled = Setting.read(Setting.DEMO, [])
+        filled = Setting.read(SettingName.DEMO, [])
         if not filled and any(db.session.scalar(select(func.count()).select_from(each)) for each in (Person, Project)):
             raise ValueError("This database is in use already; demo data goes into an empty one only.")
         if many in filled:
             return "The demo data is there already."
         if many and max(filled, default=0) > 0:
             raise ValueError(f"This database has {max(filled)} such projects already; only an empty one takes others.")
-        Setting.write(Setting.DEMO, [*filled, many])
+        Setting.write(SettingName.DEMO, [*filled, many])
         cast = {row[1]: _person(*row[1:]) for row in CAST}
         if many:
             seed_many(many, cast["Kari Iversen"], cast["Dana Whitfield"], COMPANY_CODE, progress)

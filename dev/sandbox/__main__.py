@@ -23,7 +23,6 @@ from dev.sandbox.store import Store
 
 
 def main() -> int:
-    """Serve until told to stop; the exit status."""
     options = _options()
     try:
         options.data.mkdir(parents=True, exist_ok=True)
@@ -75,7 +74,6 @@ async def _serve(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _naming(port: int) -> Iterator[None]:
-    """Name the port in the error of one that cannot be opened."""
     try:
         yield
     except OSError as error:

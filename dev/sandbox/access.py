@@ -26,7 +26,6 @@ class Access:
         return self._installation.personality
 
     def lets_in(self, header: str) -> bool:
-        """Whether a call with this Authorization header passes."""
         match self._personality.sign_in:
             case "basic":
                 return header == BASIC
@@ -35,12 +34,10 @@ class Access:
         return True
 
     def has_token(self, header: str) -> bool:
-        """Whether the header carries a token that has not expired."""
         with self._lock:
             return self._good_until.get(header.removeprefix("Bearer "), 0) > time.monotonic()
 
     def issue(self, form: Mapping[str, str]) -> tuple[dict[str, object], int]:
-        """Return the token endpoint's answer and its HTTP status."""
         if error := self._refusal(form):
             return {"error": error}, 400
         token, seconds = secrets.token_urlsafe(), self._personality.token_seconds
@@ -59,12 +56,10 @@ class Access:
         return {"client_secret": secret, "estimated_expiration": f"{expires:%Y-%m-%dT%H:%M:%SZ}"}, 200
 
     def forget_tokens(self) -> None:
-        """End all tokens."""
         with self._lock:
             self._good_until.clear()
 
     def _refusal(self, form: Mapping[str, str]) -> str:
-        """Return the error of a token request, empty where it is right."""
         if form.get("grant_type") != "client_credentials":
             return "unsupported_grant_type" if "grant_type" in form else "invalid_request"
         if form.get("scope") != "spectrumapi":

@@ -26,7 +26,6 @@ class Silence(Response):
     seconds: float = 600
 
     def __call__(self, environ: dict[str, Any], *_: object) -> Iterable[bytes]:
-        """Wait for the other side to go away."""
         connection: socket.socket = environ["werkzeug.socket"]
         connection.settimeout(self.seconds)
         with suppress(OSError):
@@ -38,7 +37,6 @@ class Reset(Response):
     """A TCP reset before any answer."""
 
     def __call__(self, environ: dict[str, Any], *_: object) -> Iterable[bytes]:
-        """Close the socket at once, past the files that the server holds on it."""
         connection: socket.socket = environ["werkzeug.socket"]
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CLOSE_WITH_RST)
         os.close(connection.detach())
@@ -46,7 +44,6 @@ class Reset(Response):
 
 
 def silence(seconds: float) -> Response:
-    """Give no answer for so many seconds."""
     response = Silence()
     response.seconds = seconds
     return response
@@ -63,8 +60,6 @@ def cut(body: bytes) -> Response:
 
 
 def drip(body: bytes, seconds: float) -> Response:
-    """Send a byte at a time with a pause before each."""
-
     def drops() -> Iterator[bytes]:
         for position in range(len(body)):
             time.sleep(seconds)
@@ -74,8 +69,6 @@ def drip(body: bytes, seconds: float) -> Response:
 
 
 def huge(body: bytes, mebibytes: int) -> Response:
-    """Send many mebibytes of white space before the body."""
-
     def pieces() -> Iterator[bytes]:
         for _ in range(mebibytes):
             yield b" " * MEBIBYTE

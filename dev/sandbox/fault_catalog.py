@@ -42,7 +42,6 @@ def _register(act: Act, is_incident: bool) -> Act:
 
 
 def condition(act: Act) -> Act:
-    """Mark a fault after which the call goes on; several may hold for one call."""
     return _register(act, is_incident=False)
 
 

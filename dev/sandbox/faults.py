@@ -21,7 +21,6 @@ class Faults:
         self._lock, self._ids, self._on = Lock(), count(1), list[Fault]()
 
     def switch_on(self, fault: Fault) -> Fault:
-        """Put a fault at the end of the queue and return it with its id. Raises BadRequest."""
         times = fault.setdefault("times", 1)
         if times is not None and (type(times) is not int or times < 1):
             raise BadRequest("times is a whole number from 1, or null for until it is switched off.")
@@ -30,12 +29,10 @@ class Faults:
             return dict(self._on[-1])
 
     def switch_off(self, number: int | None = None) -> None:
-        """Take the fault of that id away, or all."""
         with self._lock:
             self._on = [fault for fault in self._on if number is not None and fault["id"] != number]
 
     def listed(self) -> list[Fault]:
-        """List the faults that are on, in order."""
         with self._lock:
             return [dict(fault) for fault in self._on]
 

@@ -16,7 +16,6 @@ HTML_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src d
 
 
 def mailbox_site(mails: Mails, faults: Faults) -> Flask:
-    """Return the app over the mails that arrived."""
     app = make_app()
     app.register_blueprint(
         fault_pages(

@@ -28,11 +28,9 @@ class Mail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The mail, parsed."""
         return message_from_bytes(self.raw, policy=policy.default)
 
     def header(self, name: str) -> str:
-        """A header, decoded; empty where there is none."""
         return str(self.message.get(name, ""))
 
     def part(self, kind: str) -> str:
@@ -70,7 +68,6 @@ class Mails:
         self._db.execute("create table if not exists mails (n integer primary key, sender, recipients, received_at)")
 
     def add(self, sender: str, recipients: Sequence[str], raw: bytes) -> None:
-        """Keep a mail."""
         with self._lock, self._db:
             (number,) = self._db.execute("select coalesce(max(n), 0) + 1 from mails").fetchone()
             self._file(number).write_bytes(raw)
@@ -78,18 +75,15 @@ class Mails:
             self._db.execute("insert into mails values (?, ?, ?, ?)", row)
 
     def all(self) -> list[Mail]:
-        """All mails, newest first."""
         with self._lock:
             return [self._mail(row) for row in self._db.execute("select * from mails order by n desc")]
 
     def get(self, number: int) -> Mail | None:
-        """The mail of that number."""
         with self._lock:
             rows = self._db.execute("select * from mails where n = ?", [number])
             return next((self._mail(row) for row in rows), None)
 
     def clear(self) -> None:
-        """Throw all mails away."""
         with self._lock, self._db:
             self._db.execute("delete from mails")
             for file in self.directory.glob("*.eml"):

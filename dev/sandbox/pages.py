@@ -26,8 +26,7 @@ class Handler(WSGIRequestHandler):
 class QuietHandler(Handler):
     """One connection, not logged."""
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
 
 def serve(port: int, app: Flask, verbose: bool) -> BaseWSGIServer:
@@ -58,7 +57,6 @@ def posted() -> Any:
 
 
 def posted_object() -> dict[str, Any]:
-    """Return the JSON object that was posted. Raises BadRequest."""
     given = posted()
     if not isinstance(given, dict):
         raise BadRequest("The body is not a JSON object.")

@@ -135,7 +135,6 @@ class Personality:
         return whole.replace(MARK.encode(), DAMAGE.get(self.damage, b""))
 
     def damaged(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Return rows of a read with the place of the damage marked."""
         wanted = (row for row in rows if self.damaged_job in ("", row.get("Job_Number")))
         if self.damage == "none" or not (row := next(wanted, None)):
             return rows

@@ -139,7 +139,6 @@ def _known_job(value: Mapping[str, str], store: Store) -> Iterator[Row]:
 
 
 def has_contract(job: Job) -> bool:
-    """Whether the job has a contract: giving it a customer makes one."""
     return bool(job.value("Customer_Code"))
 
 

@@ -38,7 +38,6 @@ class Call:
     outcome: str = "nothing"
 
     def answer(self) -> bytes:
-        """Do the service's work and return the body of its reply."""
         with self.store.lock:
             if problems := rules.refusals(self.service, self.sent, self.store, self.conditions):
                 self.outcome = "refused: " + ", ".join(f"{row.code} {row.column}".strip() for row in problems)
@@ -47,22 +46,18 @@ class Call:
 
     @property
     def is_read(self) -> bool:
-        """Whether the service only reads."""
         return self.service.startswith("Get")
 
     def success(self) -> bytes:
-        """Return the reply of a write that did its work."""
         number = self.sent["Job_Number"].strip()
         return self._finish(self.installation.success(self.service, number, self.conditions.success))
 
     def error_rows(self, rows: list[Row]) -> bytes:
-        """Return rows in the shape that this service has for them."""
         if self.is_read:
             return self.listing([_error_row(self.service, row) for row in rows])
         return self._finish(soap.write_reply(self.service, rows, self.installation.personality.wrap_errors))
 
     def listing(self, rows: list[dict[str, str]]) -> bytes:
-        """Return the reply of a read."""
         return self._finish(soap.read_reply(self.service, self.installation.personality.damaged(rows)))
 
     def _finish(self, body: str) -> bytes:
@@ -70,7 +65,6 @@ class Call:
 
 
 def add_job(call: Call) -> bytes:
-    """Create a job."""
     kept = {name: text for name, text in call.sent.items() if name not in {*ACCESS, *call.conditions.dropped}}
     call.store.save_job(kept, origin="AddJob", hidden=call.conditions.hidden)
     call.outcome = "created"
@@ -108,7 +102,6 @@ def get_jobs(call: Call) -> bytes:
 
 
 def get_phases(call: Call) -> bytes:
-    """List the phases that the filters let through, by job, phase code and cost type."""
     selects = selector(call.sent["pJob_Number"])
     chosen = [job for job in call.store.visible_jobs() if selects(job.number)]
     return _listed(call, (_phase_record(phase) for job in chosen for phase in call.store.phases(job.number)))

@@ -22,7 +22,6 @@ DEFAULTS = {"reply": "451 4.3.0 Try again later", "recipient": "", "stored": Fal
 
 
 def read(given: Mapping[str, Any]) -> Fault:
-    """Return a fault as posted, checked and with its defaults. Raises BadRequest."""
     fault = {"command": "RCPT", "times": 1, **DEFAULTS, **given}
     if unknown := sorted(set(fault) - {"command", "times", *DEFAULTS}):
         raise BadRequest(f"A fault has command, reply, times, recipient and stored, not {', '.join(unknown)}.")
@@ -38,7 +37,6 @@ def read(given: Mapping[str, Any]) -> Fault:
 
 
 def read_form(form: Mapping[str, str]) -> Fault:
-    """Return a fault as its form posts it. Raises BadRequest."""
     times = form.get("times", "").strip()
     if times and not times.isdecimal():
         raise BadRequest("times is a whole number, or empty for until it is switched off.")
@@ -53,7 +51,6 @@ class Mailbox:
         self.mails = mails
 
     async def handle_DATA(self, server: "Conversation", _: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep the message, unless a fault says otherwise."""
         fault = server.fault("TEXT", *envelope.rcpt_tos)
         if not fault or fault["stored"]:
             self.mails.add(envelope.mail_from or "", envelope.rcpt_tos, envelope.original_content or b"")
@@ -71,7 +68,6 @@ class Conversation(SMTP):
         )  # fmt: skip
 
     def fault(self, command: str, *recipients: str) -> Fault | None:
-        """The fault that answers this command, if one is switched on."""
         addresses = {"", *(address.lower() for address in recipients)}
         taken = self.faults.take(lambda f: f["command"] == command and f["recipient"].lower() in addresses)
         return taken[0] if taken else None
@@ -93,17 +89,14 @@ class Conversation(SMTP):
         await super().push(status if isinstance(status, bytes) else status.encode())
 
     async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name, like those below
-        """AUTH, or its fault."""
         if not await self._faulted("AUTH"):
             await super().smtp_AUTH(arg)
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
-        """MAIL, or its fault."""
         if not await self._faulted("MAIL"):
             await super().smtp_MAIL(arg)
 
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
-        """RCPT, or its fault."""
         if not await self._faulted("RCPT", *re.findall("<(.*?)>", arg or "")):
             await super().smtp_RCPT(arg)
 

@@ -74,18 +74,15 @@ def _payload(body: bytes) -> etree._Element:
 
 
 def fault(code: str, text: str) -> str:
-    """Write a SOAP fault."""
     content = f"<faultcode>SOAP-ENV:{code}</faultcode><faultstring>{escape(text, quote=False)}</faultstring>"
     return ENVELOPE.format(encoding="", content=f"<SOAP-ENV:Fault>{content}</SOAP-ENV:Fault>")
 
 
 def read_reply(service: str, rows: Iterable[Mapping[str, str]]) -> str:
-    """Write the reply of a read service: its rows in a wrapper named after the service."""
     return reply(service, f"\r\n\r\n{_wrapped(service, ''.join(map(write_row, rows)))}")
 
 
 def write_reply(service: str, rows: Iterable[Row], wrapped: bool = False) -> str:
-    """Write the reply of a write service; without rows it is an empty array."""
     written = "".join(write_row({"error_code": row.code, "desc": row.desc, "column": row.column}) for row in rows)
     content = _wrapped(service, written) if written and wrapped else written
     return reply(service, f"\r\n\r\n{content}" if content else None)
@@ -99,7 +96,6 @@ def reply(service: str, data: str | None) -> str:
 
 
 def write_row(values: Mapping[str, str]) -> str:
-    """Write one `response` element; values without text are self-closing."""
     return _write_row(tuple(values.items()))
 
 

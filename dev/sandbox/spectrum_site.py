@@ -34,7 +34,6 @@ CONTENT_TYPES = ("text/xml", "text/plain", "application/xml")
 
 
 def spectrum_site(store: Store) -> Flask:
-    """Return the app over one store."""
     faults, installation = Faults(), Installation()
     app = make_app()
     app.register_blueprint(

@@ -30,12 +30,10 @@ create table if not exists calls (
 
 
 def key(text: str) -> str:
-    """Return a code or number for comparison: without case and surrounding spaces."""
     return text.strip().upper()
 
 
 def now() -> str:
-    """Return this moment in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -49,17 +47,14 @@ class Job:
     arrived_at: str
 
     def value(self, element: str) -> str:
-        """One field, trimmed; empty where it was never sent."""
         return self.fields.get(element, "").strip()
 
     @property
     def number(self) -> str:
-        """The job number, trimmed."""
         return self.value("Job_Number")
 
     @property
     def status(self) -> str:
-        """A, I or C."""
         return self.value("Status_Code") or "A"
 
     @property
@@ -70,7 +65,6 @@ class Job:
 
     @cached_property
     def record(self) -> dict[str, str]:
-        """The job as reads return it."""
         own = {"Company_Code": COMPANY_CODE, "Status_Code": self.status, "Create_Date": self.create_date}
         return self.fields | own | {"Certified_Flag": self.value("Certified_Flag") or "N"}
 
@@ -107,14 +101,12 @@ class Store:
         self._db.executescript(f"pragma journal_mode = wal; pragma synchronous = off; {SCHEMA}")
 
     def jobs(self) -> list[Job]:
-        """All jobs, the newest arrivals first."""
         with self.lock:
             if self._known is None:
                 self._known = [_job(row) for row in self._rows("select * from jobs order by id desc")]
             return self._known
 
     def visible_jobs(self) -> list[Job]:
-        """All jobs that the reads show, by right-justified number."""
         with self.lock:
             if self._by_number is None:
                 shown = (job for job in self.jobs() if not job.hidden)
@@ -122,7 +114,6 @@ class Store:
             return self._by_number
 
     def job(self, number: str) -> Job | None:
-        """The job of that number, hidden or not."""
         return next((_job(row) for row in self._rows("select * from jobs where key = ?", key(number))), None)
 
     def save_job(self, fields: Mapping[str, str], *, origin: str, hidden: bool = False) -> None:
@@ -130,7 +121,6 @@ class Store:
         self.save_jobs([Job(dict(fields), hidden, origin, now())])
 
     def save_jobs(self, jobs: Iterable[Job]) -> None:
-        """Add or change many jobs in one transaction."""
         self._write_jobs(
             "insert into jobs (key, fields, hidden, origin, arrived_at) values (?, ?, ?, ?, ?)"
             " on conflict (key) do update set fields = excluded.fields, hidden = excluded.hidden",
@@ -138,17 +128,14 @@ class Store:
         )
 
     def delete_job(self, number: str) -> None:
-        """Take a job away, with its phases."""
         self._write_jobs("delete from jobs where key = ?", [(key(number),)])
         self._write_many("delete from phases where job = ?", [(key(number),)])
 
     def phases(self, number: str) -> list[dict[str, str]]:
-        """A job's phases by AddPhase element, in the order of phase code and cost type."""
         rows = self._rows("select fields from phases where job = ? order by code, cost_type", key(number))
         return [json.loads(row["fields"]) for row in rows]
 
     def save_phases(self, phases: Iterable[Mapping[str, str]]) -> None:
-        """Add phases, or replace those of the same job, phase code and cost type."""
         identity = ("Job_Number", "Phase_Code", "Cost_Type")
         self._write_many(
             "insert or replace into phases values (?, ?, ?, ?)",
@@ -156,15 +143,12 @@ class Store:
         )
 
     def codes(self, kind: str) -> list[Code]:
-        """All customers, divisions or cost centers, by code."""
         return sorted(self._all_codes().get(kind, {}).values(), key=lambda code: key(code.code))
 
     def code(self, kind: str, code: str) -> Code | None:
-        """The customer, division or cost center of that code."""
         return self._all_codes().get(kind, {}).get(key(code))
 
     def save_codes(self, codes: Iterable[Code]) -> None:
-        """Add customers, divisions and cost centers, or change them."""
         with self.lock:
             rows = ((code.kind, key(code.code), json.dumps(asdict(code))) for code in codes)
             self._write_many("insert or replace into master_data values (?, ?, ?)", rows)
@@ -179,7 +163,7 @@ class Store:
             return self._codes
 
     def is_empty(self) -> bool:
-        """Whether nothing was ever put in: a store in use has codes even without a job."""
+        """Tell whether nothing was ever put in: a store in use has codes even without a job."""
         return not self._rows("select 1 from master_data limit 1")
 
     def log_call(self, service: str, job_number: str, outcome: str, fault: str | None) -> None:
@@ -190,11 +174,9 @@ class Store:
         )
 
     def calls(self) -> list[dict[str, object]]:
-        """The calls since the last reset, oldest first."""
         return [dict(row) for row in self._rows("select * from calls order by id")]
 
     def clear(self) -> None:
-        """Forget everything, and begin a new round."""
         self.round += 1
         for statement in ("delete from jobs", "delete from phases", "delete from master_data", "delete from calls"):
             self._write_jobs(statement, [()])

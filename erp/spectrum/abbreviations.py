@@ -60,7 +60,6 @@ def _fits(words: list[str], limit: int) -> bool:
 
 
 def _one_by_one(words: list[str], limit: int, change: Callable[[str], str]) -> list[str]:
-    """Change the words from the last to the first, until they fit."""
     changed = list(words)
     for place in reversed(range(len(changed))):
         if _fits(changed, limit):

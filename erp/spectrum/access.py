@@ -41,7 +41,6 @@ class Access:
             return {"Authorization": f"Bearer {self._token}"}, kept
 
     def forget_token(self) -> None:
-        """Fetch a new token for the next call."""
         self._token_ends = 0.0
 
     @property
@@ -49,7 +48,6 @@ class Access:
         return [self._basic, self._token, self._client_secret]
 
     def rotate_secret(self) -> NewSecret:
-        """Replace the client secret. Assumed: the old one is good no longer."""
         with self._lock:
             answer = _json(self._post_client("/secretRotation", "Spectrum did not renew the client secret"))
             secret = answer.get("client_secret")
@@ -59,7 +57,6 @@ class Access:
         return NewSecret(secret, _iso_date(str(answer.get("estimated_expiration", ""))))
 
     def _fetch_token(self) -> None:
-        """Fetch a token. However that fails, the call that wants it was not sent."""
         try:
             reply = self._post_client("/connect/token", "Spectrum gave no token for the call; nothing was sent")
         except ReadError as failure:

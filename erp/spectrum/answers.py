@@ -1,4 +1,4 @@
-"""What each of Spectrum's answers means, and the sentence that says so. For `erp.spectrum` only.
+"""The meaning of each of Spectrum's answers, and the sentence for it. For `erp.spectrum` only.
 
 An answer that proves nothing is a ReadError, of writes too; the client turns that into a WriteResult.
 """
@@ -198,7 +198,6 @@ def check_status(status: int, service: str) -> None:
 
 
 def missing_service(service: str, alone: bool) -> str:
-    """Say that there is no such service; where it is `alone` in that, the address is right."""
     told = f"There is no {service} at Spectrum's address (HTTP 404)."
     if alone:
         return f"{told} Its other services are there; ask IT whether Spectrum's Data Exchange offers this one."

@@ -73,7 +73,6 @@ class Spectrum:
         self.use(self._learned.style if self._learned else {})
 
     def use(self, style: Mapping[str, str]) -> None:
-        """Call in this style from now on, as far as no setting says otherwise."""
         self._access.style = style.get("http", "none") if self._wanted_auth == "auto" else self._wanted_auth
         self._guid = style.get("guid", "fresh") if self._wanted_guid == "auto" else self._wanted_guid
 
@@ -83,7 +82,7 @@ class Spectrum:
         return self._write("AddJob", values_of(request))
 
     def update_job(self, request: Request, job: ErpJob, dates: JobDates) -> WriteResult:
-        """Send what may change, and what UpdateJob would set to a default of its own where it is left out."""
+        """Send the changes, repeating the two values that UpdateJob would otherwise reset to its defaults."""
         changes = {"Job_Number", *UPDATE_ELEMENTS.values()}
         values = {element: value for element, value in values_of(request).items() if element in changes}
         repeated = {"Status_Code": job.raw["Status_Code"], "Create_Date": dates.raw["Create_Date"]}
@@ -131,7 +130,6 @@ class Spectrum:
         return ReadResult([JobDates(row["Job_Number"], row) for row in found.rows], found.complete, found.damaged)
 
     def list_phases(self, job_number: str) -> ReadResult[Phase]:
-        """Read the phases of one job; where its number has an operator in it, other jobs' are left out."""
         found = self.read("GetPhase", {"pJob_Number": _literally(job_number)}, "Job_Number")
         own = [row for row in found.rows if job_key(row["Job_Number"]) == job_key(job_number)]
         return ReadResult([_phase(row) for row in own], found.complete, found.damaged)
@@ -164,7 +162,6 @@ class Spectrum:
     # --- the connection itself --------------------------------------------------------------------------------------
 
     def probe(self, service: str) -> str | None:
-        """Compare the service's WSDL with our table; None when it is there and takes the same fields."""
         try:
             reply = self._wsdl(service)
             if reply.status == 404:

@@ -58,13 +58,11 @@ def parameters(service: str) -> tuple[Field, ...]:
 
 @cache
 def returns(service: str) -> tuple[str, ...]:
-    """Return the elements of a row that the service returns; none for a write service."""
     return tuple(lengths(service))
 
 
 @cache
 def lengths(service: str) -> dict[str, int]:
-    """Return how many characters each element holds that the service returns."""
     return {row["element"]: int(row["max"]) for row in _rows(service) if row.get("part") == "return"}
 
 

@@ -28,7 +28,7 @@ class Passing(ReadError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back; `broken` says why not all of it did. `charset` as its Content-Type names it, if it does."""
+    """A reply as far as it came; `broken` says why not all of it did. `charset` is the Content-Type's, if any."""
 
     status: int
     body: bytes = field(repr=False)
@@ -53,11 +53,9 @@ class Transport:
         self._read_timeout = read_timeout
 
     def get(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """Fetch; raises ReadError where no reply came."""
         return self._exchange("GET", path, b"", headers, self.deadline)
 
     def post(self, path: str, content: bytes, headers: Mapping[str, str], deadline: float | None = None) -> Reply:
-        """Send; raises ReadError where no reply came."""
         return self._exchange("POST", path, content, headers, deadline or self.deadline)
 
     def _exchange(self, method: str, path: str, content: bytes, headers: Mapping[str, str], deadline: float) -> Reply:
@@ -124,7 +122,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
 
 @dataclass
 class _Exchange:
-    """What has come so far."""
+    """The part of a reply that has come so far."""
 
     status: int = 0
     charset: str | None = None
@@ -139,14 +137,13 @@ class _Exchange:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error below the errors."""
     some = getattr(error, "exceptions", ())  # one for each address of a name
     below = some[0] if some else error.__cause__ or error.__context__
     return _root(below) if below else error
 
 
 def _why(error: BaseException) -> str:
-    """What the network said, in its own words: such as “Connection refused”."""
+    """Return the network's own words, such as “Connection refused”."""
     if isinstance(error, ssl.SSLError):
         return "it speaks no TLS there"
     if isinstance(error, OSError) and error.errno:

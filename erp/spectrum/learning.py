@@ -1,4 +1,4 @@
-"""What a Spectrum shows about itself when it is asked in every way there is. For `erp.spectrum` only.
+"""Learning how a Spectrum server is asked, by trying every way there is. For `erp.spectrum` only.
 
 Jobs are read, because an answer proves only what it shows: the way in which jobs are shown is the way to call.
 """
@@ -27,7 +27,7 @@ READS = {
 
 
 class Client(Protocol):
-    """What is needed of the client here."""
+    """The part of the client that learning uses."""
 
     def use(self, style: dict[str, str]) -> None: ...
     def read(self, service: str, filters: dict[str, str], named_by: str, guid: str = "") -> Listing: ...
@@ -80,7 +80,6 @@ def _sign_in(client: Client, styles: Sequence[str], guid: str) -> str:
 
 
 def _look(client: Client, guids: Sequence[str]) -> dict[str, Listing]:
-    """Return the open jobs as each GUID style shows them; one style may fail, not all."""
     looks, failures = {}, []
     for guid in guids:
         try:
@@ -97,7 +96,6 @@ def _keys(look: Listing | None) -> set[str]:
 
 
 def _count(*listings: list[dict[str, str]]) -> dict[str, int]:
-    """Return how many jobs have each status."""
     rows = {job_key(row["Job_Number"]): row.get("Status_Code") or "A" for rows in listings for row in rows}
     found = Counter(rows.values())
     return {word: found[code] for code, word in STATUSES.items()}

@@ -35,7 +35,6 @@ def from_project(project: Mapping[str, object]) -> dict[str, str]:
 
 
 def as_sent(element: str, value: object) -> str:
-    """Return a project's value as Spectrum takes it."""
     if isinstance(value, date):
         return f"{value:%m/%d}/{value.year:04}"
     text = _text(value)
@@ -45,7 +44,7 @@ def as_sent(element: str, value: object) -> str:
 
 
 def to_project(job: Mapping[str, str]) -> dict[str, object]:
-    """Return what a project made from a job begins with, by column; what the row does not have is empty."""
+    """Return a new project's information from a job's row, by column; missing values are empty."""
     given = {element: unescape(_text(value)) for element, value in job.items()}
     values: dict[str, object] = {column: given.get(element, "") for column, element in PROJECT_ELEMENTS.items()}
     dates = {column: as_date(str(values[column])) for column in ("start_date", "completion_date")}
@@ -69,7 +68,6 @@ def to_job(row: Mapping[str, str]) -> ErpJob:
 
 
 def from_template(job: Mapping[str, str]) -> dict[str, str]:
-    """Return the four values that a new job starts with, from its template's row."""
     return {element: unescape(_text(job.get(element))) for element in TEMPLATE_SHARE}
 
 

@@ -1,4 +1,4 @@
-"""What Spectrum would refuse, said before it is asked, in sentences shown at the field."""
+"""Spectrum's own checks, made before it is asked, as sentences shown at the field."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -79,12 +79,10 @@ def _field_problem(field: Field, value: str) -> str | None:
 
 
 def is_number(value: str) -> bool:
-    """Return whether the text is a plain decimal number."""
     return bool(re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", value))
 
 
 def as_date(value: str) -> date | None:
-    """Return a date as Spectrum writes it (MM/DD/YYYY); None where it is none."""
     if not re.fullmatch(r"[0-9]{2}/[0-9]{2}/[0-9]{4}", value):
         return None
     try:
@@ -112,7 +110,6 @@ _CHECKS: dict[str, tuple[Callable[[str], bool], str]] = {
 
 
 def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each field that does not go with another one."""
     for first, last in (("Est_Start_Date", "Est_Complete_Date"), ("Start_Date", "Complete_Date")):
         start, end = as_date(values.get(first, "")), as_date(values.get(last, ""))
         if start and end and end < start:

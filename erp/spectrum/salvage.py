@@ -42,7 +42,6 @@ def decode(reply: bytes, charset: str | None) -> tuple[str, bool]:
 
 
 def unescape(text: str) -> str:
-    """Undo one escaping: Spectrum escapes some characters twice."""
     return _REFERENCE.sub(_character, text)
 
 
@@ -74,7 +73,6 @@ def rows(service: str, text: str) -> tuple[list[Row], bool] | None:
 
 
 def _fields(block: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the fields by their tags. One whose end is missing ends where the next begins."""
     name, start = "", 0
     for tag in _TAG.finditer(block):
         closing, found, empty = tag.groups()

@@ -81,7 +81,6 @@ def _salvaged(service: str, text: str) -> Answer:
 
 
 def declared(service: str, wsdl: bytes) -> list[str]:
-    """Return the service's parameters as its WSDL lists them; Unparsable where it does not."""
     schema = f"{{{SCHEMA}}}element"
     root = _root(salvage.decode(wsdl, None)[0])
     call = _only([element for element in root.iter(schema) if element.get("name") == service])
@@ -110,7 +109,6 @@ def _refuse_dtd(text: str) -> None:
 
 
 def _answer(service: str, envelope: etree._Element) -> etree._Element:
-    """Return the element of the answer. Raises Fault."""
     _expect(envelope.tag == f"{{{SOAP}}}Envelope")
     body = _only([part for part in _children(envelope, "Header", "Body") if part.tag == f"{{{SOAP}}}Body"])
     answer = _only(_children(body))
@@ -159,7 +157,6 @@ def _all_text(element: etree._Element) -> str:
 
 
 def _name(element: etree._Element) -> str:
-    """Return the name without its namespace: servers qualify what the WSDL leaves unqualified."""
     name: str = element.tag
     return name.rpartition("}")[2]
 

@@ -46,7 +46,7 @@ def _form_field(key: str, field: Field, **more: Any) -> FormField:
 
 
 class SpectrumRules:
-    """What can be said of Spectrum without speaking to it."""
+    """Spectrum's rules, without a call to it."""
 
     name = "Spectrum"
     name_length = _ADD_JOB["Job_Description"].max
@@ -169,7 +169,6 @@ class SpectrumRules:
 
 
 def values_of(request: Request) -> dict[str, str]:
-    """Return a request's values by element."""
     return {each.key: each.value for each in request}
 
 

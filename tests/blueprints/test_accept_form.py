@@ -10,7 +10,7 @@ from support.jobs import keep_job, prove_job_list
 
 from erp import Customer, rules
 from extensions import db
-from models import Export, Job, Person, Project, Setting, Transition
+from models import Export, Job, Person, Project, Setting, SettingName, Transition
 from services import accept_form, workflow
 from services.accept_form import AcceptForm
 from tasks import job_list
@@ -244,7 +244,7 @@ def test_free_or_taken_is_said_while_typing(
 def test_a_taken_number_offers_the_next_one_and_the_link(
     browser: Callable[[str], Any], waiting: Project, template: Job
 ) -> None:
-    Setting.write(Setting.PATTERN, "J-##")
+    Setting.write(SettingName.PATTERN, "J-##")
     keep("J-07", "C")
     page = browser("approver").get(f"/approvals/{waiting.id}/number?job_number=J-07").text
     assert "Spectrum already has job J-07 Job J-07 (complete)." in page

@@ -11,7 +11,7 @@ from support.jobs import prove_job_list, values
 
 from extensions import db
 from lib import pagination
-from models import Delivery, Job, Person, Project, Setting, Status
+from models import Delivery, Job, Person, Project, Setting, SettingName, Status
 from services import workflow
 
 
@@ -93,7 +93,7 @@ def test_many_are_accepted_with_one_template_and_a_number_each(
 def test_the_table_suggests_a_number_of_its_own_for_each_project(
     make_project: Callable[..., Project], cast: dict[str, Person], browser: Callable[[str], Browser], template: Job
 ) -> None:
-    Setting.write(Setting.PATTERN, "J-###")
+    Setting.write(SettingName.PATTERN, "J-###")
     projects = [make_project(number=f"Bid {count}", name=f"Depot {count}") for count in (1, 2)]
     for project in projects:
         workflow.send(project, cast["manager"])
@@ -126,7 +126,7 @@ def test_a_number_that_is_typed_is_looked_up_at_once_in_the_other_rows_too(
     waiting: list[Project], browser: Callable[[str], Browser], template: Job, typed: str, said: str
 ) -> None:
     approver = browser("approver")
-    Setting.write(Setting.PATTERN, "26-###")
+    Setting.write(SettingName.PATTERN, "26-###")
     prove_job_list()
     db.session.commit()
     assert approver.post("/erp/together/accept", accepting(waiting[2:])).status_code == 303

@@ -9,7 +9,7 @@ from conftest import Browser
 from support.jobs import compose
 
 from extensions import db
-from models import Delivery, Job, MailOutcome, Person, Project, Setting, Status, utcnow
+from models import Delivery, Job, MailOutcome, Person, Project, Setting, SettingName, Status, utcnow
 from services import erp_settings, workflow
 
 SignIn = Callable[[str], Browser]
@@ -155,4 +155,4 @@ def test_nothing_is_said_to_be_exported_while_exports_are_paused(
     page = approver.get("/erp/jobs").text
     assert "was accepted as job 26-001. It is exported once exports are resumed." in page
     assert "is being exported" not in page
-    assert Setting.read(Setting.PAUSED)
+    assert Setting.read(SettingName.PAUSED)

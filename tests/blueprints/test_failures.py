@@ -9,7 +9,7 @@ from support.jobs import compose
 
 from extensions import db
 from lib.formatting import format_time
-from models import Job, Person, Project, Setting, utcnow
+from models import Job, Person, Project, Setting, SettingName, utcnow
 from services import workflow
 
 SignIn = Callable[[str], Browser]
@@ -74,7 +74,7 @@ def test_that_spectrum_does_not_answer_stands_once_on_top_and_not_at_each_projec
     since = utcnow()
     assert exporting.export
     exporting.export.error = "Spectrum could not be reached."
-    Setting.write(Setting.CONTACT, {"connected": False, "at": since.isoformat(), "since": since.isoformat()})
+    Setting.write(SettingName.CONTACT, {"connected": False, "at": since.isoformat(), "since": since.isoformat()})
     db.session.commit()
     page = browser("approver").get("/erp/jobs?filter=exporting").text
     assert f"Spectrum has not answered since {format_time(since)}. 1 accepted project waits and goes by itself." in page

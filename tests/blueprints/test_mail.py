@@ -14,7 +14,7 @@ from support.mail_server import Postbox
 import scheduler
 from config import load
 from extensions import db, writing
-from models import Delivery, Level, MailOutcome, Person, Project, Setting
+from models import Delivery, Level, MailOutcome, Person, Project, Setting, SettingName
 from services import accounts, workflow
 from tasks import digest, mail_delivery
 
@@ -54,7 +54,7 @@ def held() -> None:
             "held": True,
             "since": "2026-03-09T14:00:00+00:00",
         }
-        Setting.write(Setting.MAIL, value)
+        Setting.write(SettingName.MAIL, value)
 
 
 def test_the_mail_page_is_an_erp_admins(browser: SignIn) -> None:

@@ -17,7 +17,7 @@ from support.jobs import compose, keep_job
 from config import SettingsError
 from extensions import db
 from maintenance import startup_checks
-from models import Event, Job, Person, Project, Setting, Status, TaskRequest
+from models import Event, Job, Person, Project, Setting, SettingName, Status, TaskKind, TaskRequest
 from services import workflow
 from tasks import erp_connection, exports, job_list
 
@@ -65,7 +65,7 @@ def test_no_setting_is_changed_without_erp_admin(browser: SignIn, action: str) -
     answer = browser("approver").post(f"{ADDRESS}/{action}", {"pattern": "YY-###"})
     assert answer.status_code == 403
     assert company_wide() == []
-    assert not Setting.read(Setting.PAUSED) and not Setting.read(Setting.PATTERN)
+    assert not Setting.read(SettingName.PAUSED) and not Setting.read(SettingName.PATTERN)
 
 
 def test_the_tab_settings_is_there_for_erp_admins_only(browser: SignIn) -> None:
@@ -209,7 +209,7 @@ def test_an_admin_sets_the_job_number_pattern_and_it_is_an_event(browser: SignIn
     controller = browser("controller")
     assert controller.post(f"{ADDRESS}/numbers", {"pattern": " YY-### "}).status_code == 303
     db.session.expire_all()
-    assert Setting.read(Setting.PATTERN) == "YY-###"
+    assert Setting.read(SettingName.PATTERN) == "YY-###"
     assert page(controller).get_element_by_id("pattern").value == "YY-###"
     assert company_wide()[0].details["changes"] == [["Job Number Pattern", "", "YY-###"]]
     controller.post(f"{ADDRESS}/numbers", {"pattern": "YY-###"})
@@ -221,7 +221,7 @@ def test_a_pattern_that_can_not_be_used_is_said_at_the_field(browser: SignIn) ->
     assert answer.status_code == 422
     field = html.fromstring(answer.text).get_element_by_id("pattern")
     assert (field.value, field.get("aria-invalid")) == ("YYYY", "true")
-    assert not Setting.read(Setting.PATTERN)
+    assert not Setting.read(SettingName.PATTERN)
 
 
 # the connection
@@ -277,7 +277,7 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
     waiting = controller.get(f"{ADDRESS}/connection")
     assert 'hx-trigger="every 1s"' in waiting.text
     assert "HX-Trigger" not in waiting.headers
-    errand = TaskRequest.last("test connection")
+    errand = TaskRequest.last(TaskKind.TEST_CONNECTION)
     assert errand
     errand.succeeded, errand.answer = False, "1 of Spectrum's 5 services can't be used as they are.\nAddJob: Gone."
     errand.release()
@@ -352,6 +352,6 @@ def test_another_companys_database_can_still_be_upgraded(accepted: Project, envi
 
 
 def test_since_when_is_said_on_the_companys_clock(browser: SignIn) -> None:
-    Setting.write(Setting.CONTACT, {"connected": True, "since": "2026-03-09T14:05:00+00:00"})
+    Setting.write(SettingName.CONTACT, {"connected": True, "since": "2026-03-09T14:05:00+00:00"})
     db.session.commit()
     assert "Connected since Mar 9, 2026, 7:05 AM" in _connection(browser("controller"))

@@ -9,8 +9,8 @@ from support.html_checks import Markup
 from support.updates import UpdateStory
 
 from extensions import db
-from models import Delivery, Job, Person, Project, Status, TaskRequest, utcnow
-from services import receipt, update_form, workflow
+from models import Delivery, Job, Person, Project, Status, TaskKind, TaskRequest, utcnow
+from services import receipt, workflow
 from services.outstanding import anything_outstanding
 from tasks import mail_messages
 
@@ -88,7 +88,7 @@ def test_accept_has_the_job_read_first_and_then_shows_the_table(story: UpdateSto
     assert "Send Update" not in shown
     assert db.session.query(TaskRequest).count() == 0  # a GET changes nothing
     approver.post(f"{there}/read-job")
-    assert db.session.query(TaskRequest).one().kind == update_form.READ_JOB
+    assert db.session.query(TaskRequest).one().kind == TaskKind.READ_JOB
     assert "Reading job 26-014" in approver.get(f"{there}/accept").text
     request = db.session.query(TaskRequest).one()
     request.release()
@@ -110,7 +110,7 @@ def test_accept_has_the_job_read_first_and_then_shows_the_table(story: UpdateSto
 
 def test_why_the_job_could_not_be_read_is_said_instead_of_the_table(story: UpdateStory, browser: Asks) -> None:
     story.send(phone="253-555-0199")
-    failed = TaskRequest(kind=update_form.READ_JOB, subject=str(story.project.id), succeeded=False)
+    failed = TaskRequest(kind=TaskKind.READ_JOB, subject=str(story.project.id), succeeded=False)
     failed.answer = "GetJobDates is missing."
     db.session.add(failed)
     db.session.commit()

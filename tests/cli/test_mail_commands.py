@@ -8,7 +8,7 @@ from flask import Flask
 from support.mail_server import Postbox
 
 from extensions import db, writing
-from models import DigestDay, Person, Project, Setting, utcnow
+from models import DigestDay, Person, Project, Setting, SettingName, utcnow
 from services import workflow
 
 MakeProject = Callable[..., Project]
@@ -86,7 +86,7 @@ def test_digest_send_says_so_and_exits_1_where_no_mail_may_go(
 ) -> None:
     if closed == "paused":
         with writing():
-            Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+            Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
     else:
         app.config["MAIL_SERVER"] = ""
     status, said = run("digest", "send")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from dev.demo import seed
 from dev.demo.bulk import RARE
 from extensions import db
-from models import Project, Setting, Status
+from models import Project, Setting, SettingName, Status
 
 Browsing = Callable[[str], Any]
 
@@ -18,7 +18,7 @@ Browsing = Callable[[str], Any]
 @pytest.fixture
 def many(app: Flask) -> list[str]:
     """Three hundred projects beside the cast of the tests; what was said while they came."""
-    Setting.write(Setting.DEMO, [-1])
+    Setting.write(SettingName.DEMO, [-1])
     db.session.commit()
     said: list[str] = []
     seed.seed(300, said.append)

@@ -17,7 +17,20 @@ from support.fault_injection import accept
 
 from extensions import db
 from lib.formatting import local
-from models import Delivery, DigestDay, Export, Job, MailOutcome, NotAllowed, Person, Project, Setting, Status, utcnow
+from models import (
+    Delivery,
+    DigestDay,
+    Export,
+    Job,
+    MailOutcome,
+    NotAllowed,
+    Person,
+    Project,
+    Setting,
+    SettingName,
+    Status,
+    utcnow,
+)
 from services import workflow
 from tasks import digest, exports, job_list
 
@@ -112,7 +125,7 @@ def test_a_file_that_is_no_backup_is_refused_and_the_database_stays(
     result = run("restore", file)
     assert (result.exit_code, "is not a backup of Countersign" in result.output) == (1, True)
     assert numbers() == ["1"]
-    assert not Setting.read(Setting.PAUSED)
+    assert not Setting.read(SettingName.PAUSED)
 
 
 def test_a_database_of_something_else_is_refused(make_project: MakeProject, file: Path, run: Any) -> None:
@@ -135,7 +148,7 @@ def test_a_backup_cut_short_is_refused_and_the_database_stays(make_project: Make
     result = run("restore", file)
     assert result.exit_code == 1
     assert numbers() == ["1"]
-    assert not Setting.read(Setting.PAUSED)
+    assert not Setting.read(SettingName.PAUSED)
 
 
 def test_a_backup_of_a_newer_countersign_is_refused(make_project: MakeProject, file: Path, run: Any) -> None:
@@ -147,7 +160,7 @@ def test_a_backup_of_a_newer_countersign_is_refused(make_project: MakeProject, f
     db.session.commit()
     result = run("restore", file)
     assert (result.exit_code, "newer Countersign" in result.output) == (1, True)
-    assert not Setting.read(Setting.PAUSED)
+    assert not Setting.read(SettingName.PAUSED)
 
 
 def test_a_backup_that_can_not_be_written_leaves_nothing_behind(app: Flask, tmp_path: Path, run: Any) -> None:

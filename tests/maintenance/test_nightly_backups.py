@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from extensions import db
-from models import Event, Person, Project, Setting, utcnow
+from models import Event, Person, Project, Setting, SettingName, utcnow
 
 MakeProject = Callable[..., Project]
 SignIn = Callable[[str], Browser]
@@ -115,7 +115,7 @@ def test_the_banner_is_on_every_erp_page_and_for_erp_admins_only(
 
 def test_the_demo_has_no_banner(app: Flask, cast: dict[str, Person], browser: SignIn) -> None:
     begin(app, cast)
-    Setting.write(Setting.DEMO, [0])
+    Setting.write(SettingName.DEMO, [0])
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(days=2)):
         assert banner(browser("controller")) == ""
@@ -132,7 +132,7 @@ def test_an_upgrade_that_is_undone_leaves_the_database_exactly_as_it_was(
     result = run("restore", "--as-it-was", tmp_path / "before.backup")
     assert result.exit_code == 0, result.output
     assert [project.number for project in db.session.query(Project)] == ["1"]
-    assert not Setting.read(Setting.PAUSED)
+    assert not Setting.read(SettingName.PAUSED)
     db.session.execute(text("CREATE TABLE of_the_new_version (id INTEGER)"))  # the next try finds no rest of it
     db.session.rollback()
     make_project(number="3")

@@ -59,7 +59,7 @@ def test_of_many_decisions_at_the_same_moment_one_holds_and_the_others_are_told_
     machines: list[str], cast: dict[str, Person], log: Path
 ) -> None:
     for number in range(PROJECTS):
-        workflow.create(cast["manager"], INFORMATION | {"number": f"26-{number:03}"}).send(cast["manager"])
+        workflow.send(workflow.create(cast["manager"], INFORMATION | {"number": f"26-{number:03}"}), cast["manager"])
     db.session.commit()
     versions = dict(db.session.execute(select(Project.id, Project.version)).all())
     db.session.rollback()

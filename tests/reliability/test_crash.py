@@ -16,6 +16,7 @@ from flask import Flask
 from httpx import HTTPError
 from sqlalchemy import select, update
 from support.fault_injection import Sandbox, Server, accept, decider, export_of, leases_run_out, status
+from support.jobs import keep_job
 
 from extensions import db, writing
 from models import Delivery, Event, Export, Person, Project, Status, Transition, utcnow
@@ -46,6 +47,9 @@ def environ(database_url: str, addresses: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def server(app: Flask, environ: dict[str, str]) -> Iterator[Server]:
+    """The server of an installation that has seen Spectrum's jobs before: only then does an absence prove anything."""
+    keep_job({"Job_Number": "T-COMM", "Job_Description": "Template"}).listed = True
+    db.session.commit()
     running = Server(environ)
     yield running
     running.kill()
@@ -85,7 +89,7 @@ def go_on_until(app: Flask, environ: dict[str, str]) -> Iterator[GoOn]:
 def test_told_to_stop_while_spectrum_hangs_the_server_is_gone_in_30_seconds_and_the_export_is_settled_by_looking(
     sign: signal.Signals, server: Server, sandbox: Sandbox, go_on_until: GoOn
 ) -> None:
-    """Taken out to see it fail: the end of what still hangs (timetable.stop), and gunicorn's graceful_timeout."""
+    """Taken out to see it fail: the end of what still hangs (scheduler.stop), and gunicorn's graceful_timeout."""
     sandbox.fail("AddJob", "created-then-timeout")
     project = accept("26-014")
     server.start()
@@ -102,7 +106,7 @@ def test_told_to_stop_while_spectrum_hangs_the_server_is_gone_in_30_seconds_and_
 def test_told_to_reload_while_spectrum_hangs_the_old_workers_are_gone_in_30_seconds_and_the_new_ones_settle_it(
     server: Server, sandbox: Sandbox
 ) -> None:
-    """Taken out to see it fail: the end of what still hangs (timetable.stop)."""
+    """Taken out to see it fail: the end of what still hangs (scheduler.stop)."""
     sandbox.fail("AddJob", "created-then-timeout")
     project = accept("26-014")
     server.start()
@@ -180,7 +184,7 @@ def test_killed_after_sent_at_is_committed_and_before_the_call_it_is_looked_for_
 ) -> None:
     """Nothing tells that moment apart from a call that never arrived: the row says sent, Spectrum knows of nothing.
 
-    Taken out to see it fail: the second of two looks (exporting.LOOKS_BEFORE_RESENDING).
+    Taken out to see it fail: the second of two looks (exports.CHECKS_BEFORE_RESENDING).
     """
     project = accept("26-014")
     export = export_of(project)
@@ -195,7 +199,7 @@ def test_killed_after_sent_at_is_committed_and_before_the_call_it_is_looked_for_
 def test_killed_during_the_call_it_shows_as_checking_and_ends_as_one_job(
     fault: str, server: Server, sandbox: Sandbox, go_on_until: GoOn
 ) -> None:
-    """Taken out to see it fail: “sent at” written before the call (exporting._create)."""
+    """Taken out to see it fail: “sent at” written before the call (exports._create)."""
     project = accept("26-014")
     sandbox.fail("AddJob", fault)
     server.crash(lambda: sandbox.calls("AddJob", fault))
@@ -210,7 +214,7 @@ def test_killed_during_the_call_it_shows_as_checking_and_ends_as_one_job(
 def test_killed_after_the_answer_and_before_it_is_written_down_it_ends_as_one_job(
     server: Server, sandbox: Sandbox, ends_as_one_job: Ends
 ) -> None:
-    """Taken out to see it fail: what was sent is looked for and not begun anew (exporting._carry)."""
+    """Taken out to see it fail: what was sent is looked for and not begun anew (exports._process)."""
     project = accept("26-014")
     sandbox.fail("AddJob", "slow", milliseconds=2000)
     server.start()
@@ -225,7 +229,7 @@ def test_killed_after_the_answer_and_before_it_is_written_down_it_ends_as_one_jo
 def test_killed_while_phases_are_copied_the_rest_is_copied_afterwards(
     server: Server, sandbox: Sandbox, ends_as_one_job: Ends
 ) -> None:
-    """Taken out to see it fail: what was made is completed (exporting._carry)."""
+    """Taken out to see it fail: what was made is completed (exports._process)."""
     project = accept("26-014", copy_phases=True)
     sandbox.fail("AddPhase", "timeout")
     server.crash(lambda: sandbox.calls("AddPhase", "timeout"))
@@ -238,7 +242,7 @@ def test_killed_while_phases_are_copied_the_rest_is_copied_afterwards(
 def test_killed_while_the_new_job_is_read_back_it_is_read_back_afterwards(
     server: Server, sandbox: Sandbox, ends_as_one_job: Ends
 ) -> None:
-    """Taken out to see it fail: what was made is completed (exporting._carry)."""
+    """Taken out to see it fail: what was made is completed (exports._process)."""
     project = accept("26-014")
     sandbox.fail("AddJob", "slow", milliseconds=1500)
     server.start()
@@ -258,7 +262,7 @@ def test_killed_while_somebody_decides_each_decision_that_was_confirmed_stands_w
 ) -> None:
     """Taken out to see it fail: the commit ahead of the answer (blueprints/approvals.py)."""
     for number in range(100, 200):
-        workflow.create(cast["manager"], INFORMATION | {"number": f"26-{number}"}).send(cast["manager"])
+        workflow.send(workflow.create(cast["manager"], INFORMATION | {"number": f"26-{number}"}), cast["manager"])
     db.session.commit()
     versions = dict(db.session.execute(select(Project.id, Project.version)).all())
     server.start()

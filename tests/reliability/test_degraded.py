@@ -21,7 +21,7 @@ import scheduler
 from blueprints import health
 from dev.demo import seed
 from extensions import db, writing
-from models import Delivery, Export, Job, Person, Project, Setting, Status, TaskRequest, utcnow
+from models import Delivery, Export, Job, Person, Project, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
 from services import accounts, workflow
 from tasks import alerts, exports, mail_messages
 
@@ -182,7 +182,7 @@ def test_work_that_was_laid_down_before_the_clock_was_set_back_is_due(
     with time_machine.travel(utcnow() + timedelta(hours=2, minutes=1)):
         project = accept("26-014")
         Delivery.queue_alarm(utcnow().date(), cast["approver"])
-        TaskRequest.ask("refresh", cast["approver"])
+        TaskRequest.ask(TaskKind.REFRESH_JOBS, cast["approver"])
         db.session.execute(update(Export).values(due_at=utcnow() + Export.retry_delay()))
         db.session.commit()
     assert status(project) == "Exporting"
@@ -252,7 +252,7 @@ def test_the_alarm_names_the_project_that_is_stuck_and_links_to_it(app: Flask) -
 
 
 def test_the_demo_alarms_nobody(app: Flask) -> None:
-    Setting.write(Setting.DEMO, [-1])  # the cast of the tests is there already
+    Setting.write(SettingName.DEMO, [-1])  # the cast of the tests is there already
     db.session.commit()
     seed.seed()
     alerts.raise_alarm()
@@ -269,7 +269,7 @@ def test_a_mail_that_is_stuck_for_half_an_hour_alarms_too(app: Flask, cast: dict
 
 def test_nothing_alarms_while_exports_are_paused(app: Flask) -> None:
     accept("26-014")
-    Setting.write(Setting.PAUSED, {"by": "Controller", "at": utcnow().isoformat()})
+    Setting.write(SettingName.PAUSED, {"by": "Controller", "at": utcnow().isoformat()})
     db.session.commit()
     with time_machine.travel(utcnow() + timedelta(minutes=31)):
         alerts.raise_alarm()

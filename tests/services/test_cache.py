@@ -6,13 +6,13 @@ import pytest
 from flask import Flask
 
 from extensions import db
-from models import Setting
+from models import Setting, SettingName
 from services import cache
 from services.cache import cached
 
 
 def write() -> None:
-    Setting.write(Setting.PATTERN, "YY-###")
+    Setting.write(SettingName.PATTERN, "YY-###")
     db.session.commit()
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from dev.demo import seed
 from extensions import db
-from models import TRANSITIONS, Event, Project, Setting, Status, Transition
+from models import TRANSITIONS, Event, Project, Setting, SettingName, Status, Transition
 
 
 def replayed() -> dict[int, Status]:
@@ -27,7 +27,7 @@ def replayed() -> dict[int, Status]:
 
 @pytest.mark.parametrize("many", [0, 1000])
 def test_the_events_of_the_demo_replay_to_the_status_of_every_project(many: int, app: Flask) -> None:
-    Setting.write(Setting.DEMO, [-1])  # the cast of the tests is there already
+    Setting.write(SettingName.DEMO, [-1])  # the cast of the tests is there already
     db.session.commit()
     seed.seed(many)
     standing = replayed()

@@ -10,15 +10,15 @@ from sqlalchemy import event
 from support.jobs import keep_job
 
 from extensions import db
-from models import Job, Person, Project, Setting
-from services import accept_form, connection_state, job_numbers, workflow
+from models import Job, Person, Project, Setting, SettingName
+from services import accept_form, job_numbers, workflow
 
 TODAY = date(2026, 3, 9)
 ProjectMaker = Callable[..., Project]
 
 
 def set_pattern(pattern: str) -> None:
-    Setting.write(Setting.PATTERN, pattern)
+    Setting.write(SettingName.PATTERN, pattern)
     db.session.commit()
 
 
@@ -144,7 +144,7 @@ def test_a_number_that_differs_in_case_only_is_taken(make_project: ProjectMaker,
 def test_a_number_is_called_free_only_where_the_job_list_is_proven(
     make_project: ProjectMaker, job_list: dict[str, object], said: str
 ) -> None:
-    Setting.write(connection_state.JOB_LIST, job_list)
+    Setting.write(SettingName.JOB_LIST, job_list)
     found = job_numbers.check("26-900", make_project())
     assert found.usable
     assert said in found.sentence

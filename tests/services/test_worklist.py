@@ -16,7 +16,7 @@ from support.jobs import compose, keep_job
 
 from extensions import db
 from lib import pagination
-from models import Counter, Job, Person, Project, Setting, Status, utcnow
+from models import Counter, Job, Person, Project, Setting, SettingName, Status, utcnow
 from services import workflow
 
 SignIn = Callable[[str], Browser]
@@ -421,7 +421,7 @@ def test_a_list_is_sent_again_after_anything_that_may_have_changed_it(
             case "a project":
                 workflow.retrieve(project, cast["manager"])
             case "a setting":
-                Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+                Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
             case "a job":
                 keep_job({"Job_Number": "26-900"})
             case "a person":

@@ -5,8 +5,7 @@ from typing import Any
 
 from erp import FieldValue, rules
 from erp.spectrum.system import values_of
-from models import Export, Job, Setting, utcnow
-from services import connection_state
+from models import Export, Job, Setting, SettingName, utcnow
 
 
 def keep_job(row: Mapping[str, str]) -> Job:
@@ -26,4 +25,4 @@ def values(export: Export) -> dict[str, str]:
 
 def prove_job_list() -> None:
     """Have the job list read and proven, so that a number which it lacks is free."""
-    Setting.write(connection_state.JOB_LIST, {"at": utcnow().isoformat(), "proven": True})
+    Setting.write(SettingName.JOB_LIST, {"at": utcnow().isoformat(), "proven": True})

@@ -13,7 +13,20 @@ from sqlalchemy import select
 from support.mail_server import Postbox
 
 from extensions import db, writing
-from models import Delivery, DigestDay, Export, Job, Level, MailOutcome, Person, Project, Setting, Status, utcnow
+from models import (
+    Delivery,
+    DigestDay,
+    Export,
+    Job,
+    Level,
+    MailOutcome,
+    Person,
+    Project,
+    Setting,
+    SettingName,
+    Status,
+    utcnow,
+)
 from services import workflow
 from tasks import digest, mail_delivery
 
@@ -251,12 +264,12 @@ def test_what_could_not_go_out_goes_later_the_same_day_but_never_the_next(
     waiting: Project, post: Postbox, clock: time_machine.Traveller
 ) -> None:
     with writing():
-        Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+        Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
     tick()
     assert post.arrived == []
     clock.move_to(MONDAY.replace(hour=23, minute=59))
     with writing():
-        Setting.write(Setting.PAUSED, None)
+        Setting.write(SettingName.PAUSED, None)
     post.fail("RCPT", "451 4.3.0 Later", recipient="controller@example.com")
     tick()
     assert post.recipients == ["approver@example.com"]

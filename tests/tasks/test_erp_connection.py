@@ -15,7 +15,7 @@ import erp as port
 import scheduler
 from erp import Phase, ReadError
 from extensions import db
-from models import Person, Setting, TaskRequest
+from models import Person, Setting, SettingName, TaskKind, TaskRequest
 from tasks import erp_connection
 
 Fault = Callable[..., None]
@@ -124,10 +124,10 @@ def test_half_a_client_stops_the_start_with_a_sentence_that_names_both(name: str
 
 
 def ask_and_run(by: Person) -> TaskRequest:
-    TaskRequest.ask("test connection", by)
+    TaskRequest.ask(TaskKind.TEST_CONNECTION, by)
     db.session.commit()
     scheduler.run_task_requests()
-    errand = TaskRequest.last("test connection")
+    errand = TaskRequest.last(TaskKind.TEST_CONNECTION)
     assert errand and errand.due_at is None
     return errand
 
@@ -146,7 +146,7 @@ def test_the_errand_answers_with_the_verdict_and_a_line_per_service(
 
 def contact() -> dict[str, Any]:
     db.session.expire_all()
-    noted: dict[str, Any] = Setting.read(Setting.CONTACT, {})
+    noted: dict[str, Any] = Setting.read(SettingName.CONTACT, {})
     return noted
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from support.jobs import compose, keep_job
 
 from extensions import db
-from models import Job, Person, Project, Status
+from models import Job, Person, Project, SettingName, Status
 from services import connection_state, workflow
 from tasks import client_secret, erp_connection, exports, job_list
 
@@ -105,7 +105,7 @@ def test_a_rotated_secret_is_kept_encrypted_and_used_from_then_on(app: Flask, be
     assert "It is good until" in result.stdout
     secret = client_secret.current()
     assert secret and secret != "sandbox-secret"
-    assert secret not in str(connection_state.Setting.read(connection_state.SECRET))
+    assert secret not in str(connection_state.Setting.read(SettingName.CLIENT_SECRET))
     assert connection_state.secret_end()
     erp = erp_connection.connect()
     assert erp and erp.list_jobs().rows

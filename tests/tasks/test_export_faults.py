@@ -14,8 +14,8 @@ from support.jobs import compose
 
 from erp.spectrum.client import Spectrum
 from extensions import db
-from models import Job, Person, Project, Setting, Status, utcnow
-from services import connection_state, workflow
+from models import Job, Person, Project, Setting, SettingName, Status, utcnow
+from services import workflow
 from tasks import exports
 
 SYNCED, FAILED, CHECKING, EXPORTING = Status.SYNCED, Status.FAILED, Status.CHECKING, Status.EXPORTING
@@ -116,7 +116,7 @@ def jobs_made(sandbox: str) -> int:
 
 def held() -> str:
     """What keeps every export from going, as the banner says it."""
-    return str((Setting.read(connection_state.HELD) or {}).get("error", ""))
+    return str((Setting.read(SettingName.HELD) or {}).get("error", ""))
 
 
 def run_until_settled(spectrum: Spectrum, project: Project) -> None:

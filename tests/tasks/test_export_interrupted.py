@@ -12,7 +12,7 @@ from support.fake_erp import FakeERP
 from support.fault_injection import accept, export_of, status
 
 from extensions import db, writing
-from models import Export, Job, Project, Setting, utcnow
+from models import Export, Job, Project, Setting, SettingName, utcnow
 from tasks import exports
 
 LEASE = timedelta(seconds=150)
@@ -37,7 +37,7 @@ class InterruptedERP(FakeERP):
 
 def pause(value: object = "Controller") -> None:
     with writing():
-        Setting.write(Setting.PAUSED, value and {"by": value, "at": utcnow().isoformat()})
+        Setting.write(SettingName.PAUSED, value and {"by": value, "at": utcnow().isoformat()})
 
 
 def added(erp: FakeERP, service: str = "AddJob") -> int:

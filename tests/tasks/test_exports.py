@@ -13,7 +13,7 @@ from support.jobs import compose, keep_job, values
 
 from erp import Message, Outcome, Phase, WriteResult
 from extensions import db
-from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, Status, utcnow
+from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, SettingName, Status, utcnow
 from services import connection_state, workflow
 from tasks import erp_connection, exports
 
@@ -111,7 +111,7 @@ def test_where_spectrum_has_more_jobs_like_it_than_it_lists_an_export_asks_no_mo
 
 def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Callable[..., Project]) -> None:
     project = accepted()
-    Setting.write(Setting.PAUSED, {"by": "Dana"})
+    Setting.write(SettingName.PAUSED, {"by": "Dana"})
     db.session.commit()
     assert run(erp) == []
     assert erp.calls == []
@@ -120,7 +120,7 @@ def test_nothing_is_exported_while_exports_are_paused(erp: FakeERP, accepted: Ca
 
 def test_the_command_says_that_exports_are_paused(app: Flask, monkeypatch: pytest.MonkeyPatch, erp: FakeERP) -> None:
     monkeypatch.setattr(erp_connection, "connect", lambda: erp)
-    Setting.write(Setting.PAUSED, {"by": "Dana"})
+    Setting.write(SettingName.PAUSED, {"by": "Dana"})
     db.session.commit()
     result = app.test_cli_runner().invoke(args=["exports", "run"])
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
@@ -196,7 +196,7 @@ def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
 def test_the_first_job_of_an_installation_is_synced_only_once_it_is_listed(
     erp: FakeERP, accepted: Callable[..., Project], listed: bool
 ) -> None:
-    Setting.write(connection_state.LEARNED, None)
+    Setting.write(SettingName.LEARNED, None)
     project = accepted()
     erp.next_create(WriteResult(Outcome.CREATED, reply="Spectrum answered with no row."), created=listed)
     run(erp)

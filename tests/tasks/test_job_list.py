@@ -18,7 +18,7 @@ import scheduler
 from erp import Connection, ErpJob, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
-from models import Job, Person, Project, Setting, utcnow
+from models import Job, Person, Project, Setting, SettingName, utcnow
 from services import connection_state, workflow
 from tasks import job_list, job_list_reader
 
@@ -139,7 +139,7 @@ def test_a_cost_center_that_only_the_unread_part_has_keeps_the_list_from_being_w
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Cost_Center=f"C{number // 5}"))
     job_list.refresh(erp)
-    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
+    assert Setting.read(SettingName.JOB_LIST)["complete"] is False
 
 
 @pytest.mark.parametrize("blank", [{}, {"Division": "", "Cost_Center": ""}])
@@ -162,7 +162,7 @@ def test_jobs_that_only_their_customer_tells_apart_are_never_known_to_be_all(erp
     for number in range(30):
         erp.keep(job(f"26-{number:03}", Customer_Code=f"CUST{number % 4}", Division="", Cost_Center=""))
     assert "30 jobs read" in job_list.refresh(erp)
-    assert Setting.read(connection_state.JOB_LIST)["complete"] is False
+    assert Setting.read(SettingName.JOB_LIST)["complete"] is False
 
 
 def test_a_job_that_comes_back_is_no_longer_gone(erp: FakeERP) -> None:
@@ -239,7 +239,7 @@ def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -
     with pytest.raises(ReadError) as failure:
         job_list.refresh(erp)
     assert failure.value.outcome is Outcome.NOT_SENT
-    last = Setting.read(connection_state.JOB_LIST)
+    last = Setting.read(SettingName.JOB_LIST)
     assert last["error"] == failure.value.error
     assert last["said"].startswith("1 jobs read")
     assert count_of_gone() == 0
@@ -310,11 +310,11 @@ def test_a_list_that_could_not_be_read_is_asked_for_again_soon_although_it_is_yo
     app.config |= {"SPECTRUM_URL": spectrum_url, "SPECTRUM_AUTHORIZATION_ID": "DEMO-COUNTERSIGN"}
     now = utcnow()
     failed = {"at": now.isoformat(), "error": "Out of reach", "tried": (now - timedelta(minutes=tried)).isoformat()}
-    Setting.write(connection_state.JOB_LIST, failed)
+    Setting.write(SettingName.JOB_LIST, failed)
     db.session.commit()
     scheduler.refresh_when_old()
     db.session.expire_all()
-    assert bool(Setting.read(connection_state.JOB_LIST).get("error")) is not again
+    assert bool(Setting.read(SettingName.JOB_LIST).get("error")) is not again
 
 
 # what a list lacks
@@ -393,11 +393,11 @@ def test_a_list_that_the_other_way_shows_whole_is_taken_from_there(erp: FakeERP)
 
 def test_after_a_restore_an_unproven_list_ends_no_waiting(erp: FakeERP) -> None:
     read_hundred(erp)
-    Setting.write(Setting.RESTORED, {"at": utcnow().isoformat()})
+    Setting.write(SettingName.RESTORED, {"at": utcnow().isoformat()})
     db.session.commit()
     erp.kept.clear()
     job_list.refresh(erp)
-    assert Setting.read(Setting.RESTORED)
+    assert Setting.read(SettingName.RESTORED)
 
 
 @pytest.mark.parametrize("large_customers", [False, True])

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from support.mail_server import Postbox
 
 from extensions import db
-from models import Delivery, Person, Project, Setting
+from models import Delivery, Person, Project, Setting, SettingName
 from services import workflow
 from tasks import mail_delivery
 
@@ -84,12 +84,12 @@ def test_a_refusal_that_concerns_everybody_holds_the_queue_with_advice_and_nobod
     for _ in range(3):
         mail_delivery.deliver_due()
         assert states() == ["Waiting", "Waiting"]
-        assert Setting.read(Setting.MAIL)["held"]
-        assert reply in Setting.read(Setting.MAIL)["cause"]
-        assert advice in Setting.read(Setting.MAIL)["cause"]
+        assert Setting.read(SettingName.MAIL)["held"]
+        assert reply in Setting.read(SettingName.MAIL)["cause"]
+        assert advice in Setting.read(SettingName.MAIL)["cause"]
         clock.shift(60)
     mail_delivery.deliver_due()
-    assert (states(), Setting.read(Setting.MAIL)) == (["Sent", "Sent"], None)
+    assert (states(), Setting.read(SettingName.MAIL)) == (["Sent", "Sent"], None)
 
 
 @pytest.mark.parametrize(("command", "reply"), OF_ONE)
@@ -98,7 +98,7 @@ def test_a_refusal_of_one_recipient_is_final_for_that_one_and_holds_nobody(
 ) -> None:
     post.fail(command, reply)
     mail_delivery.deliver_due()
-    assert (states(), Setting.read(Setting.MAIL)) == (["Not delivered", "Sent"], None)
+    assert (states(), Setting.read(SettingName.MAIL)) == (["Not delivered", "Sent"], None)
 
 
 def test_a_relay_that_takes_the_others_refuses_this_one_alone_so_it_is_final_for_that_one(
@@ -108,7 +108,7 @@ def test_a_relay_that_takes_the_others_refuses_this_one_alone_so_it_is_final_for
     for _ in range(3):
         mail_delivery.deliver_due()
         clock.shift(60)
-    assert (states(), Setting.read(Setting.MAIL)) == (["Not delivered", "Sent"], None)
+    assert (states(), Setting.read(SettingName.MAIL)) == (["Not delivered", "Sent"], None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_too_much_at_once_waits_without_a_banner(
     post.fail(command, reply)
     mail_delivery.deliver_due()
     assert states() == ["Waiting", "Waiting"]
-    assert not Setting.read(Setting.MAIL)["held"]
+    assert not Setting.read(SettingName.MAIL)["held"]
     clock.shift(60)
     mail_delivery.deliver_due()
     assert states() == ["Sent", "Sent"]
@@ -152,7 +152,7 @@ def test_a_refused_sign_in_names_the_setting_and_the_way_to_fix_it_and_shows_no_
     app.config["MAIL_USERNAME"], app.config["MAIL_PASSWORD"] = "erp", "hush-hush-hush"
     post.fail("AUTH", f"{reply} hush-hush-hush", times=3)
     mail_delivery.deliver_due()
-    cause = Setting.read(Setting.MAIL)["cause"]
+    cause = Setting.read(SettingName.MAIL)["cause"]
     assert reply in cause
     assert advice in cause.partition(reply)[2]
     assert "hush" not in cause

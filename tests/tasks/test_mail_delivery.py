@@ -22,7 +22,7 @@ from support.mail_server import Postbox
 
 from dev.sandbox.mails import Mail
 from extensions import db, writing
-from models import Delivery, MailOutcome, Person, Project, Setting, utcnow
+from models import Delivery, MailOutcome, Person, Project, Setting, SettingName, utcnow
 from services import workflow
 from tasks import mail_delivery, mail_messages, smtp
 
@@ -276,8 +276,8 @@ def test_a_wrong_certificate_holds_the_queue(
     with Running(server, app):
         mail_delivery.deliver_due()
     assert server.handler.got == []
-    assert Setting.read(Setting.MAIL)["held"]
-    assert "certificate" in Setting.read(Setting.MAIL)["cause"]
+    assert Setting.read(SettingName.MAIL)["held"]
+    assert "certificate" in Setting.read(SettingName.MAIL)["cause"]
     assert (newest().state, newest().tries) == ("Waiting", 0)
 
 
@@ -287,7 +287,7 @@ def test_a_server_without_starttls_holds_the_queue_where_starttls_is_asked_for(
     app.config["MAIL_USE_TLS"] = True
     mail_delivery.deliver_due()
     assert post.arrived == []
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
 
 
 def test_a_server_that_speaks_no_tls_holds_the_queue_and_blames_no_certificate(
@@ -295,7 +295,7 @@ def test_a_server_that_speaks_no_tls_holds_the_queue_and_blames_no_certificate(
 ) -> None:
     app.config["MAIL_USE_SSL"] = True
     mail_delivery.deliver_due()
-    trouble = Setting.read(Setting.MAIL)
+    trouble = Setting.read(SettingName.MAIL)
     assert trouble["held"]
     assert trouble["cause"].endswith("it speaks no TLS there. See MAIL_PORT, MAIL_USE_SSL and MAIL_USE_TLS.")
 
@@ -308,13 +308,13 @@ def test_a_failed_sign_in_holds_the_queue_and_a_right_one_sends(rejected: Delive
     app.config["MAIL_USERNAME"], app.config["MAIL_PASSWORD"] = "countersign", "wrong"
     with Running(server, app), time_machine.travel(NOON, tick=False) as clock:
         mail_delivery.deliver_due()
-        assert "refused the sign-in: 535" in Setting.read(Setting.MAIL)["cause"]
+        assert "refused the sign-in: 535" in Setting.read(SettingName.MAIL)["cause"]
         assert newest().state == "Waiting"
         app.config["MAIL_PASSWORD"] = "right"
         clock.shift(60)
         mail_delivery.deliver_due()
     assert len(server.handler.got) == 1, newest().error
-    assert Setting.read(Setting.MAIL) is None
+    assert Setting.read(SettingName.MAIL) is None
 
 
 @pytest.mark.parametrize(
@@ -338,13 +338,13 @@ def test_a_refused_sender_burns_nobodys_mail_and_one_mail_a_minute_asks_until_it
         mail_delivery.deliver_due()
         clock.shift(1)
     assert 60 - post.faults.listed()[0]["times"] == 3
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
     assert {delivery.state for delivery in db.session.scalars(select(Delivery))} == {"Waiting"}
     clock.shift(timedelta(days=3))  # however long it takes
     post.faults.switch_off()
     mail_delivery.deliver_due()
     assert len(post.arrived) == 4
-    assert Setting.read(Setting.MAIL) is None
+    assert Setting.read(SettingName.MAIL) is None
 
 
 def test_a_held_queue_stays_held_while_the_server_is_away(
@@ -355,16 +355,16 @@ def test_a_held_queue_stays_held_while_the_server_is_away(
     post.fail("CONNECT", "drop")
     clock.shift(60)
     mail_delivery.deliver_due()
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
 
 
 def test_pausing_holds_mails_too(rejected: Delivery, post: Postbox) -> None:
     with writing():
-        Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+        Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
     mail_delivery.deliver_due()
     assert (post.arrived, mail_delivery.send_test("a@example.com")[0]) == ([], False)
     with writing():
-        Setting.write(Setting.PAUSED, None)
+        Setting.write(SettingName.PAUSED, None)
     mail_delivery.deliver_due()
     assert len(post.arrived) == 1
 
@@ -395,7 +395,7 @@ def test_silence_about_one_recipient_holds_up_nobody_else(
     post.fail(command, reply, recipient="manager@example.com")
     mail_delivery.deliver_due()
     assert post.recipients == ["administrator@example.com"]
-    assert Setting.read(Setting.MAIL) is None
+    assert Setting.read(SettingName.MAIL) is None
 
 
 def test_the_answer_to_a_text_is_waited_for_while_the_next_mail_goes(

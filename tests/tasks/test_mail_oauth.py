@@ -14,7 +14,7 @@ from support.mail_provider import Provider
 from support.mail_server import Postbox
 
 from extensions import db
-from models import Delivery, Person, Project, Setting
+from models import Delivery, Person, Project, Setting, SettingName
 from services import workflow
 from tasks import mail_delivery, mail_http
 
@@ -68,7 +68,7 @@ def errors() -> list[str]:
 
 def cause() -> str:
     db.session.rollback()
-    return str(Setting.read(Setting.MAIL)["cause"])
+    return str(Setting.read(SettingName.MAIL)["cause"])
 
 
 @BOTH
@@ -122,7 +122,7 @@ def test_a_new_token_that_is_refused_is_not_fetched_again_and_again(
     provider.fail("graph", 401, {"error": {"code": "InvalidAuthenticationToken", "message": "Access denied"}}, times=9)
     mail_delivery.deliver_due()
     assert (states(), len(provider.asked)) == (["Waiting", "Waiting"], 1)
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
     assert "can take up to two hours" in cause() or "The token is not accepted." in cause()
 
 
@@ -157,7 +157,7 @@ def test_each_refusal_of_a_token_holds_the_queue_and_says_which_setting_to_fix(
 ) -> None:
     provider.fail("token", status, body)
     mail_delivery.deliver_due()
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
     assert advice in cause()
     assert "the-secret-value" not in cause()
     clock.shift(60)
@@ -178,7 +178,7 @@ def test_no_token_at_the_moment_is_tried_again_soon_because_nothing_went_out(
     monkeypatch.setattr(mail_http, "DEADLINE", 0.5)
     provider.fail("token", status)
     mail_delivery.deliver_due()
-    assert not Setting.read(Setting.MAIL)["held"]
+    assert not Setting.read(SettingName.MAIL)["held"]
     clock.shift(60)
     mail_delivery.deliver_due()
     assert states() == ["Sent", "Sent"], errors()
@@ -219,7 +219,7 @@ def test_each_refusal_by_graph_holds_the_queue_and_says_which_setting_to_fix(
 ) -> None:
     provider.fail("graph", status, body)
     mail_delivery.deliver_due()
-    assert Setting.read(Setting.MAIL)["held"]
+    assert Setting.read(SettingName.MAIL)["held"]
     assert advice in cause()
     clock.shift(60)
     mail_delivery.deliver_due()

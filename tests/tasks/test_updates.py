@@ -15,7 +15,7 @@ from support.updates import UpdateStory
 
 from erp import Message, Outcome, WriteResult
 from extensions import db
-from models import Delivery, Job, NotAllowed, Person, Project, Setting, Status, utcnow
+from models import Delivery, Job, NotAllowed, Person, Project, Setting, SettingName, Status, utcnow
 from services import erp_settings, update_form, workflow
 
 UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
@@ -190,7 +190,7 @@ def test_an_update_that_was_not_sent_waits_can_be_taken_back_and_goes_by_itself(
 def test_while_exports_are_paused_no_update_goes(story: UpdateStory) -> None:
     story.send(phone="253-555-0199")
     story.accept()
-    Setting.write(Setting.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+    Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
     db.session.commit()
     story.run()
     assert not sent(story)
