@@ -25,7 +25,7 @@ from blueprints.erp import approvers, history, job_templates, settings
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
-from lib import compression, formatting, json_log
+from lib import compression, formatting, json_log, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
 from services import after_restore, comments, sessions, update_form, workflow
@@ -55,6 +55,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+    app.wsgi_app = request_metrics.under_any_name(app.wsgi_app, app.config["SERVER_NAME"])  # type: ignore[method-assign]
     app.before_request(json_log.begin_request)
     app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason
     compression.register(app)
@@ -66,6 +67,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     _bind_templates(app)
     errors.register(app)
     app.after_request(_add_headers)
+    app.after_request(request_metrics.observe)
     app.after_request(json_log.end_request)
     app.logger.setLevel(logging.INFO)
     return app
@@ -116,6 +118,7 @@ def _bind_templates(app: Flask) -> None:
         "waiting": models.WAITING,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
+        "customer_name": models.Customer.name_of,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "other_eyes_link": workflow.OTHER_APPROVER_LINKS,

@@ -13,7 +13,7 @@ from extensions import db
 from models import Counter, Event, Job, Person, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
 from services import expiry
 from services.cache import cached
-from services.connection_state import job_list
+from services.connection_state import job_list, secret_alarm
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
@@ -116,13 +116,4 @@ def _export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """Return the warnings that ERP Admins see on every ERP page, as sentences."""
-    return [alarm for alarm in (cached("client secret", _secret_alarm), *expiry.warnings()) if alarm]
-
-
-def _secret_alarm() -> str:
-    if not (Setting.read(SettingName.CLIENT_SECRET) or {}).get("asked_at"):
-        return ""
-    return (
-        "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
-        " ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
-    )
+    return [alarm for alarm in (cached("client secret", secret_alarm), *expiry.warnings()) if alarm]

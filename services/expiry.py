@@ -145,10 +145,21 @@ def _backups() -> Iterator[Expiry]:
         yield _backup("backup", "The last backup of Countersign", last.at, CHECK_BACKUPS)
     elif began := db.session.scalar(select(Event.at).order_by(Event.id).limit(1)):
         yield _backup("backup", "There is no backup of Countersign", began, CHECK_BACKUPS, "")
-    copied = (Setting.read(SettingName.BACKUP_COPY) or {}).get("at")
-    if copied:
-        label = "The last copy of a backup off this machine"
-        yield _backup("backup_copy", label, datetime.fromisoformat(copied), CHECK_COPIES)
+    if last and current_app.config["BACKUP_COPY_COMMAND"]:
+        yield _copy(last.at)
+
+
+def _copy(backed_up_at: datetime) -> Expiry:
+    row = db.session.get(Setting, SettingName.BACKUP_COPY)
+    kept = row.value if row else {}
+    if row and kept["error"]:
+        label = f"The last backup was not copied off the server: {kept['error'].removesuffix('.')}"
+        return Expiry("backup_copy", label, row.at, CHECK_COPIES, (-1,), warn_before=-1, past="")
+    if kept.get("at"):
+        left_at = datetime.fromisoformat(kept["at"])
+        past = f"left the server {format_ago(left_at)}"
+        return _backup("backup_copy", "The last copy of a backup", left_at, CHECK_COPIES, past)
+    return _backup("backup_copy", "No backup has been copied off the server yet", backed_up_at, CHECK_COPIES, "")
 
 
 def _backup(name: str, label: str, made_at: datetime, advice: str, past: str | None = None) -> Expiry:

@@ -293,6 +293,7 @@ class Event(Base):
         CheckConstraint(
             "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
         ),
+        CheckConstraint("action <> 'rejected' OR trim(comment) <> ''", "update_rejection_has_comment"),
         Index("ix_event_action_at", "action", "at"),
         Index("ix_event_subject_at", "subject_id", "at", "id"),  # of nobody: the company's history, latest first
     )

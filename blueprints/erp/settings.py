@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from extensions import db
 from lib.htmx import hx_trigger
+from lib.version import VERSION
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
 from services import connection_state, erp_settings, expiry, job_numbers
@@ -99,6 +100,11 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
         "pattern": pattern,
         "error": error,
         "q": q,
+        "version": VERSION,
+        "backed_up": db.session.get(Setting, SettingName.BACKED_UP),
+        "copied": Setting.read(SettingName.BACKUP_COPY),
+        "rehearsed": Setting.read(SettingName.REHEARSED),
+        "copies": bool(current_app.config["BACKUP_COPY_COMMAND"]),
         "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),
         "events": erp_settings.latest_events(),

@@ -59,10 +59,10 @@ def days(count: float) -> str:
             "The client secret for the sign-in: the end is not known. Set OIDC_SECRET_EXPIRES to have it watched.",
         ),
         (
-            {},
-            {SettingName.BACKUP_COPY: {"at": days(-3)}},
+            {"BACKUP_COPY_COMMAND": "copy"},
+            {SettingName.BACKED_UP: "a file", SettingName.BACKUP_COPY: {"at": days(-3), "error": ""}},
             *("backup_copy", -2),
-            "The last copy of a backup off this machine was made 3 days ago. "
+            "The last copy of a backup left the server 3 days ago. "
             "Check BACKUP_COPY_COMMAND and countersign-backup on the server.",
         ),
     ],
