@@ -28,6 +28,7 @@ SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  
 # has orders of its own, because it is what is looked at all day and a small part of all
 ORDERS: dict[str, Any] = {"name": text("lower(name)"), "place": text("lower(city)"), "sender": "sender_key"}
 OPEN_QUEUE = ORDERS | {"number": "number_key"}
+INACTIVE = text("NOT active")
 WAITS = text(f"status = '{Status.READY}'")
 ASKS = text("question_to IS NOT NULL")
 
@@ -87,6 +88,9 @@ class Project(ProjectState, Base):
     __table_args__ = (
         Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
         Index("ix_project_status", "status", "id"),
+        Index("ix_project_created_by", "created_by_id", "id"),
+        Index("ix_project_sent_by", "sent_by_id", "id"),
+        Index("ix_project_inactive", "id", sqlite_where=INACTIVE, postgresql_where=INACTIVE),
         Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
         Index("ix_project_question", "question_to", "id", sqlite_where=ASKS, postgresql_where=ASKS),
         *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
@@ -125,6 +129,12 @@ class Project(ProjectState, Base):
     @property
     def information(self) -> dict[str, Any]:
         return {column: getattr(self, column) for column in INFORMATION}
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether accounting never had to do with it."""
+        untouched = self.status is Status.NOT_SENT and self.sent_at is None
+        return untouched and all(event.from_status is event.to_status for event in self.events)
 
     @property
     def sender(self) -> str:
@@ -273,6 +283,7 @@ class Export(Leased, Base):
 COMMENTED = "commented"
 DEEDS = {
     str(Transition.TAKE_BACK): "took it back",
+    str(Transition.UNDO): "undid the rejection",
     str(Transition.FAIL): "could not export it",
     str(Transition.LOSE_TRACK): "began to look for it in Spectrum",
     str(Transition.FOUND): "found it in Spectrum",
@@ -300,7 +311,7 @@ class Event(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
-    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id", deferrable=True), index=True)
     subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
     action: Mapped[str] = mapped_column(String(40))
