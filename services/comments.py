@@ -27,6 +27,7 @@ def problem(text: str) -> str:
 
 def add(project: Project, by: Person, text: str, form: str, answer_needed: bool) -> list[Person]:
     """Record a comment once for each form, and queue its mails; returns who gets one."""
+    db.session.flush()  # refreshing forgets what is not written yet
     db.session.refresh(project, with_for_update=True)  # until this comment is committed
     readers = find_readers(project, by)
     if _is_repeated(project, by, text, form):
