@@ -42,7 +42,9 @@ NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
-NOT_DELETABLE = "Only a project that was never sent can be deleted. To put it aside, uncheck Active Project?."
+NOT_DELETABLE = (
+    "Only a project that was never sent and has no comments can be deleted. To put it aside, uncheck Active Project?."
+)
 UNDO_FOR = timedelta(seconds=8)  # a rejection; its mail waits as long
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."

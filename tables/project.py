@@ -132,9 +132,10 @@ class Project(ProjectState, Base):
 
     @property
     def is_deletable(self) -> bool:
-        """Whether accounting never had to do with it."""
+        """Whether accounting never had to do with it, and nobody's comment would be lost."""
         untouched = self.status is Status.NOT_SENT and self.sent_at is None
-        return untouched and all(event.from_status is event.to_status for event in self.events)
+        kept = (event for event in self.events if event.from_status != event.to_status or event.action == COMMENTED)
+        return untouched and not any(kept)
 
     @property
     def sender(self) -> str:
