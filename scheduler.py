@@ -19,7 +19,7 @@ from extensions import db, writing
 from lib import json_log
 from models import MailKind, Person, Setting, SettingName, TaskKind, TaskRequest, utcnow
 from services import accounts, connection_state
-from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
+from tasks import alerts, client_secret, digest, erp_connection, expiry, exports, job_list, mail_delivery, updates
 
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
 TASK_LEASE = timedelta(minutes=15)
@@ -171,6 +171,8 @@ TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (deliver_mails, 2),
     (digest.open_due_day, 60),
     (alerts.raise_alarm, 60),
+    (expiry.look_at_certificates, 60),
+    (expiry.queue_mails, 60),
     (refresh_when_old, 60),
     (rotate_secret_when_due, 3600),
     (beat, 60),

@@ -80,8 +80,13 @@ class Rules(Protocol):
     limits: Mapping[str, int]
     """How many characters the system takes of a text column, by column."""
     services: tuple[str, ...]
+    states: Mapping[str, str]
+    """The names of the states that the system takes, by abbreviation; empty where it takes any text."""
 
     def label(self, key: str) -> str: ...
+
+    def form_key(self, key: str) -> str:
+        """Return the form key or column of a request's key; the key itself where there is none."""
 
     def job_number_problem(self, number: str) -> str | None:
         """Return what keeps a text from being the number of a new job, as a sentence; None when nothing does."""

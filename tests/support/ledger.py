@@ -60,6 +60,7 @@ class LedgerRules:
     name = "Ledger"
     name_length = 60
     services = ("ledger",)
+    states: Mapping[str, str] = {}
     limits: Mapping[str, int] = {"city": 20}
     accept_fields = tuple(
         FormField(key, LABELS[own], 40, own in ("no", "vat"), CHOICES.get(own, {})) for key, own in FORM.items()

@@ -5,8 +5,8 @@ On SQLite a trigger says so: a new constraint would make a table of all that eve
 
 from alembic import op
 
-revision = "0013"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
