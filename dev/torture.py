@@ -34,6 +34,7 @@ from conftest import (
     run_sql,
     sandboxed,
     server_settings,
+    wait_until,
 )
 from sqlalchemy import and_, func, select, update
 from support.fault_injection import Sandbox, Server, accept
@@ -153,8 +154,14 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
     tries: Counter[str] = Counter()
     kills, projects = KILLS // 2, PROJECTS // 2
     faults: list[tuple[str, str]] = []
+    first = projects // 4  # are jobs before the first kill, to be updated
+    for new in range(first):
+        accept(f"K26-{new:04}")
+    wait_until(lambda: not left(), 300)
     for number in range(kills):
-        for new in range(number * projects // kills, (number + 1) * projects // kills):
+        for new in range(
+            first + number * (projects - first) // kills, first + (number + 1) * (projects - first) // kills
+        ):
             accept(f"K26-{new:04}")
         update_some()
         if number % 3 == 0:
@@ -246,8 +253,9 @@ def verdict(sandbox: Sandbox, mailbox: str) -> tuple[str, bool]:
     silent = [
         None for state in (*standing.values(), *mails.values()) if state in (Status.EXPORTING, Status.UPDATING, None)
     ]
+    updates = sum(kind == "update" for kind in db.session.scalars(select(Delivery.kind)))
     found = [
-        f"{len(standing)} projects ({in_words(standing.values())}), {len(jobs)} jobs",
+        f"{len(standing)} projects ({in_words(standing.values())}), {len(jobs)} jobs, {updates} updates",
         f"{len(mails)} mails ({in_words(mails.values())}), {len(arrived)} arrived",
         f"{twice} twice, {len(lost)} lost, {waiting + len(silent)} stuck",
     ]

@@ -29,6 +29,7 @@ from erp.values import (
     Texts,
     WriteResult,
     freeze,
+    is_damaged,
     job_key,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "WriteResult",
     "connect",
     "freeze",
+    "is_damaged",
     "job_key",
     "rules",
 ]

@@ -124,6 +124,11 @@ class ReadResult(Generic[Row]):
     damaged: tuple[str, ...] = ()
 
 
+def is_damaged(value: str) -> bool:
+    """Return whether a character of a value could not be read; such a value proves nothing."""
+    return "\N{REPLACEMENT CHARACTER}" in value
+
+
 @dataclass(frozen=True)
 class FieldValue:
     """One value of a request; `source` is project, template, approver or fixed."""

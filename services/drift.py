@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
-from erp import rules
+from erp import is_damaged, rules
 from extensions import db
 from lib.formatting import local
 from models import INFORMATION, UPDATE, Event, Project, Status, Transition
@@ -44,7 +44,7 @@ def find(project: Project) -> list[Drift]:
         return []
     there, accepted = rules().job_values(project.job.row, project.job.dates), accepted_values(project)
     ours = rules().update_values(project.information)
-    found = [column for column in INFORMATION if column in there and column in accepted]
+    found = [each for each in INFORMATION if each in there and each in accepted and not is_damaged(there[each])]
     drifted = [each for each in found if _drifted(each, accepted, ours[each], there[each])]
     since = _accepted_at(project) if drifted else None
     return [Drift(each, accepted[each], there[each], since) for each in drifted]

@@ -29,7 +29,7 @@ class SettingName(enum.StrEnum):
     PATTERN = "job number pattern"  # a text such as YY-###, or ""
     MAIL = "mail trouble"  # cause, held, since: while no mail goes, else None
     CONTACT = "contact with Spectrum"  # connected, at, since, error, error_at: how the last one ended
-    JOB_LIST = "job list"  # at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried
+    JOB_LIST = "job list"  # at, began, said, calls, jobs, complete, proven, doubt, reading, confirmed, error, tried
     LEARNED = "learned about the connection"  # server, style, at, learned, proof
     HELD = "exports held"  # error, since: while a setting keeps every export from going, else None
     # environment, at, encrypted, until, replaced, refused, asked_at, error: `at` is when the secret in use came into

@@ -207,7 +207,7 @@ def test(connection: Connection) -> ConnectionTest:
     except ReadError as failure:
         return ConnectionTest(False, failure.error, tuple(_probe_all(connection)))
     unusable = [service for service in learned.services if service.problem and not service.without]
-    confirmed = learned.doubtful and connection_state.job_list().get("proven")
+    confirmed = learned.doubtful and connection_state.job_list().get("confirmed_empty")
     problem = "" if confirmed else learned.problem
     lines = [*learned.sentences, *map(service_line, learned.services), *proof_lines()]
     if unusable:

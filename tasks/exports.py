@@ -13,7 +13,7 @@ from typing import Any, cast
 from flask import current_app
 from sqlalchemy import update
 
-from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, rules
+from erp import Connection, ErpJob, Outcome, ReadError, WriteResult, is_damaged, rules
 from extensions import db, writing
 from lib.leases import Renewing
 from models import Export, Job, LeaseLost, Setting, SettingName, Status, Transition, utcnow
@@ -204,7 +204,7 @@ def _reconcile(erp: Connection, transaction: Transaction, request: Request) -> N
         with transaction() as export:
             _schedule_check(export, failure.error)
         return
-    if found and not rules().differences(request, found.raw):
+    if found and all(is_damaged(line.value) for line in rules().differences(request, found.raw)):
         _mark_found(transaction, found)
         _complete(erp, transaction, request)
     elif found:

@@ -118,7 +118,7 @@ def _save(
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, len(changed), gone))
         state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
-        state |= {"jobs": reading.counts, "customers": len(customers.rows)}
+        state |= {"calls": reading.calls, "jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
         state |= {"reading": _fingerprint(reading), "confirmed_empty": proven and not reading.jobs}
         Setting.write(SettingName.JOB_LIST, state)

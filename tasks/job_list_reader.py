@@ -29,6 +29,7 @@ class JobList:
     jobs: Jobs = field(default_factory=dict)
     complete: bool = True
     damaged: list[str] = field(default_factory=list)
+    calls: int = 0  # that it took
 
     @property
     def counts(self) -> dict[str, int]:
@@ -50,6 +51,7 @@ def read(erp: Connection, known: Mapping[str, set[str]], second_way: bool = Fals
             found.complete = each.read_all() and found.complete
         for each in {reader, *readers}:
             found.jobs |= each.jobs
+            found.calls += each.calls
             found.damaged += [number for number in each.damaged if number not in found.damaged]
     return found
 
@@ -68,10 +70,14 @@ class _StatusReader:
     def __init__(self, erp: Connection, status: str, values: Values, second_way: bool) -> None:
         self.jobs: Jobs = {}
         self.damaged: list[str] = []
-        self._asked_managers = False
+        self._manager_calls = 0
         self._erp, self._status, self._values = erp, status, values
         self._way: dict[str, Any] = {"second_way": True} if second_way else {}
         self._answers: dict[frozenset[tuple[str, str]], ReadResult[ErpJob]] = {}
+
+    @property
+    def calls(self) -> int:
+        return len(self._answers) + self._manager_calls
 
     def read_all(self) -> bool:
         """Ask for everything there is; returns whether no job can be missing."""
@@ -105,10 +111,10 @@ class _StatusReader:
         return self._agree([*ways, by_manager] if by_manager and whole else ways)
 
     def _read_managers(self) -> None:
-        if self._asked_managers:
+        if self._manager_calls:
             return
-        self._asked_managers = True
         for filters in ({}, *({"cost_center": value} for value in sorted(self._values["cost_center"]))):
+            self._manager_calls += 1
             try:
                 self._values[MANAGER] |= set(self._erp.list_project_managers(self._status, **filters).rows)
             except ReadError:  # the list does without

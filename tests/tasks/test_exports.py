@@ -272,6 +272,21 @@ def test_an_unknown_outcome_whose_job_is_there_becomes_synced_by_looking(
     assert added(erp) == 1
 
 
+def test_a_character_that_can_not_be_read_does_not_make_it_another_job(
+    erp: FakeERP, accepted: Callable[..., Project]
+) -> None:
+    project = accepted()
+    erp.next_create(UNKNOWN, created=True)
+    run(erp)
+    erp.kept["26-014"]["Job_Description"] = "Dep\N{REPLACEMENT CHARACTER}t 26-014"
+    run_later(erp)
+    assert project.status is Status.SYNCED
+    assert "Spectrum Job Name was sent as" in project.export.warnings[0]  # type: ignore[union-attr]
+    job_list.refresh(erp)
+    db.session.expire_all()
+    assert not project.drifted
+
+
 def test_an_unknown_outcome_with_another_job_there_fails_and_keeps_the_number(
     erp: FakeERP, accepted: Callable[..., Project]
 ) -> None:

@@ -20,7 +20,7 @@ from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, SettingName, utcnow
 from services import connection_state, workflow
-from tasks import job_list, job_list_reader
+from tasks import erp_connection, job_list, job_list_reader
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -381,6 +381,14 @@ def test_a_company_without_jobs_is_believed_once_a_person_says_so(erp: FakeERP, 
     job_list.refresh(erp)
     assert connection_state.job_list()["proven"]
     assert "listed no jobs" not in job_list.refresh(erp)
+    assert erp_connection.test(erp).passed
+
+
+def test_the_check_is_not_passed_where_nothing_is_listed_because_there_were_jobs_before(erp: FakeERP) -> None:
+    read_hundred(erp)
+    erp.kept.clear()
+    tested = erp_connection.test(erp)
+    assert (tested.passed, tested.sentence) == (False, "Spectrum lists no job at all.")
 
 
 def test_a_list_that_the_other_way_shows_whole_is_taken_from_there(erp: FakeERP) -> None:
@@ -409,4 +417,4 @@ def test_eight_thousand_jobs_without_divisions_are_listed_whole(erp: FakeERP, la
         erp.keep(job(f"{number:06}", **place, Status_Code=status, Project_Manager=f"PM{number % 31}"))
     found = job_list_reader.read(erp, {})
     assert (len(found.jobs), found.complete) == (8000, True)
-    assert len(erp.calls) < 600
+    assert found.calls == len(erp.calls) < 600
