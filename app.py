@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache, partial
@@ -27,7 +28,17 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, sessions, update_form, workflow
+from services import (
+    after_restore,
+    comments,
+    failure,
+    mail_settings,
+    sessions,
+    setup,
+    update_form,
+    workflow,
+    worklist,
+)
 from services import directory as directory_rules
 
 HEADERS = {
@@ -94,6 +105,7 @@ def _bind_templates(app: Flask) -> None:
         "format_datetime": formatting.format_datetime,
         "short_date": formatting.short_date,
         "plural": formatting.plural,
+        "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
@@ -102,7 +114,12 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _url,
+        "map_address": formatting.map_address,
         "absences": directory_rules.absences,
+        "comment_side": comments.side_of,
+        "form_number": lambda: secrets.token_urlsafe(9),  # tells a form that was submitted twice from another one
+        "mail_is_set_up": mail_settings.is_set_up,
+        "remaining_steps": setup.remaining_steps,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
@@ -115,8 +132,14 @@ def _bind_templates(app: Flask) -> None:
         "waiting": models.WAITING,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
+        "customer_name": models.Customer.name_of,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
+        "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
+        "can_undo_rejection": workflow.can_undo_rejection,
+        "next_steps": failure.next_steps,
+        "most_selected": worklist.MOST_SELECTED,
+        "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},

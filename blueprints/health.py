@@ -14,7 +14,7 @@ from extensions import db
 from lib import database_errors, request_metrics, schema_version
 from models import Delivery, Export, Setting, SettingName, utcnow
 from permissions import public
-from services import mail_settings
+from services import expiry, mail_settings
 from services.metrics import DatabaseCollector
 
 blueprint = Blueprint("health", __name__)
@@ -32,10 +32,11 @@ def healthz() -> Any:
 @public
 def readyz() -> Any:
     """Answer 200 only while database and scheduler work; Spectrum and mail are reported without changing that."""
-    report: dict[str, str | None] = {"database": _database(), "scheduler": _scheduler()}
+    report: dict[str, Any] = {"database": _database(), "scheduler": _scheduler()}
     ready = all(state == "ok" for state in report.values())
     if report["database"] == "ok":
         report |= {"mail": _mail(), "spectrum": _spectrum()} | _moments()
+        report["days_left"] = {each.name: each.days_left for each in expiry.list_expiries()}
     return report, 200 if ready else 503
 
 

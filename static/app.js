@@ -10,21 +10,29 @@ const TYPED = "You have typed something here. Press Cancel to discard it.";
 
 // --- saying what happened ---
 
-function announce(sentence) {
+function announce(sentence, failed, link) {
   const announcer = document.getElementById("announcer");
   if (announcer.textContent === sentence) return;  // a poll that fails each second says so once
   const line = document.createElement("p");
   line.textContent = sentence;
+  if (failed) line.setAttribute("role", "alert");
+  if (link) linkWord(line.firstChild, ...link);
   announcer.replaceChildren(line);
   announcer.classList.add("toast");
 }
 
-document.addEventListener("announce", (event) => announce(event.detail.sentence));
-document.addEventListener("htmx:error", () => announce(UNREACHABLE));
+function linkWord(text, word, address) {
+  const found = text.splitText(text.data.lastIndexOf(word));
+  found.splitText(word.length);
+  found.replaceWith(Object.assign(document.createElement("a"), { href: address, textContent: word }));
+}
+
+document.addEventListener("announce", ({ detail }) => announce(detail.sentence, detail.failed, detail.link));
+document.addEventListener("htmx:error", () => announce(UNREACHABLE, true));
 document.addEventListener("htmx:response:error", ({ detail: { ctx: { response } } }) => {
   const token = response.headers.get("Fresh-Token");
-  if (response.status >= 500) announce(UNREACHABLE);
-  if (response.status === 401) announce(SIGNED_OUT);
+  if (response.status >= 500) announce(UNREACHABLE, true);
+  if (response.status === 401) announce(SIGNED_OUT, true);
   if (token) {  // somebody signed in again elsewhere: the forms of this page are theirs now
     document.querySelectorAll("[name=csrf_token]").forEach((input) => (input.value = token));
     announce(SIGNED_IN);
@@ -37,13 +45,16 @@ document.addEventListener("click", () => {
 
 // --- where the focus goes ---
 
+const opened = {};  // the button that opened a row's panel, by the row's id
 const stops = (element) => [...element.querySelectorAll("a, button")];
 const firstField = (element) => element.querySelector(".decision form, .many")?.querySelector(FIELD);
 
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-  ctx.leaving = ctx.target.contains(document.activeElement);
-  ctx.stop = stops(ctx.target).indexOf(document.activeElement);
-  ctx.typed = ctx.target.querySelector("[data-typed]");
+  const target = ctx.target.matches ? ctx.target : document.querySelector(ctx.target);  // a text where the answer chose it
+  ctx.leaving = target.contains(document.activeElement);
+  ctx.stop = stops(target).indexOf(document.activeElement);
+  ctx.typed = target.querySelector("[data-typed]");
+  ctx.decided = ctx.sourceEvent?.type === "submit" && target.querySelector(".panel [method=post]");
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
@@ -54,12 +65,25 @@ document.addEventListener("htmx:after:swap", (event) => {
   const asked = ["submit", "click"].includes(ctx.sourceEvent?.type);
   const invalid = asked && target.querySelector(INVALID);
   if (invalid) invalid.focus();
+  else if (ctx.decided && !target.querySelector(".panel, [role=alert]")) goOn(target, ctx.sourceEvent.submitter);
   else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
 });
 
-// A panel's first field; in a refreshed row the same place; else a button that only asks: a second Enter must not act.
+// After a decision to the next project that waits below, else above; else to what the decided row offers.
+function goOn(row, submitter) {
+  const rows = [...row.parentElement.children];
+  const place = rows.indexOf(row);
+  const waits = (each) => each !== row && each.querySelector(".asks button:enabled");
+  const button = waits([...rows.slice(place), ...rows].find(waits) ?? row) || landing(row, -1);
+  button?.focus();
+  if (submitter?.name === "open_next" && button?.name === "accept") button.click();
+}
+
+// A panel's first field; in a refreshed row the same place; in one that was closed the button that opened it; else one
+// that only asks: a second Enter must not act.
 function landing(target, stop) {
-  return firstField(target) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
+  const asked = target.querySelector(`.asks [name="${opened[target.id]}"]`);
+  return firstField(target) ?? stops(target)[stop] ?? asked ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
 
 document.addEventListener("DOMContentLoaded", () => (document.querySelector(INVALID) ?? firstField(document))?.focus());
@@ -71,7 +95,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const here = document.activeElement;
   const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
-  if (panel?.matches("[data-typed], :has(.accept [aria-invalid])")) announce(TYPED);
+  if (panel?.matches("[data-typed]")) announce(TYPED);
   else panel?.querySelector("[data-cancel]")?.click();
 });
 
@@ -94,6 +118,15 @@ document.addEventListener("submit", ({ target }) => {
 });
 window.addEventListener("pageshow", () => endedSessions().includes(sessionMark()) && location.replace("/login"));
 
+// --- Back shows the page as it is: it posts no form again, and shows no list that was kept from before ---
+
+history.replaceState(history.state, "", location.href);
+window.addEventListener("pageshow", ({ persisted }) => {
+  const [came] = performance.getEntriesByType("navigation");
+  if (persisted) location.reload();
+  else if (came?.type === "back_forward" && document.getElementById("found")) refresh(document.getElementById("found"));
+});
+
 // --- the address of what is shown, after a search while typing ---
 
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -105,7 +138,10 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
-  if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, [hx-trigger^=every]")) return;
+  if (stale && !found.matches(":focus-within") && !found.querySelector(":checked, .panel, tr[hx-trigger]")) refresh(found);
+}
+
+function refresh(found) {
   htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph", headers: { Unattended: "true" } });
 }
 
@@ -119,8 +155,18 @@ document.addEventListener("submit", (event) => {
   const row = form.matches(".asks") && form.closest("tr");
   if (!row) return;
   event.preventDefault();
+  opened[row.id] = submitter.name;
   const headers = { "HX-Target": `tr#${row.id}` };
   htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
+});
+
+// --- how many are selected ---
+
+document.addEventListener("change", ({ target }) => {
+  const said = target.name === "project" && document.querySelector("[data-selected]");
+  if (!said) return;
+  const others = document.querySelectorAll("#decide [name=project]").length;
+  said.textContent = `${document.querySelectorAll("#found :checked").length + others} selected`;
 });
 
 // --- Send to ERP saves first what is typed, so it follows the checkbox and not what is saved ---

@@ -30,9 +30,11 @@ class MailKind(enum.StrEnum):
     REJECTION = "rejection"
     EXPORT = "export"
     UPDATE = "update"
+    COMMENT = "comment"
     INVITATION = "invitation"
     RESET = "reset"
     ALERT = "alarm"  # as it is kept
+    EXPIRY = "expiry"
 
 
 class MailOutcome(enum.StrEnum):
@@ -77,11 +79,14 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: MailKind, event: Event, person: Person) -> None:
+    def queue(cls, kind: MailKind, event: Event, person: Person, wait: timedelta = timedelta(0)) -> None:
         db.session.flush()  # the key names the event
-        db.session.add(
-            cls(key=f"{kind}:{event.id}:{person.id}", kind=kind, event=event, person=person, due_at=utcnow())
-        )
+        key, due = cls.event_key(kind, event, person), utcnow() + wait
+        db.session.add(cls(key=key, kind=kind, event=event, person=person, due_at=due))
+
+    @staticmethod
+    def event_key(kind: str, event: Event, person: Person) -> str:
+        return f"{kind}:{event.id}:{person.id}"
 
     @classmethod
     def queue_digest(cls, day: date, person: Person, is_early: bool = False) -> None:
@@ -94,6 +99,17 @@ class Delivery(Leased, Base):
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
         key = f"{MailKind.ALERT}:{day}:{person.id}"
         db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
+
+    @classmethod
+    def queue_expiry(cls, subject: str, person: Person) -> None:
+        """That something runs out; the subject names it, its end, and how long before. IntegrityError as above."""
+        key = f"{MailKind.EXPIRY}:{subject}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.EXPIRY, person=person, due_at=utcnow()))
+
+    @property
+    def subject(self) -> str:
+        """What `queue_expiry` was told."""
+        return self.key.removeprefix(f"{self.kind}:").rpartition(":")[0]
 
     @property
     def state(self) -> str:

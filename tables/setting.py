@@ -32,7 +32,11 @@ class SettingName(enum.StrEnum):
     JOB_LIST = "job list"  # at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried
     LEARNED = "learned about the connection"  # server, style, at, learned, proof
     HELD = "exports held"  # error, since: while a setting keeps every export from going, else None
+    # environment, at, encrypted, until, replaced, refused, asked_at, error: `at` is when the secret in use came into
+    # use; `environment`, `replaced` and `refused` are digests of the environment's secret at the last look, at the last
+    # rotation, and when it was refused; `asked_at` while a rotation is under way, `error` why the last one failed
     CLIENT_SECRET = "client secret"  # noqa: S105 - a name
+    CERTIFICATES = "certificates"  # by host:port: ends, error, tried
     HEARTBEAT = "timetable"  # a moment, when the scheduler last ran
 
 

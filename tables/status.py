@@ -79,6 +79,7 @@ class Transition(enum.StrEnum):
     SEND = "sent"
     RETRIEVE = "retrieved"
     REJECT = "rejected"
+    UNDO = "rejection undone"
     ACCEPT = "accepted"
     TAKE_BACK = "taken back"
     CREATED = "exported"
@@ -102,6 +103,7 @@ TRANSITIONS: dict[Transition, dict[Status, Status]] = {
     Transition.RETRIEVE: {Status.READY: Status.RETRIEVED, Status.READY_TO_UPDATE: Status.SYNCED},
     Transition.REJECT: _each(Status.READY, Status.FAILED, to=Status.REJECTED)
     | _each(Status.READY_TO_UPDATE, Status.UPDATE_FAILED, to=Status.SYNCED),
+    Transition.UNDO: {Status.REJECTED: Status.READY},
     Transition.ACCEPT: {Status.READY: Status.EXPORTING, Status.READY_TO_UPDATE: Status.UPDATING},
     Transition.TAKE_BACK: {Status.EXPORTING: Status.READY, Status.UPDATING: Status.READY_TO_UPDATE},
     Transition.CREATED: _each(Status.EXPORTING, Status.CHECKING, to=Status.SYNCED),
@@ -113,6 +115,13 @@ TRANSITIONS: dict[Transition, dict[Status, Status]] = {
     Transition.RETRY: {Status.FAILED: Status.EXPORTING, Status.UPDATE_FAILED: Status.UPDATING},
     Transition.UNLINK: {Status.SYNCED: Status.NOT_SENT},
 }
+
+
+class Side(enum.StrEnum):
+    """Whom a comment waits for."""
+
+    ACCOUNTING = "accounting"
+    SENDER = "sender"
 
 
 class NotAllowed(Exception):
@@ -134,6 +143,8 @@ class ProjectState:
     sent_by_id: Any
     spectrum_job_id: Any
     suggested_job_key: Any
+    question_to: Any
+    sender: Any
     export: Any
 
     @property
@@ -143,6 +154,13 @@ class ProjectState:
     @property
     def place(self) -> str:
         return f"{self.city}, {self.state}" if self.city and self.state else self.city or self.state
+
+    @property
+    def question_for(self) -> str:
+        """Whom an unanswered comment waits for, in words; empty where none does."""
+        if self.question_to is Side.SENDER:
+            return self.sender or "the project manager"
+        return str(self.question_to or "")
 
     def allows(self, transition: Transition) -> bool:
         """Tell whether the transition may be made now. Templates and the workflow ask the same table."""

@@ -6,12 +6,15 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from blueprints.approvals.responses import (
     CommentPrompt,
     comment,
     conflict,
     current_project,
+    export_begun,
     get_project,
+    next_form,
     not_allowed,
     render_project,
     render_row,
@@ -22,7 +25,7 @@ from extensions import db
 from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers, update_form, workflow
+from services import job_numbers, mail_settings, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, not_allowed)
@@ -54,9 +57,13 @@ def row(project_id: int) -> Any:
 @blueprint.get("/standing")
 @requires(VIEWER)
 def standing(project_id: int) -> Any:
-    """Render the status card of the project's own page during an export; `was` as above."""
+    """Render the status card of the project's own page during an export, and the whole page once it ended."""
     found = get_project(project_id)
-    return with_announcement(render_template("approvals/_status.html", project=found), found)
+    if found.in_progress and request.args.get("was") == found.status:
+        return render_template("approvals/_status.html", project=found)
+    response = with_announcement(render_project(found), found)
+    response.headers["HX-Retarget"] = response.headers["HX-Reselect"] = "#whole"
+    return response
 
 
 @blueprint.get("/accept")
@@ -85,7 +92,7 @@ def number(project_id: int) -> Any:
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
-    found = _acceptable(current_project(project_id))
+    found = _decidable(current_project(project_id))  # whether this person may is checked once, by what accepts it
     if found.status in UPDATE:
         return _accept_update(found)
     form = acceptance.from_form(found, request.form)
@@ -95,7 +102,8 @@ def accept(project_id: int) -> Any:
         return render_project(found, 422, panel="accept", form=form)
     try:
         workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
-        return success(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
+        there = next_form(found) if "open_next" in request.form else ""
+        return success(found, f"{found.title} {export_begun(found)}", there)
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
@@ -136,11 +144,20 @@ def reject(project_id: int) -> Any:
     found = current_project(project_id)
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
-    workflow.reject(found, current_user, comment())
-    told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
+    workflow.reject(found, current_user, comment(), workflow.UNDO_FOR)
+    reaches = found.sent_by and found.sent_by.active and mail_settings.is_set_up()
+    told = ", and the sender is notified by email" if reaches else ""
     if found.status is Status.SYNCED:
         return success(found, f"The update of {found.title} was rejected{told}.")
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
+
+
+@blueprint.post("/undo-rejection")
+@requires(APPROVER)
+def undo_rejection(project_id: int) -> Any:
+    found = current_project(project_id)
+    workflow.undo_rejection(found, current_user)
+    return success(found, f"The rejection of {found.title} was undone. It waits as before, and nobody was notified.")
 
 
 @blueprint.post("/take-back")
@@ -186,9 +203,20 @@ def copy_phases(project_id: int) -> Any:
     return success(found, f"The remaining phases of {found.title} are being copied.")
 
 
+@blueprint.post("/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(get_project(project_id), url_for(".project", project_id=project_id), render_project)
+
+
 def _acceptable(found: Project) -> Project:
-    """The project, if it can be accepted or retried; else Refused."""
+    """The project, if this person can accept or retry it now. Raises NotAllowed."""
+    workflow.refuse_acceptance(_decidable(found), current_user)
+    return found
+
+
+def _decidable(found: Project) -> Project:
+    """The project, if it waits for a decision. Raises NotAllowed."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status in FAILED else Transition.ACCEPT))
-    workflow.refuse_acceptance(found, current_user)
     return found

@@ -14,7 +14,8 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import Export, Job, NotAllowed, Project
+from models import FAILED, Export, Job, NotAllowed, Project, Setting, SettingName, Status
+from services import worklist
 
 LOCKED_PROJECT = (
     select(Project)
@@ -50,10 +51,10 @@ def render_row(project: Project, **panel: Any) -> str:
     return render_template("approvals/_row.html", projects=[project], **panel)
 
 
-def success(project: Project, sentence: str) -> Any:
-    """Commit, announce the sentence, and show the project as it is now. May raise IntegrityError."""
+def success(project: Project, sentence: str, there: str = "") -> Any:
+    """Commit, announce the sentence, and show the project as it is now, or go `there`. May raise IntegrityError."""
     if not asks_for_row():
-        there = url_for("approvals.project", project_id=project.id)  # before the commit, which expires the project
+        there = there or url_for("approvals.project", project_id=project.id)  # before the commit, which expires it
         db.session.commit()
         flash(sentence)
         return redirect(there, 303)
@@ -74,6 +75,19 @@ def not_allowed(refusal: NotAllowed) -> Any:
 
 def conflict(project: Project, sentence: str) -> Any:
     return render_project(project, 409, conflict=f"{last_change(project)} {sentence}")
+
+
+def next_form(project: Project) -> str:
+    """The address of the accept form of the next waiting project; the list's where nothing waits."""
+    following, _ = worklist.next_in_queue(project)
+    return url_for("approvals.accept_form", project_id=following.id) if following else url_for("erp.jobs")
+
+
+def export_begun(project: Project) -> str:
+    """What an acceptance leads to, to be read after the project's name."""
+    if Setting.read(SettingName.PAUSED):
+        return f"was accepted as job {project.spectrum_job_id}. It is exported once exports are resumed."
+    return f"is being exported as job {project.spectrum_job_id}."
 
 
 @dataclass(frozen=True)
@@ -100,18 +114,33 @@ def last_change(project: Project, called: str = "") -> str:
 
     For a step of Countersign itself, the result and the reason.
     """
-    last, called = project.events[0], called or project.title
+    last, called = project.last_change, called or project.title
     if last.person_id is None:
-        return f"{called} is {project.status} now. {last.comment}".rstrip()
+        return f"{called} {_result(project)}. {last.comment}".rstrip()
     ago = format_ago(last.at)
     if last.deed != last.action:
         return f"{called} is {project.status} now: {last.who} {last.deed} {ago}."
     return f"{called} was {last.action} by {last.who} {ago} and is {project.status} now."
 
 
-def with_announcement(page: str, project: Project) -> Response:
+def _result(project: Project) -> str:
+    """How a step of Countersign itself ended, to be read after the project's name."""
+    results = {
+        Status.SYNCED: f"is now in Spectrum as job {project.spectrum_job_id}",
+        Status.FAILED: "could not be exported",
+        Status.UPDATE_FAILED: "could not be updated in Spectrum",
+        Status.CHECKING: "was sent, but Spectrum did not confirm it",
+    }
+    return results.get(project.status, f"is {project.status} now")
+
+
+def with_announcement(page: Any, project: Project) -> Response:
     """The page, which announces the last change once the project no longer has the status `was`."""
     response = make_response(page)
     if request.args.get("was", project.status) != project.status:
-        response.headers["HX-Trigger"] = hx_trigger(last_change(project))
+        address = url_for("approvals.project", project_id=project.id)
+        link = (
+            (project.spectrum_job_id, address) if project.status is Status.SYNCED and project.spectrum_job_id else None
+        )
+        response.headers["HX-Trigger"] = hx_trigger(last_change(project), project.status in FAILED, link)
     return response

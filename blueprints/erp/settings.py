@@ -12,7 +12,7 @@ from lib.htmx import hx_trigger
 from lib.version import VERSION
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
-from services import connection_state, erp_settings, job_numbers
+from services import connection_state, erp_settings, expiry, job_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 blueprint.add_app_template_global(erp_settings.admin_alarms)
@@ -108,6 +108,7 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
         "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),
         "events": erp_settings.latest_events(),
+        "expiries": expiry.list_expiries(),
     }
     return render_template("erp/settings.html", **shown, **_connection()), status
 
