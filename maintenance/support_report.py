@@ -1,4 +1,4 @@
-"""One page for support: version, settings without secrets, clock, disk, permissions, port, connections."""
+"""One page for support: version, settings without secrets, clock, disk, permissions, port, what runs out."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from lib import database_errors, schema_version
 from lib.formatting import format_ago, local
 from lib.version import VERSION
 from models import Setting, SettingName, utcnow
-from services import mail_settings
+from services import expiry, mail_settings
 
 HIDDEN = {*config.SECRETS, "BACKUP_COPY_COMMAND"}  # what people write into a command may hold a password
 MOMENTS = {SettingName.HEARTBEAT: "Scheduler", SettingName.BACKED_UP: "Backup"}
@@ -34,6 +34,7 @@ def lines() -> Iterator[str]:
     try:
         yield from _section("Database", _database())
         yield from _section("Connections", _connections())
+        yield from _section("What runs out", _expiries())
     except DatabaseError as error:
         yield f"  {database_errors.unusable(error).message}"
 
@@ -94,6 +95,11 @@ def _connections() -> Iterator[tuple[str, object]]:
     yield "Mail", ("no mail goes" if trouble else "OK") if mail_settings.is_set_up() else "not set up"
     yield "Company sign-in", current_app.config["OIDC_ISSUER"] or "not set up"
     yield "Exports", "paused" if Setting.exports_held() else "go out"
+
+
+def _expiries() -> Iterator[tuple[str, object]]:
+    for each in expiry.list_expiries():
+        yield each.name, f"{each.last_day or 'not known'}: {each.heading}"
 
 
 def _contact(contact: dict[str, str]) -> str:

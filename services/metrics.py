@@ -12,6 +12,7 @@ from extensions import db
 from lib.leases import Leased
 from lib.version import VERSION
 from models import WAITING, Counter, Delivery, Export, Project, Setting, SettingName, Status, TaskRequest, utcnow
+from services import expiry
 from services.cache import cached
 from services.connection_state import job_list
 
@@ -34,6 +35,8 @@ class DatabaseCollector(Collector):
         yield _gauge("queue_length", "Rows that are due", _queues(), "queue")
         yield _gauge("paused", "1 while exports and mails are paused", float(Setting.exports_held()))
         yield _gauge("mail_held", "1 while the mail server takes no mail", float(bool(Setting.read(SettingName.MAIL))))
+        left: Numbers = {(each.name,): each.days_left for each in expiry.list_expiries() if each.days_left is not None}
+        yield _gauge("days_left", "Days until each of these runs out; negative once it did", left, "what")
         yield _gauge("last_timestamp_seconds", "When each of these last happened", _moments(), "what")
 
 

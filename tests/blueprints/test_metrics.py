@@ -12,6 +12,7 @@ from flask import Flask
 from support.fault_injection import accept
 
 from extensions import db
+from lib.formatting import today
 from lib.version import VERSION
 from models import Person, Project, Setting, SettingName, utcnow
 from services import workflow
@@ -45,6 +46,7 @@ def test_it_counts_what_waits_went_out_and_happened_last(
     Setting.write(SettingName.BACKED_UP, "/x.backup")
     Setting.write(SettingName.BACKUP_COPY, {"at": "2026-01-01T00:00:00+00:00", "error": ""})
     db.session.commit()
+    app.config |= {"OIDC_ISSUER": "https://sso.example.com", "OIDC_SECRET_EXPIRES": today() + timedelta(days=9)}
     found = metrics(app)
     wanted = {
         f'info{{version="{VERSION}"}}': 1,
@@ -55,6 +57,7 @@ def test_it_counts_what_waits_went_out_and_happened_last(
         'queue_length{queue="exports"}': 1,
         'queue_length{queue="mails"}': 1,
         'mails{kind="rejection",outcome="under way"}': 1,
+        'days_left{what="sign_in_secret"}': 9,
         "paused": 0,
         "mail_held": 0,
         'last_timestamp_seconds{what="backup copy"}': 1767225600,
