@@ -138,7 +138,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'test.db'}"
         return
     address, name = request.getfixturevalue("postgresql"), f"test_{uuid.uuid4().hex}"
-    run_sql(address, f"CREATE DATABASE {name} TEMPLATE migrated")
+    run_sql(address, f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY FILE_COPY")  # half the time of the WAL
     yield f"{address}/{name}"
     run_sql(address, f"DROP DATABASE {name} WITH (FORCE)")
 
