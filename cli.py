@@ -397,7 +397,7 @@ def keep_backups(words: tuple[str, ...], keep: int) -> None:
 @click.command("check", cls=DatabaseCommand)
 @with_appcontext
 def check() -> None:
-    """Print a page for support: version, settings without secrets, clock, disk, permissions, connections."""
+    """Print a page for support: version, settings without secrets, the server, connections, what runs out."""
     for line in support_report.lines():
         click.echo(line)
 

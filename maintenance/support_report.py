@@ -1,4 +1,4 @@
-"""One page for support: version, settings without secrets, clock, disk, permissions, port, connections."""
+"""One page for support: version, settings without secrets, clock, disk, permissions, port, what runs out."""
 
 import os
 import platform

@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import case, func, select
+from sqlalchemy import String, case, cast, func, select
 
 from extensions import db
 from lib.leases import Leased
@@ -60,11 +60,12 @@ def _exports() -> Numbers:
 
 
 def _mails() -> Numbers:
-    return _count(Delivery.kind, func.coalesce(Delivery.outcome, UNDER_WAY))
+    return _count(Delivery.kind, func.coalesce(cast(Delivery.outcome, String), UNDER_WAY))
 
 
 def _count(kind: Any, outcome: Any) -> Numbers:
-    rows = db.session.execute(select(kind, outcome, func.count()).group_by(kind, outcome))
+    labeled = cast(kind, String).label("of_kind"), outcome.label("ended")  # names that no column has
+    rows = db.session.execute(select(*labeled, func.count()).group_by("of_kind", "ended"))
     return {(str(kind), str(outcome).lower()): n for kind, outcome, n in rows}
 
 

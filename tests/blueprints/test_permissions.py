@@ -44,6 +44,7 @@ SEE_PEOPLE, KEEP_PEOPLE = Needs("directory", READ_ONLY), Needs("directory", ADMI
 TABLE: dict[str, Needs | str] = {
     "static": ANYBODY,
     "health.healthz": ANYBODY,
+    "health.metrics": ANYBODY,  # of this machine
     "health.readyz": ANYBODY,
     "auth.login": ANYBODY,
     "auth.sign_in": ANYBODY,
