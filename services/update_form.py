@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from erp import FieldValue, rules
+from lib.formatting import readable_date
 from models import INFORMATION, Job, Project, TaskKind, TaskRequest, Transition, utcnow
 
 COLUMNS = tuple(each.key for each in rules().update_fields)
@@ -92,6 +93,9 @@ def send_problem(project: Project) -> str:
 
 
 def readable(column: str, value: str) -> str:
+    """A value as people read it: a phone number has its dashes, a date has the name of its month."""
+    if column.endswith("_date"):
+        return readable_date(value)
     return re.sub(r"^(\d{3})(\d{3})(\d{4})$", r"\1-\2-\3", value) if column == "phone" else value
 
 
