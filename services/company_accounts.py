@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
 from lib.openid import OpenIDError, Provider
+from lib.text import clean
 from models import Person, utcnow
 from services import directory
 
@@ -97,7 +98,7 @@ def _verified_email(claims: Mapping[str, Any]) -> str:
 
 def _add(email: str, claims: Mapping[str, Any]) -> Person:
     name = claims.get("name")
-    wanted = {"name": name.strip() if isinstance(name, str) else "", "email": email}
+    wanted = {"name": clean(name).strip() if isinstance(name, str) else "", "email": email}
     if "name" in directory.validate(None, wanted):
         wanted["name"] = email.partition("@")[0]
     if not current_app.config["OIDC_CREATE_PEOPLE"] or directory.validate(None, wanted):

@@ -43,6 +43,7 @@ from models import (
     Person,
     Project,
     ProjectState,
+    Side,
     Status,
 )
 
@@ -114,6 +115,7 @@ class ProjectRow(ProjectState):
     spectrum_job_id: str | None
     suggested_job_key: str | None
     drifted: bool
+    question_to: Side | None
     export_id: int | None
     job_id: int | None
     export: Export | None = None
@@ -129,7 +131,7 @@ JOB_UNAVAILABLE = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    *(Project.suggested_job_key, Project.drifted),
+    *(Project.suggested_job_key, Project.drifted, Project.question_to),
 ]
 EXTRA_COLUMNS: list[Any] = [
     select(Export.id).where(Export.project_id == Project.id, Export.current, HAS_DETAILS).scalar_subquery(),

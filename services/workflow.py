@@ -26,6 +26,7 @@ from models import (
     Person,
     Project,
     Setting,
+    Side,
     Status,
     Transition,
     as_text,
@@ -110,9 +111,9 @@ def retrieve(project: Project, by: Person) -> None:
 
 def take_over(project: Project, by: Person, column: str) -> None:
     job = _drifted_job(project)
-    value = rules().project_from_job(job.row)[column]
+    value = rules().project_from_job(job.row, job.dates)[column]
     edit(project, by, project.information | {column: value})
-    there = rules().job_values(job.row)[column]
+    there = rules().job_values(job.row, job.dates)[column]
     ours = update_form.settled(column, rules().update_values(project.information)[column], there)
     name = {update_form.PROJECT_NAME: project.name} if column == "name" else {}
     project.accepted = update_form.accepted_values(project) | {column: ours} | name
@@ -125,7 +126,9 @@ def send_back(project: Project, by: Person, column: str) -> None:
 
 
 def leave(project: Project, by: Person, column: str) -> None:
-    there = rules().job_values(_drifted_job(project).row)[column]
+    """Let the project and its job differ in a value as they do now."""
+    job = _drifted_job(project)
+    there = rules().job_values(job.row, job.dates)[column]
     project.accepted = update_form.accepted_values(project) | {update_form.LEFT + column: there}
     _record(project, "left a difference", by, changes=[[INFORMATION[column][0], str(getattr(project, column)), there]])
 
@@ -211,7 +214,7 @@ def cancel_export(project: Project, by: Person) -> None:
 
 def create_from_job(by: Person, job: Job, company_code: str) -> Project:
     """Add a project for a job, linked to it. Raises IntegrityError where its number or job is taken."""
-    project = create(by, rules().project_from_job(job.row))
+    project = create(by, rules().project_from_job(job.row, job.dates))
     link(project, by, job, company_code)
     return project
 
@@ -314,7 +317,15 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
     to = TRANSITIONS[transition][project.status]
     event = _record(project, str(transition), by, comment, to, **details)
     project.status = to
+    if by:
+        _settle_question(project, transition)
     return event
+
+
+def _settle_question(project: Project, transition: Transition) -> None:
+    """A decision ends what was asked before; what the project manager asked outlives their own sending."""
+    if project.question_to is Side.SENDER or transition not in (Transition.SEND, Transition.RETRIEVE):
+        project.question_to = None
 
 
 def _record(

@@ -24,7 +24,7 @@ def _preset(erp: Level, projects: Level, tool: Level, can_push: bool) -> dict[st
 
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
-WAITS = "Email is not set up, so the link to set a password waits until it is."
+WAITS = "Email is not set up, so the invitation waits until it is."
 NOT_A_DAY = "Enter a date, such as 12/31/2026."
 # What people of a kind usually get: the levels, and the privilege
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -74,7 +74,7 @@ def add() -> Any:
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    told = f"We are emailing a link to set a password to {person.email}." if mail_settings.is_set_up() else WAITS
+    told = f"We are emailing an invitation to {person.email}." if mail_settings.is_set_up() else WAITS
     flash(f"{person.name} was added. {told}")
     return redirect(url_for(".person", person_id=person.id), 303)
 

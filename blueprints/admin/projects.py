@@ -8,6 +8,7 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from erp import job_key
 from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
@@ -130,6 +131,12 @@ def settle_drift(project_id: int) -> Any:
     return redirect(url_for(".general", project_id=project_id), 303)
 
 
+@blueprint.post("/<int:project_id>/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(_project(project_id), url_for(".general", project_id=project_id), _page)
+
+
 @blueprint.get("/<int:project_id>/delete")
 @requires(PROJECT_ADMIN)
 def ask_delete(project_id: int) -> Any:
@@ -221,7 +228,7 @@ def _project(project_id: int) -> Project:
 def _current(project_id: int) -> Project:
     project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
     if request.form.get("version") != str(project.version):
-        last = project.events[0]
+        last = project.last_change
         who = "You" if last.person_id == current_user.id else last.who
         raise NotAllowed(
             f"{who} changed this project while you had it open; its status is {project.status}. "

@@ -9,9 +9,10 @@ from sqlalchemy import select
 
 from extensions import db
 from lib.htmx import hx_trigger
+from lib.version import VERSION
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
-from services import connection_state, erp_settings, job_numbers
+from services import connection_state, erp_settings, expiry, job_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 blueprint.add_app_template_global(erp_settings.admin_alarms)
@@ -99,9 +100,15 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
         "pattern": pattern,
         "error": error,
         "q": q,
+        "version": VERSION,
+        "backed_up": db.session.get(Setting, SettingName.BACKED_UP),
+        "copied": Setting.read(SettingName.BACKUP_COPY),
+        "rehearsed": Setting.read(SettingName.REHEARSED),
+        "copies": bool(current_app.config["BACKUP_COPY_COMMAND"]),
         "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),
         "events": erp_settings.latest_events(),
+        "expiries": expiry.list_expiries(),
     }
     return render_template("erp/settings.html", **shown, **_connection()), status
 

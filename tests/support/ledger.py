@@ -224,6 +224,12 @@ class Ledger:
     def learn(self) -> Learned:
         return Learned("ledger", {}, ("Ledger answers.",), (Service("ledger"),), {"active": len(list(self._read()))})
 
+    def sign_in(self) -> None:
+        pass
+
+    def secret_in_use(self) -> str:
+        return ""
+
     def rotate_secret(self) -> NewSecret:
         raise ReadError(Outcome.HELD, "Ledger has no client secret.")
 
@@ -233,7 +239,7 @@ class Ledger:
         return iter(self.kept.values())
 
 
-def connect(settings: Mapping[str, Any], learned: Learned | None, client_secret: str) -> Ledger:
+def connect(settings: Mapping[str, Any], learned: Learned | None, client_secrets: Sequence[str]) -> Ledger:
     return Ledger()
 
 
