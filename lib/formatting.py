@@ -122,7 +122,9 @@ def phone_address(text: str) -> str:
     digits = re.sub(r"[^0-9]", "", text)
     if not re.fullmatch(r"\+?[0-9\s().-]+", text) or not 7 <= len(digits) <= 15:
         return ""
-    return f"tel:+1{digits}" if len(digits) == 10 else f"tel:{'+' if text.startswith('+') else ''}{digits}"
+    if text.startswith("+"):
+        return f"tel:+{digits}"
+    return f"tel:+1{digits}" if len(digits) == 10 else f"tel:{digits}"
 
 
 def map_address(*parts: str) -> str:

@@ -223,10 +223,10 @@ def managed_by(show: str, indexed: bool = True) -> list[Any]:
     """The conditions of a filter; `me` is a parameter of Mine."""
     if statuses := MANAGED[show].statuses:
         return [_status_is(statuses, indexed)]
-    created, sent = (
-        select(Project.id).where(by == bindparam("me")) for by in (Project.created_by_id, Project.sent_by_id)
-    )
-    return {"inactive": [sql("NOT project.active")], "mine": [Project.id.in_(created.union(sent))]}.get(show, [])
+    if show == "inactive":
+        return [sql("NOT project.active")]
+    by_me = [select(Project.id).where(by == bindparam("me")) for by in (Project.created_by_id, Project.sent_by_id)]
+    return [Project.id.in_(by_me[0].union(by_me[1]))] if show == "mine" else []
 
 
 def read_managed_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:

@@ -30,7 +30,7 @@ def test_each_step_is_to_do_until_it_is_done(
     assert done == ["Database", "Second approver"]
     assert "5 steps left" not in controller.get("/erp/jobs").text and "4 steps left" in controller.get("/erp/jobs").text
     assert 'href="/erp/settings"' in page and 'href="/admin/projects"' in page
-    assert "Company Directory is not open to you. Administrator can grant it." in page
+    assert "Settings is not open to you. Administrator can grant it." in browser("administrator").get("/setup").text
     template.is_template = True
     Setting.write(SettingName.CONTACT, {"connected": True})
     Setting.write(SettingName.JOB_LIST, {"at": "2026-03-01T00:00:00+00:00"})
