@@ -28,7 +28,17 @@ from extensions import csrf, db, login_manager, mail
 from lib import compression, formatting, json_log, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, comments, mail_settings, sessions, setup, update_form, workflow
+from services import (
+    after_restore,
+    comments,
+    failure,
+    mail_settings,
+    sessions,
+    setup,
+    update_form,
+    workflow,
+    worklist,
+)
 from services import directory as directory_rules
 
 HEADERS = {
@@ -127,6 +137,10 @@ def _bind_templates(app: Flask) -> None:
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
         "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
+        "can_undo_rejection": workflow.can_undo_rejection,
+        "next_steps": failure.next_steps,
+        "most_selected": worklist.MOST_SELECTED,
+        "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},
         "rules": erp.rules(),
         "sources": {"project": "Project", "template": "Template", "approver": "Approver", "fixed": "Template setting"},

@@ -83,6 +83,9 @@ class Rules(Protocol):
 
     def label(self, key: str) -> str: ...
 
+    def form_key(self, key: str) -> str:
+        """Return the form key or column of a request's key; the key itself where there is none."""
+
     def job_number_problem(self, number: str) -> str | None:
         """Return what keeps a text from being the number of a new job, as a sentence; None when nothing does."""
 

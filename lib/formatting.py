@@ -39,6 +39,11 @@ def format_datetime(moment: datetime) -> str:
     return _format_datetime(moment, current_app.config["TIMEZONE"])
 
 
+def format_time(moment: datetime) -> str:
+    """Such as “3:20 PM”; of another day with its date."""
+    return format_datetime(moment).removeprefix(f"{format_date(today())}, ")
+
+
 def _format_datetime(moment: datetime, zone: tzinfo) -> str:
     here = moment.astimezone(zone)
     return f"{format_date(here)}, {here.hour % 12 or 12}:{here:%M %p}"

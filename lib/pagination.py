@@ -138,6 +138,11 @@ class PagedQuery:
         after = db.session.connection().execute(self._nth[forwards], {**values, **place}).scalar() or 0
         return replace(query, page=page if after else 1, after=after)
 
+    def ids(self, values: Values, limit: int) -> list[int]:
+        """The ids of the first rows in order."""
+        first = self._ids.order_by(*self.order.by(forwards=True)).limit(limit)
+        return list(db.session.connection().scalars(first, dict(values)))
+
     def count(self, values: Values) -> int | None:
         found: int = db.session.connection().execute(self._count, {**values, "limit": MANY + 1}).scalar_one()
         return found if found <= MANY else None

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from erp import FieldValue, job_key, rules
 from extensions import db
 from models import Customer, Job, Project
-from services import connection_state, job_numbers
+from services import connection_state, failure, job_numbers
 
 FIELDS = tuple(each.key for each in rules().accept_fields)
 OWN_FIELDS = ("job_number", "job_name")  # each project's; among many under one template the rest is shared
@@ -85,7 +85,8 @@ def initial(project: Project, taken_in_form: Iterable[str] = ()) -> AcceptForm:
     """
     if project.export:
         typed = dict.fromkeys(FIELDS, "") | rules().typed(project.export.lines)
-        return AcceptForm(project, _find_template(project.export.template_number), typed)
+        template = _find_template(project.export.template_number)
+        return AcceptForm(project, template, typed, failure.field_errors(project.export))
     template = _only_template()
     start = {
         "job_number": job_numbers.initial(project, taken_in_form),
@@ -116,9 +117,17 @@ def initial_many(projects: Iterable[Project]) -> list[AcceptForm]:
 
 
 def from_form_many(projects: Sequence[Project], form: Mapping[str, str]) -> list[AcceptForm]:
-    """A form for each project as they were filled; a project's own fields end in `-<id>`."""
-    own = ({name: form.get(f"{name}-{project.id}", "") for name in OWN_FIELDS} for project in projects)
-    return [from_form(project, {**form, **fields}) for project, fields in zip(projects, own, strict=True)]
+    """A form for each project as they were filled; a project's own fields end in `-<id>`.
+
+    A customer of its own stands in for the one of all.
+    """
+    return [from_form(project, {**form, **_own_fields(project, form)}) for project in projects]
+
+
+def _own_fields(project: Project, form: Mapping[str, str]) -> dict[str, str]:
+    own = {name: form.get(f"{name}-{project.id}", "") for name in OWN_FIELDS}
+    customer = form.get(f"customer-{project.id}", "").strip()
+    return own | ({"customer": customer} if customer else {})
 
 
 def check_many(forms: Sequence[AcceptForm]) -> bool:

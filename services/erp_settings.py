@@ -4,12 +4,14 @@ Every change by a person is an event. Alarms are the sentences that ERP pages sh
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, select
 
 from erp import rules
 from extensions import db
+from lib import formatting
 from models import Counter, Event, Job, Person, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
 from services import expiry
 from services.cache import cached
@@ -102,14 +104,21 @@ def _record(by: Person, action: str, **details: Any) -> None:
 
 
 def export_alarm() -> str:
-    """Return the banner about the setting that holds all exports; else empty."""
+    """Return the banner about what holds all exports: a wrong setting, or a Spectrum that is silent; else empty."""
     return cached("export alarm", _export_alarm)
 
 
 def _export_alarm() -> str:
-    held = Setting.read(SettingName.HELD)
+    held, contact = Setting.read(SettingName.HELD), Setting.read(SettingName.CONTACT, {})
     counts = Counter.read()
-    if not held or not any(counts.get(status) for status in (Status.EXPORTING, Status.UPDATING)):
+    waiting = sum(counts.get(status, 0) for status in (Status.EXPORTING, Status.UPDATING))
+    if not waiting or Setting.read(SettingName.PAUSED):
+        return ""
+    if not held and not contact.get("connected", True):
+        since = formatting.format_time(datetime.fromisoformat(contact["since"]))
+        wait = "waits and goes by itself" if waiting == 1 else "wait and go by themselves"
+        return f"Spectrum has not answered since {since}. {formatting.plural(waiting, 'accepted project')} {wait}."
+    if not held:
         return ""
     return f"Exports are waiting: {held['error']} They go out by themselves once this is fixed; nobody has to retry."
 

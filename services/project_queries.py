@@ -206,6 +206,31 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
     return replace(listing, rows=listing.rows.where(in_index))
 
 
+ELSEWHERE = 3  # projects that a search names where its own list has none
+
+
+@cached_statement
+def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int) -> Select[Any]:
+    """Some projects that contain so many words and are in none of these statuses; on SQLite of the first few found."""
+    outside = Project.status.not_in(statuses)
+    if unindexed == words:
+        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(ELSEWHERE)
+    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(10 * ELSEWHERE).subquery()
+    found = select(Project).join(hits, Project.id == hits.c.rowid)
+    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(ELSEWHERE)
+
+
+@cached_statement
+def after_in_queue() -> tuple[Any, Any]:
+    """The project after one in the order of a queue, and the first one but that."""
+    waits = Project.status == bindparam("status", type_=Project.status.type)
+    since: Any = bindparam("since", type_=Project.created_at.type)
+    own: Any = bindparam("id")
+    after = and_(waiting_since >= since, or_(waiting_since > since, Project.id > own))
+    rows = select(Project.id, Project.number, Project.name).order_by(waiting_since, Project.id).limit(1)
+    return rows.where(waits, after), rows.where(waits, Project.id != own)
+
+
 @cached_statement
 def managed(show: str, sort: str, words: int, by_words: bool, most: bool) -> PagedQuery:
     """The projects under a filter of the project managers, newest first, found `by_words` or scanned.
@@ -223,10 +248,14 @@ def managed_by(show: str, indexed: bool = True) -> list[Any]:
     """The conditions of a filter; `me` is a parameter of Mine."""
     if statuses := MANAGED[show].statuses:
         return [_status_is(statuses, indexed)]
-    if show == "inactive":
-        return [sql("NOT project.active")]
-    by_me = [select(Project.id).where(by == bindparam("me")) for by in (Project.created_by_id, Project.sent_by_id)]
-    return [Project.id.in_(by_me[0].union(by_me[1]))] if show == "mine" else []
+    created, sent = (
+        select(Project.id).where(by == bindparam("me")) for by in (Project.created_by_id, Project.sent_by_id)
+    )
+    conditions: dict[str, list[Any]] = {
+        "inactive": [sql("NOT project.active")],
+        "mine": [Project.id.in_(created.union(sent))],
+    }
+    return conditions.get(show, [])
 
 
 def read_managed_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:

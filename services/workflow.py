@@ -5,9 +5,11 @@ Nothing here talks to Spectrum or SMTP: whatever is to go out is a row with a du
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete as sql_delete
+from sqlalchemy import select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from erp import FieldValue, freeze, job_key, rules
@@ -22,6 +24,7 @@ from models import (
     Export,
     Job,
     MailKind,
+    MailOutcome,
     NotAllowed,
     Person,
     Project,
@@ -40,6 +43,7 @@ NOT_COMPARED = (
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
 NOT_DELETABLE = "Only a project that was never sent can be deleted. To put it aside, uncheck Active Project?."
+UNDO_FOR = timedelta(seconds=8)  # a rejection; its mail waits as long
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
 
@@ -142,13 +146,53 @@ def _drifted_job(project: Project) -> Job:
 # --- the accounting approver ------------------------------------------------------------------------------------------
 
 
-def reject(project: Project, by: Person, comment: str) -> None:
+def reject(project: Project, by: Person, comment: str, wait: timedelta = timedelta(0)) -> None:
+    """Give the project back, and queue the mail that says why; it goes out after `wait`."""
     event = _apply(project, Transition.REJECT, by, comment)
     _forget_restoring(project)
     if project.status is Status.REJECTED:
         _release_job_number(project)
-    for person in {person.id: person for person in (project.sent_by, project.created_by) if person}.values():
-        Delivery.queue(MailKind.REJECTION, event, person)
+    for person in _notified_of_rejection(project):
+        Delivery.queue(MailKind.REJECTION, event, person, wait)
+
+
+def undo_rejection(project: Project, by: Person) -> None:
+    """Put a project that was just rejected back before accounting; the mail about the rejection is never sent."""
+    rejection, mails = _last_event(project), _rejection_mails(project, lock=True)
+    if not _is_undoable(project, rejection, mails):
+        raise NotAllowed("The rejection can no longer be undone: the sender is being notified.")
+    for mail in mails:
+        mail.end(MailOutcome.SKIPPED, "The rejection was undone.")
+    _apply(project, Transition.UNDO, by)
+
+
+def can_undo_rejection(project: Project) -> bool:
+    """Whether the project was rejected some seconds ago, and nothing happened since."""
+    if project.status is not Status.REJECTED:
+        return False
+    return _is_undoable(project, _last_event(project), _rejection_mails(project))
+
+
+def _is_undoable(project: Project, last: Event, mails: Sequence[Delivery]) -> bool:
+    just_now = last.action == Transition.REJECT and utcnow() - last.at < UNDO_FOR
+    of_waiting = (last.from_status, project.status) == (Status.READY, Status.REJECTED)
+    return just_now and of_waiting and not any(mail.token or mail.tries or mail.outcome for mail in mails)
+
+
+def _last_event(project: Project) -> Event:
+    events = select(Event).where(Event.project_id == project.id).order_by(Event.id.desc())
+    return db.session.scalars(events.limit(1)).one()
+
+
+def _rejection_mails(project: Project, lock: bool = False) -> Sequence[Delivery]:
+    rejection, people = _last_event(project), _notified_of_rejection(project)
+    keys = [Delivery.event_key(MailKind.REJECTION, rejection, person) for person in people]
+    mails = select(Delivery).where(Delivery.key.in_(keys)).execution_options(populate_existing=lock)
+    return db.session.scalars(mails.with_for_update() if lock else mails).all()
+
+
+def _notified_of_rejection(project: Project) -> list[Person]:
+    return list({person.id: person for person in (project.sent_by, project.created_by) if person}.values())
 
 
 def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: Job, company_code: str) -> Export:

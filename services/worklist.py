@@ -8,8 +8,9 @@ from sqlalchemy import Select, func, select
 
 from extensions import db
 from lib import pagination
+from lib.formatting import local, short_date
 from lib.pagination import ListParams, Page
-from models import Counter, Project, Status, utcnow
+from models import UPDATE, WAITING, Counter, Project, Status, Transition, utcnow
 from services import project_queries
 from services.cache import cached
 from services.project_queries import AGES, QUEUE
@@ -25,6 +26,7 @@ class Filter:
     empty: str
     statuses: tuple[Status, ...] = ()
     oldest_first: bool = True
+    explained: str = ""
 
     @property
     def lists_jobs(self) -> bool:
@@ -46,6 +48,7 @@ FILTERS = {
             "Projects in Countersign Not Synced to Spectrum",
             "No projects are waiting. A project appears here when its project manager chooses Send to ERP.",
             (Status.READY,),
+            explained="Projects that were sent and are not yet in Spectrum.",
         ),
         Filter(
             "ready-to-update",
@@ -80,6 +83,7 @@ FILTERS = {
     )
 }
 DEFAULT = "ready-to-export"
+MOST_SELECTED = 200  # projects that are decided at once
 SCAN_COST = 0.1  # of passing over one row, relative to fetching one by id
 
 
@@ -136,8 +140,24 @@ def managed_projects(query: ListParams, show: str, person_id: int) -> Page:
     return rows.page(replace(query, age=""), total, project_queries.read_managed_rows, values)
 
 
+def selectable_ids(shown: Filter, query: ListParams) -> list[int]:
+    """The ids of all projects in a list that waits for decisions, at most `MOST_SELECTED`."""
+    if not WAITING.intersection(shown.statuses):
+        return []
+    rows, _, values = _choose_query(shown.statuses, shown.oldest_first, query)
+    return rows.ids(values, MOST_SELECTED)
+
+
 def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListParams) -> Page:
-    """A page of the projects in these statuses, or in all.
+    """A page of the projects in these statuses, or in all."""
+    rows, total, values = _choose_query(statuses, up, query)
+    return rows.page(query, total, project_queries.read_rows, values)
+
+
+def _choose_query(
+    statuses: tuple[Status, ...], up: bool, query: ListParams
+) -> tuple[pagination.PagedQuery, int | None, pagination.Values]:
+    """The query for the projects in these statuses, their number, and its parameters.
 
     Query plan: few search hits are fetched from the index and sorted; for many hits the list is scanned in order until
     a page is full; a short list is always scanned.
@@ -156,7 +176,44 @@ def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListPar
             rows = project_queries.by_scan(query.sort, query.age, unindexed) if scan else hits
     elif words or query.age:
         total = rows.count(values)
-    return rows.page(query, total, project_queries.read_rows, values)
+    return rows, total, values
+
+
+def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:
+    """A few projects that a search in this list misses, each with the words that tell where it is instead."""
+    if not q or shown.lists_jobs:
+        return []
+    words = project_queries.split_words(q)
+    statement = project_queries.some_outside(shown.statuses, len(words), project_queries.unindexed(words))
+    found = db.session.scalars(statement, project_queries.search_params(words))
+    return [(project, describe_place(project)) for project in found]
+
+
+def describe_place(project: Project) -> str:
+    """Where the project is, to be read after its name."""
+    listed = next((each for each in FILTERS.values() if project.status in each.statuses), None)
+    if listed:
+        return f"is under {listed.label}"
+    inactive = "" if project.active else "is inactive and "
+    moves = {Status.REJECTED: (Transition.REJECT, "rejected"), Status.RETRIEVED: (Transition.RETRIEVE, "retrieved")}
+    move, word = moves.get(project.status, (None, ""))
+    last = project.latest(move) if move else None
+    return f"{inactive}was {word} on {short_date(local(last.at).date())}" if last else f"{inactive}was never sent"
+
+
+def next_in_queue(project: Project) -> tuple[Any, int]:
+    """The project to decide next, as a row with id, number and name, or None; and how many others wait.
+
+    It is the one that was sent after this one, else the oldest.
+    """
+    status = Status.READY_TO_UPDATE if project.status in UPDATE else Status.READY
+    others = _count((status,)) - (project.status is status)
+    since = project.sent_at or project.created_at
+    values = {"status": status, "since": since, "id": project.id}
+    for statement in project_queries.after_in_queue():
+        if others and (row := db.session.execute(statement, values).first()):
+            return row, others
+    return None, others
 
 
 def every_project(query: ListParams, show: str = "", person_id: int = 0) -> Select[Any]:

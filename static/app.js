@@ -1,4 +1,4 @@
-// Announcements, focus, one post for one click, counters. Every page works without it.
+// Announcements, focus, one post for one click, counters, keys. Every page works without it.
 "use strict";
 
 const FIELD = "input:not([type=hidden]), select, textarea";
@@ -10,21 +10,29 @@ const TYPED = "You have typed something here. Press Cancel to discard it.";
 
 // --- saying what happened ---
 
-function announce(sentence) {
+function announce(sentence, failed, link) {
   const announcer = document.getElementById("announcer");
   if (announcer.textContent === sentence) return;  // a poll that fails each second says so once
   const line = document.createElement("p");
   line.textContent = sentence;
+  if (failed) line.setAttribute("role", "alert");
+  if (link) linkWord(line.firstChild, ...link);
   announcer.replaceChildren(line);
   announcer.classList.add("toast");
 }
 
-document.addEventListener("announce", (event) => announce(event.detail.sentence));
-document.addEventListener("htmx:error", () => announce(UNREACHABLE));
+function linkWord(text, word, address) {
+  const found = text.splitText(text.data.lastIndexOf(word));
+  found.splitText(word.length);
+  found.replaceWith(Object.assign(document.createElement("a"), { href: address, textContent: word }));
+}
+
+document.addEventListener("announce", ({ detail }) => announce(detail.sentence, detail.failed, detail.link));
+document.addEventListener("htmx:error", () => announce(UNREACHABLE, true));
 document.addEventListener("htmx:response:error", ({ detail: { ctx: { response } } }) => {
   const token = response.headers.get("Fresh-Token");
-  if (response.status >= 500) announce(UNREACHABLE);
-  if (response.status === 401) announce(SIGNED_OUT);
+  if (response.status >= 500) announce(UNREACHABLE, true);
+  if (response.status === 401) announce(SIGNED_OUT, true);
   if (token) {  // somebody signed in again elsewhere: the forms of this page are theirs now
     document.querySelectorAll("[name=csrf_token]").forEach((input) => (input.value = token));
     announce(SIGNED_IN);
@@ -42,9 +50,11 @@ const stops = (element) => [...element.querySelectorAll("a, button")];
 const firstField = (element) => element.querySelector(".decision form, .many")?.querySelector(FIELD);
 
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-  ctx.leaving = ctx.target.contains(document.activeElement);
-  ctx.stop = stops(ctx.target).indexOf(document.activeElement);
-  ctx.typed = ctx.target.querySelector("[data-typed]");
+  const target = ctx.target.matches ? ctx.target : document.querySelector(ctx.target);  // a text where the answer chose it
+  ctx.leaving = target.contains(document.activeElement);
+  ctx.stop = stops(target).indexOf(document.activeElement);
+  ctx.typed = target.querySelector("[data-typed]");
+  ctx.decided = ctx.sourceEvent?.type === "submit" && target.querySelector(".panel [method=post]");
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
@@ -55,8 +65,19 @@ document.addEventListener("htmx:after:swap", (event) => {
   const asked = ["submit", "click"].includes(ctx.sourceEvent?.type);
   const invalid = asked && target.querySelector(INVALID);
   if (invalid) invalid.focus();
+  else if (ctx.decided && !target.querySelector(".panel, [role=alert]")) goOn(target, ctx.sourceEvent.submitter);
   else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
 });
+
+// After a decision to the next project that waits below, else above; else to what the decided row offers.
+function goOn(row, submitter) {
+  const rows = [...row.parentElement.children];
+  const place = rows.indexOf(row);
+  const waits = (each) => each !== row && each.querySelector(".asks button:enabled");
+  const button = waits([...rows.slice(place), ...rows].find(waits) ?? row) || landing(row, -1);
+  button?.focus();
+  if (submitter?.name === "open_next" && button?.name === "accept") button.click();
+}
 
 // A panel's first field; in a refreshed row the same place; in one that was closed the button that opened it; else one
 // that only asks: a second Enter must not act.
@@ -74,7 +95,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const here = document.activeElement;
   const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
-  if (panel?.matches("[data-typed], :has(.accept [aria-invalid])")) announce(TYPED);
+  if (panel?.matches("[data-typed]")) announce(TYPED);
   else panel?.querySelector("[data-cancel]")?.click();
 });
 
@@ -117,7 +138,7 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
-  if (stale && !found.matches(":focus-within") && !found.querySelector(":checked, .panel, [hx-trigger^=every]")) refresh(found);
+  if (stale && !found.matches(":focus-within") && !found.querySelector(":checked, .panel, tr[hx-trigger]")) refresh(found);
 }
 
 function refresh(found) {
@@ -137,6 +158,15 @@ document.addEventListener("submit", (event) => {
   opened[row.id] = submitter.name;
   const headers = { "HX-Target": `tr#${row.id}` };
   htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
+});
+
+// --- how many are selected ---
+
+document.addEventListener("change", ({ target }) => {
+  const said = target.name === "project" && document.querySelector("[data-selected]");
+  if (!said) return;
+  const others = document.querySelectorAll("#decide [name=project]").length;
+  said.textContent = `${document.querySelectorAll("#found :checked").length + others} selected`;
 });
 
 // --- Send to ERP saves first what is typed, so it follows the checkbox and not what is saved ---
@@ -192,3 +222,93 @@ function beside(input, id) {
 
 document.addEventListener("input", (event) => event.target.matches("[data-limit]") && count(event.target));
 document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-limit]").forEach(count));
+
+// --- the keyboard: one key for each thing that is done all day; never while somebody types, nor once it was turned off ---
+
+const TYPING = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
+const OFF = "keys off";
+const rows = () => [...document.querySelectorAll("#found tbody tr")];
+const current = () => document.activeElement.closest("#found tbody tr");
+
+const KEYS = {
+  a: () => press("accept"),
+  r: () => press("reject"),
+  x: () => tick(current()),
+  j: () => step(1),
+  k: () => step(-1),
+  ArrowDown: () => current() && step(1),
+  ArrowUp: () => current() && step(-1),
+  "/": () => focusOn(document.getElementById("q")),
+  "?": help,
+};
+
+// Each answers whether it did something, so that the key is not also the browser's.
+function press(decision) {
+  const place = current() ?? rows()[0] ?? document.querySelector(".standing");
+  const button = place?.querySelector(`.asks [name=${decision}]:enabled`);
+  button?.focus();
+  button?.click();
+  return Boolean(button);
+}
+
+function step(by) {
+  const all = rows();
+  const here = all.indexOf(current());
+  return focusOn(all[here < 0 ? 0 : here + by]?.querySelector("th a, button"));
+}
+
+function tick(row) {
+  const box = row?.querySelector("[name=project]");
+  box?.click();
+  return Boolean(box);
+}
+
+function focusOn(element) {
+  element?.focus();
+  return Boolean(element);
+}
+
+document.addEventListener("keydown", (event) => {
+  const busy = event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]");
+  if (busy || localStorage.getItem(OFF) || event.target.closest?.(TYPING)) return;
+  if (Object.hasOwn(KEYS, event.key) && KEYS[event.key]()) event.preventDefault();
+});
+
+// --- the sheet; it stands here and not in the page, because without a script there are no keys ---
+
+const SHEET = {
+  "a": "accept the row you are in, or the first one",
+  "r": "reject it",
+  "x": "select",
+  "j ↓": "next row",
+  "k ↑": "previous row",
+  "/": "search",
+  "Esc": "close what is open, unless you typed in it",
+  "?": "show this help",
+};
+
+function help() {
+  const sheet = document.getElementById("keys") ?? document.body.appendChild(document.createElement("dialog"));
+  if (!sheet.id) {
+    const keys = (names) => names.split(" ").map((name) => `<kbd>${name}</kbd>`).join(" ");
+    const lines = Object.entries(SHEET).map(([names, does]) => `<div><dt>${keys(names)}</dt><dd>${does}</dd></div>`);
+    sheet.id = "keys";
+    sheet.setAttribute("aria-labelledby", "keys-title");
+    sheet.innerHTML = `<h2 id="keys-title">Keyboard shortcuts</h2><dl>${lines.join("")}</dl>
+      <p class="field check"><input id="keys-on" type="checkbox"><label for="keys-on">Use keyboard shortcuts on this computer</label></p>
+      <form method="dialog"><button>Close</button></form>`;
+    document.getElementById("keys-on").checked = !localStorage.getItem(OFF);
+  }
+  sheet.showModal();
+  return true;
+}
+
+document.addEventListener("click", (event) => event.target.closest("[data-help]") && help());
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("#keys-on")) return;
+  if (event.target.checked) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "yes");
+});
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-help]").forEach((button) => (button.hidden = false));
+});

@@ -79,11 +79,14 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: MailKind, event: Event, person: Person) -> None:
+    def queue(cls, kind: MailKind, event: Event, person: Person, wait: timedelta = timedelta(0)) -> None:
         db.session.flush()  # the key names the event
-        db.session.add(
-            cls(key=f"{kind}:{event.id}:{person.id}", kind=kind, event=event, person=person, due_at=utcnow())
-        )
+        key, due = cls.event_key(kind, event, person), utcnow() + wait
+        db.session.add(cls(key=key, kind=kind, event=event, person=person, due_at=due))
+
+    @staticmethod
+    def event_key(kind: str, event: Event, person: Person) -> str:
+        return f"{kind}:{event.id}:{person.id}"
 
     @classmethod
     def queue_digest(cls, day: date, person: Person, is_early: bool = False) -> None:

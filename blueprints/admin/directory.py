@@ -132,7 +132,7 @@ def send_password_link(person_id: int) -> Any:
     before = accounts.send_link(found, MailKind.RESET, current_user)
     db.session.commit()
     told = f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}."
-    flash(told if mail_settings.is_set_up() else WAITS)
+    flash(told if mail_settings.is_set_up() else "Email is not set up, so the link waits until it is.")
     return redirect(url_for(".person", person_id=person_id), 303)
 
 

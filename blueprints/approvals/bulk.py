@@ -1,6 +1,8 @@
 """Accept or reject many waiting projects: one comment for all, or one job template and a number for each."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,7 +45,7 @@ def accept() -> Any:
     if not acceptance.check_many(waiting):
         return _accept_page(forms), 422
     results = [_decide(form.project.id, partial(_accept, form)) for form in forms]
-    return _report(results, f"Exporting {plural(len(results), 'project')}.")
+    return _report(results, f"Exporting {plural(len(results), 'project')}.", forms)
 
 
 @blueprint.get("/update")
@@ -62,7 +64,16 @@ def update() -> Any:
     if sum(not form.check() for form in waiting):  # each is checked, so that all errors show
         return render_template("approvals/bulk_update.html", forms=forms), 422
     results = [_decide(form.project.id, partial(_accept_update, form)) for form in forms]
-    return _report(results, f"Updating {plural(len(results), 'job')}. See Exporting.")
+    return _report(results, f"Updating {plural(len(results), 'job')}.", forms)
+
+
+@blueprint.get("/results")
+@requires(APPROVER)
+def results() -> Any:
+    """How the exports of the selected projects end; the page refreshes itself until each has."""
+    projects = _selected_projects()
+    counts = Counter(project.status for project in projects)
+    return render_template("approvals/bulk_results.html", projects=projects, counts=counts)
 
 
 @blueprint.post("/read-jobs")
@@ -144,7 +155,16 @@ def _selected_projects() -> list[Project]:
 
 def _accept_page(forms: list[AcceptForm]) -> str:
     templates = Job.templates(Export.template_last_used(current_user))
-    return render_template("approvals/bulk_accept.html", forms=forms, templates=templates)
+    shared = _without_own_customer(forms[0]) if request.method == "POST" else forms[0]
+    return render_template("approvals/bulk_accept.html", forms=forms, shared=shared, templates=templates)
+
+
+def _without_own_customer(form: AcceptForm) -> AcceptForm:
+    """The form with the customer that is typed for all."""
+    own = request.form.get(f"customer-{form.project.id}")
+    errors = {name: error for name, error in form.errors.items() if not (own and name == "customer")}
+    customer = acceptance.from_form(form.project, request.form).typed["customer"]
+    return replace(form, typed=form.typed | {"customer": customer}, errors=errors)
 
 
 def _none_selected() -> Any:
@@ -152,5 +172,7 @@ def _none_selected() -> Any:
     return redirect(url_for("erp.jobs"))
 
 
-def _report(results: list[Result], sentence: str) -> Any:
-    return report(results, sentence, url_for("erp.jobs"))
+def _report(results: list[Result], sentence: str, forms: Sequence[AcceptForm | UpdateForm] = ()) -> Any:
+    """The list; for exports the page on which they are followed."""
+    ids = [form.project.id for form in forms]
+    return report(results, sentence, url_for(".results", project=ids) if ids else url_for("erp.jobs"))

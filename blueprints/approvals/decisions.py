@@ -12,7 +12,9 @@ from blueprints.approvals.responses import (
     comment,
     conflict,
     current_project,
+    export_begun,
     get_project,
+    next_form,
     not_allowed,
     render_project,
     render_row,
@@ -55,9 +57,13 @@ def row(project_id: int) -> Any:
 @blueprint.get("/standing")
 @requires(VIEWER)
 def standing(project_id: int) -> Any:
-    """Render the status card of the project's own page during an export; `was` as above."""
+    """Render the status card of the project's own page during an export, and the whole page once it ended."""
     found = get_project(project_id)
-    return with_announcement(render_template("approvals/_status.html", project=found), found)
+    if found.in_progress and request.args.get("was") == found.status:
+        return render_template("approvals/_status.html", project=found)
+    response = with_announcement(render_project(found), found)
+    response.headers["HX-Retarget"] = response.headers["HX-Reselect"] = "#whole"
+    return response
 
 
 @blueprint.get("/accept")
@@ -96,7 +102,8 @@ def accept(project_id: int) -> Any:
         return render_project(found, 422, panel="accept", form=form)
     try:
         workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
-        return success(found, f"{found.title} is being exported as job {found.spectrum_job_id}.")
+        there = next_form(found) if "open_next" in request.form else ""
+        return success(found, f"{found.title} {export_begun(found)}", there)
     except IntegrityError:  # someone else took the number between the check and here: it is said at the field now
         db.session.rollback()
         found = get_project(project_id)
@@ -137,12 +144,20 @@ def reject(project_id: int) -> Any:
     found = current_project(project_id)
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
-    workflow.reject(found, current_user, comment())
+    workflow.reject(found, current_user, comment(), workflow.UNDO_FOR)
     reaches = found.sent_by and found.sent_by.active and mail_settings.is_set_up()
     told = ", and the sender is notified by email" if reaches else ""
     if found.status is Status.SYNCED:
         return success(found, f"The update of {found.title} was rejected{told}.")
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
+
+
+@blueprint.post("/undo-rejection")
+@requires(APPROVER)
+def undo_rejection(project_id: int) -> Any:
+    found = current_project(project_id)
+    workflow.undo_rejection(found, current_user)
+    return success(found, f"The rejection of {found.title} was undone. It waits as before, and nobody was notified.")
 
 
 @blueprint.post("/take-back")

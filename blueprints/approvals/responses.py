@@ -14,14 +14,15 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import Export, Job, NotAllowed, Project, Status, Transition
+from models import FAILED, Export, Job, NotAllowed, Project, Setting, SettingName, Status, Transition
+from services import worklist
 
 # Where a project stands, to end a sentence about it with
 STANDING = {
     Status.NOT_SENT: "was not sent to accounting",
     Status.READY: "is waiting for accounting",
     Status.EXPORTING: "is being exported",
-    Status.CHECKING: "was sent to Spectrum, but Spectrum did not confirm it",
+    Status.CHECKING: "was sent, but Spectrum did not confirm it",
     Status.SYNCED: "is now in Spectrum as job {job}",
     Status.FAILED: "could not be exported",
     Status.REJECTED: "was rejected",
@@ -65,10 +66,10 @@ def render_row(project: Project, **panel: Any) -> str:
     return render_template("approvals/_row.html", projects=[project], **panel)
 
 
-def success(project: Project, sentence: str) -> Any:
-    """Commit, announce the sentence, and show the project as it is now. May raise IntegrityError."""
+def success(project: Project, sentence: str, there: str = "") -> Any:
+    """Commit, announce the sentence, and show the project as it is now, or go `there`. May raise IntegrityError."""
     if not asks_for_row():
-        there = url_for("approvals.project", project_id=project.id)  # before the commit, which expires the project
+        there = there or url_for("approvals.project", project_id=project.id)  # before the commit, which expires it
         db.session.commit()
         flash(sentence)
         return redirect(there, 303)
@@ -89,6 +90,19 @@ def not_allowed(refusal: NotAllowed) -> Any:
 
 def conflict(project: Project, sentence: str) -> Any:
     return render_project(project, 409, conflict=f"{last_change(project)} {sentence}")
+
+
+def next_form(project: Project) -> str:
+    """The address of the accept form of the next waiting project; the list's where nothing waits."""
+    following, _ = worklist.next_in_queue(project)
+    return url_for("approvals.accept_form", project_id=following.id) if following else url_for("erp.jobs")
+
+
+def export_begun(project: Project) -> str:
+    """What an acceptance leads to, to be read after the project's name."""
+    if Setting.read(SettingName.PAUSED):
+        return f"was accepted as job {project.spectrum_job_id}. It is exported once exports are resumed."
+    return f"is being exported as job {project.spectrum_job_id}."
 
 
 @dataclass(frozen=True)
@@ -125,9 +139,13 @@ def last_change(project: Project, called: str = "") -> str:
     return f"{called} was {last.action} by {last.who} {ago}{'' if last.action in TOLD else f' and {stands}'}."
 
 
-def with_announcement(page: str, project: Project) -> Response:
+def with_announcement(page: Any, project: Project) -> Response:
     """The page, which announces the last change once the project no longer has the status `was`."""
     response = make_response(page)
     if request.args.get("was", project.status) != project.status:
-        response.headers["HX-Trigger"] = hx_trigger(last_change(project))
+        address = url_for("approvals.project", project_id=project.id)
+        link = (
+            (project.spectrum_job_id, address) if project.status is Status.SYNCED and project.spectrum_job_id else None
+        )
+        response.headers["HX-Trigger"] = hx_trigger(last_change(project), project.status in FAILED, link)
     return response

@@ -40,9 +40,19 @@ def jobs() -> Any:
     if not announces and request.if_none_match.contains_weak(tag):
         return _cacheable(Response(status=304), tag)
     page = worklist.get_page(_current_filter(), worklist.read_params(request.args))
+    elsewhere = [] if page.rows else worklist.find_elsewhere(_current_filter(), page.query.q)
+    on_page = {row.id for row in page.rows}
+    others = worklist.selectable_ids(_current_filter(), page.query) if request.args.get("tick") == "every" else ()
     whole = "HX-Request" not in request.headers  # a search while typing replaces the list only
     strip = cached("statistics", _render_statistics) if whole else ""
-    response = Response(render_template("erp/worklist.html", page=page, statistics_strip=strip, **_filters()))
+    shown = {
+        "page": page,
+        "elsewhere": elsewhere,
+        "others": [each for each in others if each not in on_page],
+        "statistics_strip": strip,
+        **_filters(),
+    }
+    response = Response(render_template("erp/worklist.html", **shown))
     return response if announces else _cacheable(response, tag)
 
 

@@ -71,6 +71,9 @@ class SpectrumRules:
     def label(self, key: str) -> str:
         return COLUMN_LABELS.get(key) or LABELS.get(FORM_ELEMENTS.get(key, key), key)
 
+    def form_key(self, key: str) -> str:
+        return _KEYS.get(key, key)
+
     def job_number_problem(self, number: str) -> str | None:
         return rules.job_number_problem(number)
 

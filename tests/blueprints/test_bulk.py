@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from conftest import Browser
 from flask import Flask
-from support.jobs import prove_job_list
+from support.jobs import prove_job_list, values
 
 from extensions import db
+from lib import pagination
 from models import Delivery, Job, Person, Project, Setting, SettingName, Status
 from services import workflow
 
@@ -150,3 +152,63 @@ def test_nothing_ticked_leads_back_to_the_list(app: Flask, browser: Callable[[st
     for decision in ("accept", "reject"):
         assert approver.get(f"/erp/together/{decision}").status_code == 302
     assert "Select one or more projects first." in approver.get("/erp/jobs").text
+
+
+def test_each_row_shows_what_one_decides_by_and_takes_a_customer_of_its_own(
+    waiting: list[Project], browser: Callable[[str], Browser], cast: dict[str, Person], template: Job
+) -> None:
+    workflow.reject(waiting[0], cast["approver"], "Wrong city.")
+    workflow.edit(waiting[0], cast["manager"], waiting[0].information | {"city": "Fife"})
+    workflow.send(waiting[0], cast["manager"], "Owner pays by the month.")
+    db.session.commit()
+    approver = browser("approver")
+    page = approver.get(f"/erp/together/accept?{chosen(waiting)}").text
+    for words in ("Owner pays by the month.", "Fife, WA · Manager", "What changed since it was sent before"):
+        assert words in page
+    own = {f"customer-{waiting[0].id}": "OTHER"}
+    chooses = accepting(waiting, template_shown="", customer="", show="yes", **own)
+    assert 'name="customer" type="text" value="CASCREST"' in approver.post("/erp/together/accept", chooses).text
+    wrong = approver.post("/erp/together/accept", accepting(waiting, taxable="", **own)).text
+    assert 'name="customer" type="text" value="CASCREST"' in wrong
+    assert f'name="customer-{waiting[0].id}" value="OTHER"' in wrong
+    assert approver.post("/erp/together/accept", accepting(waiting, **own)).status_code == 303
+    sent = [values(project.export)["Customer_Code"] for project in waiting if project.export]
+    assert sent == ["OTHER", "CASCREST", "CASCREST"]
+
+
+def test_the_results_of_many_exports_stay_true_until_each_has_ended(
+    waiting: list[Project], browser: Callable[[str], Browser], template: Job
+) -> None:
+    approver = browser("approver")
+    there = approver.post("/erp/together/accept", accepting(waiting)).location
+    page = approver.get(there).text
+    assert "0 in Spectrum · 3 under way" in page
+    assert 'hx-trigger="every 2s"' in page
+    for project in waiting[:2]:
+        workflow.mark_exported(project)
+    assert waiting[2].export
+    waiting[2].export.error = "Customer is on hold."
+    workflow.mark_failed(waiting[2], "Customer is on hold.")
+    db.session.commit()
+    page = approver.get(there).text
+    assert "2 in Spectrum · 1 failed: 26-003 Depot 3" in page
+    assert "Customer is on hold." in page
+    assert "hx-trigger" not in page.partition('id="results"')[2]
+
+
+def test_all_of_a_list_can_be_selected_and_not_only_its_page(
+    waiting: list[Project], browser: Callable[[str], Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pagination, "PER_PAGE", 2)
+    approver = browser("approver")
+    assert "Select all 3</a>" in approver.get("/erp/jobs").text
+    page = approver.get("/erp/jobs?tick=all").text
+    assert "2 on this page selected." in page
+    (everything,) = re.findall(r'href="([^"]+tick=every[^"]*)">Select all 3', page)
+    page = approver.get(unescape(everything)).text
+    assert "3 selected." in page
+    assert re.findall(r'type="(\w+)" name="project" value="(\d+)"', page) == [
+        *(("checkbox", str(project.id)) for project in waiting[:2]),
+        ("hidden", str(waiting[2].id)),
+    ]
+    assert 'type="hidden" name="project"' not in approver.get("/erp/jobs?filter=synced&tick=every").text

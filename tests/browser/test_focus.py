@@ -133,7 +133,6 @@ def test_a_double_click_posts_once_and_the_outcome_is_announced(waiting: Page) -
     button(row, "Reject").dblclick()
     expect(waiting.get_by_role("status").filter(has_text="was rejected")).to_be_visible()
     expect(row.get_by_text("Rejected", exact=True)).to_be_visible()
-    expect(row.locator(":focus")).to_have_count(1)
     assert len(posts) == 1
 
 

@@ -25,6 +25,7 @@ ALLOWED = {
     ("Ready to Export", "retrieved"): "Retrieved",
     ("Ready to Export", "rejected"): "Rejected",
     ("Failed to Export", "rejected"): "Rejected",
+    ("Rejected", "rejection undone"): "Ready to Export",
     ("Ready to Export", "accepted"): "Exporting",
     ("Failed to Export", "retried"): "Exporting",
     ("Exporting", "taken back"): "Ready to Export",

@@ -1,0 +1,47 @@
+"""One decision after the other: the focus goes on, a rejection is undone, a page of record refreshes itself."""
+
+import re
+
+from conftest import Live
+from playwright.sync_api import Locator, Page, expect
+
+
+def button(place: Page | Locator, name: str) -> Locator:
+    return place.get_by_role("button", name=re.compile(f"^{name}"))
+
+
+def fill_accept(page: Page) -> None:
+    page.get_by_label("Select a Job Template").select_option("T-COMM")
+    expect(page.get_by_label("Customer", exact=True)).to_have_value("CASCREST")
+    page.get_by_label("Yes", exact=True).check()
+
+
+def test_after_each_decision_the_next_waiting_project_is_at_hand(live: Live, page: Page) -> None:
+    live.sign_in(page).goto(f"{live.url}/erp/jobs")
+    rows = page.locator("#found tbody tr")
+    first, second, third = (page.locator(f"#{rows.nth(place).get_attribute('id')}") for place in range(3))
+    button(first, "Reject").click()
+    page.get_by_label("Enter a Comment").fill("The address is missing.")
+    page.get_by_role("button", name="Reject", exact=True).click()
+    expect(button(second, "Accept")).to_be_focused()
+    button(first, "Undo").click()
+    expect(first.get_by_text("Ready to Export", exact=True)).to_be_visible()
+    button(first, "Accept").click()
+    fill_accept(page)
+    button(page, "Export and Open Next").click()
+    expect(second.get_by_label("Select a Job Template")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(first.get_by_text("Synced", exact=True)).to_be_visible()
+    expect(page.get_by_role("status").get_by_role("link")).to_have_attribute("href", re.compile(r"^/approvals/\d+$"))
+    third.get_by_role("link").first.click()
+    number = page.locator("h1 .number").inner_text()
+    button(page, "Accept").click()
+    fill_accept(page)
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.get_by_label("Sync Status")).to_have_text("Synced")
+    expect(page.get_by_role("heading", name="What Spectrum received")).to_be_visible()
+    history = page.get_by_role("region", name="History")
+    expect(history.get_by_role("listitem").first).to_contain_text("Countersign exported")
+    expect(page.get_by_role("status").get_by_role("link", name=number)).to_be_visible()
+    page.get_by_text("Next:").get_by_role("link").first.click()
+    expect(page.get_by_label("Sync Status")).to_have_text("Ready to Export")
