@@ -105,6 +105,7 @@ def _bind_templates(app: Flask) -> None:
         "format_datetime": formatting.format_datetime,
         "short_date": formatting.short_date,
         "plural": formatting.plural,
+        "readable_date": formatting.readable_date,
         "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,

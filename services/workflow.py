@@ -141,7 +141,7 @@ def leave(project: Project, by: Person, column: str) -> None:
 
 def _drifted_job(project: Project) -> Job:
     if project.status is not Status.SYNCED or project.job is None:
-        raise NotAllowed(f"The project is {project.status} now.")
+        raise NotAllowed(f"The project's status is {project.status}.")
     return project.job
 
 

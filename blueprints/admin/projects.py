@@ -231,7 +231,7 @@ def _current(project_id: int) -> Project:
         last = project.last_change
         who = "You" if last.person_id == current_user.id else last.who
         raise NotAllowed(
-            f"{who} changed this project while you had it open; it is {project.status} now. "
+            f"{who} changed this project while you had it open; its status is {project.status}. "
             "Nothing that you entered was applied."
         )
     return project

@@ -372,7 +372,7 @@ def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(
     page = browser("approver").get(f"/approvals/{waiting.id}").text
     assert "<b>Controller</b> took it back" in page
     said = browser("approver").get(f"/approvals/{waiting.id}/row?was=Exporting").headers["HX-Trigger"]
-    assert f"{waiting.title} is Ready to Export now: Controller took it back less than a minute ago." in said
+    assert f"{waiting.title} is waiting for accounting: Controller took it back less than a minute ago." in said
 
 
 def test_who_says_that_it_is_not_in_spectrum_is_not_said_to_have_failed(
