@@ -69,8 +69,8 @@ def standing(project_id: int) -> Any:
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    initial = update_form.initial if found.status in UPDATE else acceptance.initial
-    return render_project(found, panel="accept", form=initial(found))
+    form = update_form.initial(found) if found.status in UPDATE else acceptance.initial(found, current_user)
+    return render_project(found, panel="accept", form=form)
 
 
 @blueprint.post("/preview")

@@ -7,11 +7,12 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user
 from sqlalchemy import select
 
+from erp import rules
 from extensions import db
 from lib.htmx import hx_trigger
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
-from services import connection_state, erp_settings, job_numbers
+from services import accept_form, connection_state, erp_settings, job_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 blueprint.add_app_template_global(erp_settings.admin_alarms)
@@ -87,6 +88,13 @@ def numbers() -> Any:
     return _saved("Saved.")
 
 
+@blueprint.post("/required")
+@requires(ERP_ADMIN)
+def required() -> Any:
+    erp_settings.set_required(current_user, [key for key in accept_form.CHOOSABLE if key in request.form])
+    return _saved("Saved.")
+
+
 def _saved(sentence: str) -> Any:
     db.session.commit()
     flash(sentence)
@@ -98,6 +106,8 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
     shown = {
         "pattern": pattern,
         "error": error,
+        "choosable": [each for each in rules().accept_fields if each.key in accept_form.CHOOSABLE],
+        "required": accept_form.required_fields(),
         "q": q,
         "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),

@@ -72,6 +72,7 @@ TABLE: dict[str, Needs | str] = {
     "settings.resume": RUN_ERP,
     "settings.refresh": RUN_ERP,
     "settings.numbers": RUN_ERP,
+    "settings.required": RUN_ERP,
     "settings.confirm_job_list": RUN_ERP,
     "job_templates.template": RUN_ERP,
     "job_templates.save_template": RUN_ERP,
