@@ -20,7 +20,7 @@ from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
 from blueprints.approvals import bulk, decisions, linking, receipt
-from blueprints.erp import approvers, history, job_templates, settings
+from blueprints.erp import approvers, history, job_templates, settings, synced_report
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
@@ -39,7 +39,7 @@ HEADERS = {
 }
 BLUEPRINTS = (
     *(auth, projects, transfer_pages, directory, decisions, receipt, approvers, linking),
-    *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
+    *(erp_tool, bulk, history, synced_report, settings, job_templates, mail_pages, health),
 )
 
 

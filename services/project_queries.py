@@ -132,6 +132,28 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
     return found
 
 
+@dataclass(frozen=True)
+class ExportFacts:
+    """What a list of synced projects shows of an export."""
+
+    exported_at: datetime | None
+    accepted_by: str
+    template: str
+    customer: str | None
+
+
+def export_facts(project_ids: Sequence[int]) -> dict[int, ExportFacts]:
+    """The exports that made the jobs of some projects, by project id, in one statement."""
+    made = select(func.max(Export.id)).where(Export.project_id.in_(project_ids), ~Export.is_update)
+    latest = made.where(Export.created_at.is_not(None)).group_by(Export.project_id)
+    columns: list[Any] = [Export.project_id, Export.created_at, Person.name, Export.template_number, Job.customer_code]
+    joined = (
+        select(*columns).join(Person, Export.accepted_by_id == Person.id).join(Project, Export.project_id == Project.id)
+    )
+    rows = joined.outerjoin(Job, Job.key == Project.job_key).where(Export.id.in_(latest))
+    return {project_id: ExportFacts(*facts) for project_id, *facts in db.session.connection().execute(rows)}
+
+
 def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
     return {row.id: row for row in db.session.scalars(select(kind).where(kind.id.in_(ids)))} if ids else {}
 

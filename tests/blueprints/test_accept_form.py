@@ -256,7 +256,7 @@ def test_a_taken_number_offers_the_next_one_and_the_link(
     keep("J-07", "C")
     page = browser("approver").get(f"/approvals/{waiting.id}/number?job_number=J-07").text
     assert "Spectrum already has job J-07 Job J-07 (complete)." in page
-    assert 'Next free number: <b class="number">J-08</b>' in page
+    assert 'data-use="J-08">Use J-08</button>' in page
     assert f'href="/approvals/{waiting.id}/link?job=J-07"' in page
 
 

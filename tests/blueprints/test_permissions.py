@@ -63,6 +63,7 @@ TABLE: dict[str, Needs | str] = {
     "erp.statistics_page": SEE_ERP,
     "history.index": SEE_ERP,
     "history.as_csv": SEE_ERP,
+    "synced_report.as_csv": SEE_ERP,
     "erp.refresh": Needs("erp", STANDARD),
     "approvers.report": RUN_ERP,
     "settings.index": RUN_ERP,
