@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test torture nightly bench check scan screenshots lock
+.PHONY: help install run serve test torture nightly bench check scan screenshots lock image
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,7 +20,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 
 install: $(VENV)/installed ## make .venv with what the product needs to run
 
-run: install ## the demo: app, sandbox Spectrum and sandbox mailbox, until Ctrl-C
+run: install ## the demo: app, sandbox Spectrum and mailbox, until Ctrl-C (OIDC=yes: with a company sign-in)
 	@exec $(BIN)/python -m dev.sandbox.run
 
 serve: install ## the production server, with the settings of the environment
@@ -49,6 +49,12 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@$(BIN)/python -m pytest dev/screenshots.py
+
+image: ## an OCI image of the product, countersign:<version>, by docker or podman
+	@for each in docker podman; do if $$each info >/dev/null 2>&1; then engine=$$each; break; fi; done; \
+	  if [ -z "$$engine" ]; then echo "No container engine runs here. Install and start docker or podman, then try again." >&2; exit 1; fi; \
+	  version=$$(sed -n 's/^VERSION = "\(.*\)"/\1/p' lib/version.py); \
+	  $$engine build --file Containerfile --tag "countersign:$$version" .
 
 lock: ## requirements.txt and requirements-dev.txt from the .in files beside them
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2

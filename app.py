@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache, partial
@@ -24,10 +25,20 @@ from blueprints.erp import approvers, history, job_templates, settings, synced_r
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
-from lib import compression, formatting, json_log
+from lib import compression, formatting, json_log, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
-from services import after_restore, failure, sessions, update_form, workflow, worklist
+from services import (
+    after_restore,
+    comments,
+    failure,
+    mail_settings,
+    sessions,
+    setup,
+    update_form,
+    workflow,
+    worklist,
+)
 from services import directory as directory_rules
 
 HEADERS = {
@@ -54,6 +65,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+    app.wsgi_app = request_metrics.under_any_name(app.wsgi_app, app.config["SERVER_NAME"])  # type: ignore[method-assign]
     app.before_request(json_log.begin_request)
     app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason
     compression.register(app)
@@ -65,6 +77,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     _bind_templates(app)
     errors.register(app)
     app.after_request(_add_headers)
+    app.after_request(request_metrics.observe)
     app.after_request(json_log.end_request)
     app.logger.setLevel(logging.INFO)
     return app
@@ -92,6 +105,7 @@ def _bind_templates(app: Flask) -> None:
         "format_datetime": formatting.format_datetime,
         "short_date": formatting.short_date,
         "plural": formatting.plural,
+        "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
         "combined": lambda some, more: {**some, **more},
@@ -100,7 +114,12 @@ def _bind_templates(app: Flask) -> None:
     }
     app.jinja_env.globals |= {
         "url_for": _url,
+        "map_address": formatting.map_address,
         "absences": directory_rules.absences,
+        "comment_side": comments.side_of,
+        "form_number": lambda: secrets.token_urlsafe(9),  # tells a form that was submitted twice from another one
+        "mail_is_set_up": mail_settings.is_set_up,
+        "remaining_steps": setup.remaining_steps,
         "may": permissions.may,
         "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
@@ -113,8 +132,10 @@ def _bind_templates(app: Flask) -> None:
         "waiting": models.WAITING,
         "outstanding": models.OUTSTANDING,
         "updates": models.UPDATE,
+        "customer_name": models.Customer.name_of,
         "readable": update_form.readable,
         "other_eyes": workflow.OTHER_APPROVER_NEEDED,
+        "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
         "can_undo_rejection": workflow.can_undo_rejection,
         "next_steps": failure.next_steps,
         "most_selected": worklist.MOST_SELECTED,

@@ -22,7 +22,7 @@ from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
 from lib.text import clean
-from maintenance import backup, move_to_postgresql, startup_checks
+from maintenance import backup, backup_copy, move_to_postgresql, rehearsal, startup_checks, support_report
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, SettingName, utcnow
 from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
@@ -76,7 +76,7 @@ LEVELS = click.Choice([level.value for level in Level])
 
 def register(app: Flask) -> None:
     migrate.init_app(app, db)
-    for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database):
+    for command in (run_scheduler, save_backup, keep_backups, restore_backup, move_database, check):
         app.cli.add_command(command)
     for group in (people, projects, jobs, export_commands, spectrum, digests, mails, demo):
         app.cli.add_command(group)
@@ -374,12 +374,32 @@ def save_backup(file: Path) -> None:
 
 
 @click.command("backups", cls=DatabaseCommand)
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("words", metavar="[rehearse] DIRECTORY", nargs=-1, required=True)
 @click.option("--keep", type=click.IntRange(1), default=14, show_default=True, help="so many stay, the newest")
 @with_appcontext
-def keep_backups(directory: Path, keep: int) -> None:
-    """Write a backup into DIRECTORY, and take the oldest away."""
-    click.echo(f"{backup.keep(directory, keep)} holds the whole database.")
+def keep_backups(words: tuple[str, ...], keep: int) -> None:
+    """Write a backup into DIRECTORY, take the oldest away, and run BACKUP_COPY_COMMAND.
+
+    With rehearse: restore the newest backup of DIRECTORY into a scratch database, compare it and throw it away.
+    """
+    rehearses, directory = words[:-1] == ("rehearse",), Path(words[-1])
+    if not directory.is_dir() or (words[:-1] and not rehearses):
+        raise click.UsageError(f"There is no folder {' '.join(words)}.")
+    if rehearses:
+        click.echo(rehearsal.rehearse(directory))
+        return
+    file = backup.keep(directory, keep)
+    click.echo(f"{file} holds the whole database.")
+    if backup_copy.copy_away(file):
+        click.echo("It was copied off the machine.")
+
+
+@click.command("check", cls=DatabaseCommand)
+@with_appcontext
+def check() -> None:
+    """Print a page for support: version, settings without secrets, clock, disk, permissions, connections."""
+    for line in support_report.lines():
+        click.echo(line)
 
 
 @click.command("restore", cls=DatabaseCommand)

@@ -53,12 +53,20 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with the secrets that stand in files."""
     found = dict(environ)
     for name in SECRETS:
-        path = environ.get(f"{name}_FILE", "").strip()
+        setting, path = _secret_file(environ, name)
         if path and environ.get(name, "").strip():
-            raise SettingsError(f"{name} and {name}_FILE are both set. Keep one of them.")
+            raise SettingsError(f"{name} and {setting} are both set. Keep one of them.")
         if path:
-            found[name] = _content(f"{name}_FILE", path)
+            found[name] = _content(setting, path)
     return found
+
+
+def _secret_file(environ: Mapping[str, str], name: str) -> tuple[str, str]:
+    """Return where the file is named and its path: NAME_FILE's, or that of systemd's credential secret_NAME."""
+    if path := environ.get(f"{name}_FILE", "").strip():
+        return f"{name}_FILE", path
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", f"secret_{name}")
+    return f"the credential {credential.name}", str(credential) if credential.is_file() else ""
 
 
 def _content(name: str, path: str) -> str:
@@ -419,6 +427,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "MAIL_GRAPH_URL": ("https://graph.microsoft.com/v1.0", _secure_address),
     "DIGEST_TIME": ("07:00", _time_of_day),
     "DIGEST_DAYS": (",".join(DAYS), _days),
+    "BACKUP_COPY_COMMAND": ("", _text),
     "HOST": ("127.0.0.1", _host),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),

@@ -21,7 +21,7 @@ from flask_login import LoginManager
 from flask_mail import Mail
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
-from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy import Connection, Engine, MetaData, event, text
 from sqlalchemy.orm import DeclarativeBase
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -65,6 +65,12 @@ _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 def only_reads() -> bool:
     return has_request_context() and request.method in SAFE_METHODS
+
+
+def defer_foreign_keys() -> None:
+    """Check them at the end of this transaction, as far as the database may."""
+    sqlite = db.engine.dialect.name == "sqlite"
+    db.session.execute(text("PRAGMA defer_foreign_keys = ON" if sqlite else "SET CONSTRAINTS ALL DEFERRED"))
 
 
 @contextmanager

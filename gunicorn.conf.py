@@ -2,7 +2,9 @@
 
 import gc
 import os
+import shutil
 import sys
+import tempfile
 
 import click
 
@@ -27,6 +29,8 @@ proc_name = "countersign"
 
 def on_starting(_server):
     """Refuse an unusable database, or one of another Spectrum company, before any worker starts."""
+    # known before anything counts a request: lib/request_metrics.py
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="countersign-metrics-")
     from app import create_app
     from extensions import db
     from maintenance import startup_checks
@@ -39,6 +43,7 @@ def on_starting(_server):
             startup_checks.refuse_unwritable()
             startup_checks.refuse_other_database()
         except click.ClickException as problem:
+            on_exit(_server)
             sys.exit(f"Error: {problem.message}")
         finally:
             db.engine.dispose()  # workers must not share its connections
@@ -62,3 +67,8 @@ def worker_exit(_server, _worker):
     import scheduler
 
     scheduler.stop()
+
+
+def on_exit(_server):
+    """Take away what the workers counted."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -15,7 +15,7 @@ from tables.customer import Customer
 from tables.job import Job
 from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskKind, TaskRequest
 from tables.person import Level, LoginAttempt, Person
-from tables.project import INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
+from tables.project import COMMENTED, INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
 from tables.setting import Counter, Setting, SettingName
 from tables.status import (
     EDITABLE,
@@ -27,13 +27,15 @@ from tables.status import (
     WAITING,
     NotAllowed,
     ProjectState,
+    Side,
     Status,
     Transition,
 )
 
 __all__ = [
-    "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "ORDERS", "OUTSTANDING", "TRANSITIONS", "UPDATE", "WAITING",
-    "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level", "LoginAttempt",
-    "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting", "SettingName", "Status",
-    "TaskKind", "TaskRequest", "Transition", "as_text", "diff", "search_text", "utcnow",
+    "COMMENTED", "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "ORDERS", "OUTSTANDING", "TRANSITIONS", "UPDATE",
+    "WAITING", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level",
+    "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
+    "SettingName", "Side", "Status", "TaskKind", "TaskRequest", "Transition", "as_text", "diff", "search_text",
+    "utcnow",
 ]  # fmt: skip

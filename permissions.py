@@ -18,6 +18,27 @@ from models import Level, Person, Project
 
 TOOLS = {"erp": "ERP Integrations", "projects": "Projects", "directory": "Company Directory"}
 PRIVILEGE = "Can Push to Accounting"
+# What each level allows, by tool; each one includes those before it
+ALLOWED: dict[str, dict[Level, str]] = {
+    "erp": {
+        Level.NONE: "The tool is not shown.",
+        Level.READ_ONLY: "View the lists, the history and each project's record.",
+        Level.STANDARD: f"Refresh the job list. With {PRIVILEGE}: accept, reject, link, import and archive.",
+        Level.ADMIN: "Change the settings and job templates, pause exports, see mails and approvers.",
+    },
+    "projects": {
+        Level.NONE: "The tool is not shown.",
+        Level.READ_ONLY: "View projects, and comment on them.",
+        Level.STANDARD: "The same as Read Only.",
+        Level.ADMIN: "Create, edit, send, retrieve and import projects.",
+    },
+    "directory": {
+        Level.NONE: "The tool is not shown.",
+        Level.READ_ONLY: "View the people and what each may do.",
+        Level.STANDARD: "The same as Read Only.",
+        Level.ADMIN: "Add people, change what they may do, and sign them out.",
+    },
+}
 LARGEST_ANONYMOUS_FORM = 128 * 1024  # bytes; a larger one would cost its sender nothing to make, and us time to read
 LARGEST_ID = 2**31 - 1  # what a database's integer holds
 View = TypeVar("View", bound=Callable[..., Any])

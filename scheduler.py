@@ -19,7 +19,7 @@ from extensions import db, writing
 from lib import json_log
 from models import MailKind, Person, Setting, SettingName, TaskKind, TaskRequest, utcnow
 from services import accounts, connection_state
-from tasks import alerts, client_secret, digest, erp_connection, exports, job_list, mail_delivery, updates
+from tasks import alerts, client_secret, digest, erp_connection, expiry, exports, job_list, mail_delivery, updates
 
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
 TASK_LEASE = timedelta(minutes=15)
@@ -133,11 +133,16 @@ TASKS: dict[TaskKind, Callable[[str], tuple[bool, str]]] = {
 
 
 def refresh_when_old() -> None:
-    """Ask for a fresh job list when the schedule says so, and again soon where the last time failed."""
+    """Read the job list when the schedule says so, again soon where that failed, and once where exports are held.
+
+    That is because a refresh learns how the server is spoken to, which a write never does.
+    """
     every = REFRESH_EVERY.get(current_app.config["SPECTRUM_REFRESH"])
-    last = connection_state.job_list()
+    last, held = connection_state.job_list(), Setting.read(SettingName.HELD)
     read, tried = (_moment(last.get(name)) for name in ("at", "tried"))
-    if (last.get("error") or (every and not _within(read, every))) and not _within(tried, timedelta(minutes=5)):
+    unread = held and not any(moment and moment > datetime.fromisoformat(held["since"]) for moment in (read, tried))
+    due = unread or last.get("error") or (every and not _within(read, every))
+    if due and not _within(tried, timedelta(minutes=5)):
         refresh_job_list()
 
 
@@ -166,6 +171,8 @@ TIMETABLE: list[tuple[Callable[[], None], float]] = [
     (deliver_mails, 2),
     (digest.open_due_day, 60),
     (alerts.raise_alarm, 60),
+    (expiry.look_at_certificates, 60),
+    (expiry.queue_mails, 60),
     (refresh_when_old, 60),
     (rotate_secret_when_due, 3600),
     (beat, 60),

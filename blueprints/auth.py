@@ -13,12 +13,16 @@ from lib.formatting import format_datetime, parse_date, plural
 from lib.openid import OpenIDError, Provider
 from models import Person, TaskKind, TaskRequest, utcnow
 from permissions import log_refusal, public, signed_in
-from services import accounts, company_accounts, directory, sessions
+from services import accounts, company_accounts, directory, mail_settings, sessions, setup
 
 blueprint = Blueprint("auth", __name__)
 NOT_SET_UP = "Signing in with a company account is not set up here."
 NOT_BEGUN_HERE = "You are not signed in: this sign-in did not begin in this browser, or it was used already. Try again."
 WRONG = "Wrong email or password. Try again."
+FIRST_PERSON = (
+    "users create you@example.com --name 'Your Name' --erp admin --projects admin --directory admin --can-push"
+    " --password-stdin"
+)
 TOO_SHORT = f"Enter at least {accounts.PASSWORD_LENGTH} characters."
 DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask for a new one."
 
@@ -28,7 +32,8 @@ DEAD_LINK = "This link no longer works: it was used already, or it expired. Ask 
 def login() -> Any:
     if current_user.is_authenticated:
         return redirect(_destination())
-    return render_template("auth/login.html", email="")
+    first = setup.command(FIRST_PERSON) if setup.is_directory_empty() else ""
+    return render_template("auth/login.html", email="", first_person=first)
 
 
 @blueprint.post("/login")
@@ -46,6 +51,7 @@ def sign_in() -> Any:
         log_refusal("no such email and password")
         return render_template("auth/login.html", email=email, kept=kept, error=WRONG), 422
     accounts.clear_attempts("sign-in", email, request.remote_addr or "")
+    person.last_sign_in_at = utcnow()
     db.session.commit()
     sessions.begin(person, stay="stay" in request.form)
     return resubmit.offer(kept) or redirect(_destination(), 303)
@@ -198,7 +204,8 @@ def save_absence() -> Any:
 
 def _own_page(errors: Mapping[str, str] | None = None, away: Any = None, status: int = 422) -> Any:
     shown = away if away is not None else current_user
-    return render_template("auth/account.html", errors=errors or {}, away=shown), status if errors else 200
+    shown_with = {"errors": errors or {}, "away": shown, "digest_times": mail_settings.describe_digest_times()}
+    return render_template("auth/account.html", **shown_with), status if errors else 200
 
 
 @blueprint.post("/me/password")

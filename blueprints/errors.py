@@ -45,6 +45,8 @@ def error_page(error: HTTPException) -> Any:
     if error.response is not None or (error.code or 500) < 400:
         return error
     db.session.rollback()
+    if error.code == 405 and request.method == "GET" and (page := _page_above()):
+        return redirect(page)
     if error.code in (400, 403, 404) and (refusal := resubmit.refuse_form_of_another()):
         log_refusal("a form that somebody else opened")
         return refusal
@@ -59,6 +61,15 @@ def error_page(error: HTTPException) -> Any:
     if kept and current_user.is_authenticated and (page := resubmit.offer(kept)):
         return page, 400
     return render_template("error.html", error=error, text=text, person=current_user), error.code or 500
+
+
+def _page_above() -> str | None:
+    """The nearest page above an address that takes forms only: Back leads there after a form was sent."""
+    path = request.path
+    while path := path.rpartition("/")[0]:
+        if current_app.create_url_adapter(request).test(path, "GET"):  # type: ignore[union-attr]  # inside a request
+            return path
+    return None
 
 
 def database_error_page(error: DBAPIError) -> Any:

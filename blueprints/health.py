@@ -1,19 +1,21 @@
-"""/healthz and /readyz, for monitoring: the process answers, and it does its work."""
+"""/healthz, /readyz and /metrics, for monitoring: the process answers, it does its work, and how much."""
 
 import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint, Response, abort, current_app, request
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from extensions import db
-from lib import database_errors, schema_version
+from lib import database_errors, request_metrics, schema_version
 from models import Delivery, Export, Setting, SettingName, utcnow
 from permissions import public
-from services import mail_settings
+from services import expiry, mail_settings
+from services.metrics import DatabaseCollector
 
 blueprint = Blueprint("health", __name__)
 STALE = timedelta(minutes=3)
@@ -30,11 +32,21 @@ def healthz() -> Any:
 @public
 def readyz() -> Any:
     """Answer 200 only while database and scheduler work; Spectrum and mail are reported without changing that."""
-    report: dict[str, str | None] = {"database": _database(), "scheduler": _scheduler()}
+    report: dict[str, Any] = {"database": _database(), "scheduler": _scheduler()}
     ready = all(state == "ok" for state in report.values())
     if report["database"] == "ok":
         report |= {"mail": _mail(), "spectrum": _spectrum()} | _moments()
+        report["days_left"] = {each.name: each.days_left for each in expiry.list_expiries()}
     return report, 200 if ready else 503
+
+
+@blueprint.get(request_metrics.PATH)
+@public
+def metrics() -> Any:
+    """Answer a scraper of this machine; to everybody else there is no such page."""
+    if not request_metrics.is_local(request.environ):
+        abort(404)
+    return Response(request_metrics.render(DatabaseCollector()), content_type=CONTENT_TYPE_LATEST)
 
 
 def _database() -> str:

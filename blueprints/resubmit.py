@@ -21,12 +21,14 @@ from lib.formatting import plural
 from models import Person, Project
 
 LARGEST = 64 * 1024  # bytes of a form that is kept
-UNINTERESTING = ("csrf_token", "version", "template_shown", "project")
+UNINTERESTING = ("csrf_token", "version", "template_shown", "project", "form_number")
 # Buttons that are not called like the view behind them
 ACTS = {
     "projects.create": "Create Project",
     "projects.send": "Send to ERP",
     "projects.retrieve": "Retrieve from ERP",
+    "projects.add_comment": "Comment",
+    "approvals.add_comment": "Comment",
     "approvals.accept": "Export",
     "approvals.present": "It is in Spectrum",
     "approvals.absent": "It is not in Spectrum",

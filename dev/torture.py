@@ -1,8 +1,9 @@
 """`make torture`: kills at random while everything else goes wrong too, and a table of what became of it all.
 
-Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL; beside them
-the tests in RUNS inject one fault each. It ends with 1 where a job or a mail is there twice, one is lost without a
-word, or one is stuck for longer than its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
+Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL, while
+Spectrum becomes one after another of those that the sandbox can be; beside them the tests in RUNS inject one fault
+each. It ends with 1 where a job or a mail is there twice, one is lost without a word, or one is stuck for longer than
+its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
 """
 
 import os
@@ -34,12 +35,24 @@ from conftest import (
     sandboxed,
     server_settings,
 )
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, update
 from support.fault_injection import Sandbox, Server, accept
 
 from app import create_app
+from dev.sandbox.personality import ORDINARY
 from extensions import db, writing
-from models import Delivery, Export, MailOutcome, Person, Project, Status, Transition, utcnow
+from models import (
+    Delivery,
+    Export,
+    MailOutcome,
+    Person,
+    Project,
+    Status,
+    TaskKind,
+    TaskRequest,
+    Transition,
+    utcnow,
+)
 from services import update_form, workflow
 from tasks import erp_work
 
@@ -57,6 +70,20 @@ SPECTRUM: dict[str, dict[str, Any]] = {
     "Spectrum breaks off after it made the job": {"fault": "reset", "created": True},
     "Spectrum answers 503": {"fault": "status"},
 }
+# and before every third kill Spectrum is another one: each setting of it by chance
+PERSONALITY: dict[str, tuple[Any, ...]] = {
+    "sign_in": ("none", "basic"),
+    "guid": ("any", "fresh", "empty"),
+    "cut_tail": (0, 2, 4),
+    "cut_writes": (False, True),
+    "fault_every": (0, 7),
+    "damage": ("none", "byte"),
+    "missing": ([], ["GetCustomers"], ["GetJobDates"]),
+    "success": ("empty", "empty-data", "blank-row", "row-of-spaces", "good"),
+    "wrap_errors": (False, True),
+    "update_blanks": ("keep", "reset"),
+}
+BECAME = "Spectrum becomes another one"
 MAIL: dict[str, dict[str, Any]] = {
     "mail server silent before the text": {"command": "RCPT", "reply": "silence"},
     "mail server silent after the text": {"command": "TEXT", "reply": "silence", "stored": True},
@@ -65,6 +92,8 @@ MAIL: dict[str, dict[str, Any]] = {
 # fault, injected how, and which tests do that
 RUNS = [
     ("kill -9 at each step of an export", "SQLite; two PostgreSQL machines", r"test_crash\.test_killed(?!\w*decides)"),
+    ("kill -9 at each step of an update", "SQLite", r"test_update_crash\."),
+    ("kill -9 at each step of a renewal of the client secret", "SQLite", r"test_rotation_crash\."),
     ("kill -9 while somebody decides", "both databases", r"test_crash\.\w*decides"),
     ("SIGTERM, SIGINT, SIGHUP in an export", "while Spectrum is silent or slow", r"test_crash\.test_told"),
     ("kill -9 at each step of a mail", "both databases", r"test_mail_crash\.test_(killed|three)"),
@@ -77,6 +106,8 @@ RUNS = [
 ]
 FILES = (
     "reliability/test_crash",
+    "reliability/test_update_crash",
+    "reliability/test_rotation_crash",
     "reliability/test_mail_crash",
     "reliability/test_degraded",
     "reliability/test_concurrency",
@@ -126,6 +157,9 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
         for new in range(number * projects // kills, (number + 1) * projects // kills):
             accept(f"K26-{new:04}")
         update_some()
+        if number % 3 == 0:
+            become(sandbox, {name: chance.choice(choices) for name, choices in PERSONALITY.items()})
+            tries[BECAME] += 1
         if number % 2:
             faults.append((chance.choice(list(SPECTRUM)), chance.choice(list(MAIL))))
             sandbox.fail(chance.choice(("AddJob", "UpdateJob")), **SPECTRUM[faults[-1][0]])
@@ -137,7 +171,19 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
             tries[stop(chance.choice(machines))] += 1
     for address, names in zip((sandbox.address, mailbox), zip(*faults, strict=True), strict=True):
         tries.update(names[: len(names) - faults_left(address)])
+    become(sandbox, ORDINARY)
     return tries
+
+
+def become(sandbox: Sandbox, personality: dict[str, Any]) -> None:
+    """Make it that Spectrum, and have somebody press Refresh, which learns how that one is spoken to."""
+    httpx.post(f"{sandbox.address}/sandbox/personality", json=personality).raise_for_status()
+    with writing():
+        held = TaskRequest.lease_until.is_not(None)  # by whoever was killed: free, as after a while
+        db.session.execute(update(TaskRequest).where(held).values(lease_until=utcnow()))
+        approver = Person.by_email("approver@example.com")
+        assert approver
+        TaskRequest.ask(TaskKind.REFRESH_JOBS, approver)
 
 
 def update_some() -> None:

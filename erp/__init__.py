@@ -78,6 +78,8 @@ class Rules(Protocol):
     limits: Mapping[str, int]
     """How many characters the system takes of a text column, by column."""
     services: tuple[str, ...]
+    states: Mapping[str, str]
+    """The names of the states that the system takes, by abbreviation; empty where it takes any text."""
 
     def label(self, key: str) -> str: ...
 
@@ -197,6 +199,12 @@ class Connection(Protocol):
     def learn(self) -> Learned:
         """Ask in every way there is, and use from now on what shows jobs. Raises ReadError where nothing answers."""
 
+    def sign_in(self) -> None:
+        """Sign in anew, where that is a call of its own. Raises ReadError."""
+
+    def secret_in_use(self) -> str:
+        """Return the client secret that was let in last; "" where none was yet."""
+
     def rotate_secret(self) -> NewSecret:
         """Replace the client secret; the caller must keep the new one. Raises ReadError."""
 
@@ -205,9 +213,12 @@ def rules() -> Rules:
     return cast(Rules, import_module(ADAPTERS[SYSTEM]).RULES)
 
 
-def connect(settings: Mapping[str, Any], learned: Learned | None = None, client_secret: str = "") -> Connection | None:
+def connect(
+    settings: Mapping[str, Any], learned: Learned | None = None, client_secrets: Sequence[str] = ()
+) -> Connection | None:
     """Return a connection as the settings say; None where the system is not set up.
 
-    A `client_secret` beats the one in the settings. `learned` counts only for the same address, company and access.
+    `client_secrets` are tried in this order instead of the one in the settings. `learned` counts only for the same
+    address, company and access.
     """
-    return cast(Connection | None, import_module(ADAPTERS[SYSTEM]).connect(settings, learned, client_secret))
+    return cast(Connection | None, import_module(ADAPTERS[SYSTEM]).connect(settings, learned, client_secrets))

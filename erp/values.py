@@ -72,6 +72,11 @@ class ErpJob:
     def key(self) -> str:
         return job_key(self.number)
 
+    @property
+    def customer_title(self) -> str:
+        """The customer's code and name, as far as the system said them."""
+        return f"{self.customer} {self.customer_name}".strip()
+
 
 @dataclass(frozen=True)
 class JobDates:

@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from urllib.parse import quote
 
 from flask import current_app
 from markupsafe import Markup
@@ -63,6 +64,12 @@ def format_duration(span: timedelta) -> str:
     return plural(count, unit) if count else "less than a minute"
 
 
+def short_duration(span: timedelta) -> str:
+    """Such as “3 d”, “1 h”, “0 min”."""
+    count, unit = _largest_unit(span)
+    return f"{count} {SHORT[unit]}"
+
+
 def _largest_unit(span: timedelta) -> tuple[int, str]:
     minutes = max(int(span.total_seconds()) // 60, 0)
     if minutes >= 24 * 60:
@@ -95,13 +102,26 @@ def _format_age(waited: timedelta, moment: datetime, zone: tzinfo, short: bool) 
         return format_date(moment.astimezone(zone))
     if not short:
         return f"{format_duration(waited)} ago"
-    count, unit = _largest_unit(waited)
-    return f"{count} {SHORT[unit]}" if count else "now"
+    return short_duration(waited) if waited >= timedelta(minutes=1) else "now"
 
 
 @lru_cache(maxsize=8192)  # a page of a list has fifty of them, and mostly the same again
 def _time_attributes(moment: datetime, zone: tzinfo) -> str:
     return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_format_datetime(moment, zone)}"'
+
+
+def phone_address(text: str) -> str:
+    """The address that dials a phone number; "" where the text is no single number. Ten digits are one in the US."""
+    digits = re.sub(r"[^0-9]", "", text)
+    if not re.fullmatch(r"\+?[0-9\s().-]+", text) or not 7 <= len(digits) <= 15:
+        return ""
+    return f"tel:+1{digits}" if len(digits) == 10 else f"tel:{'+' if text.startswith('+') else ''}{digits}"
+
+
+def map_address(*parts: str) -> str:
+    """The address of a map of a place; "" without any part of it."""
+    place = ", ".join(filter(None, parts))
+    return f"https://www.google.com/maps/search/?api=1&query={quote(place)}" if place else ""
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -22,6 +22,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from lib.text import clean, clean_all
+
 CONNECT, DEADLINE = 5, 15  # seconds
 LARGEST_REPLY = 2**20  # bytes
 KEPT_FOR = 600  # seconds that what the provider says of itself is relied on
@@ -106,7 +108,8 @@ class Provider:
             claims.validate(leeway=LEEWAY)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise self._failure("sent an answer that cannot be trusted", str(error)) from None
-        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or clean(subject) != subject:
             raise self._failure("sent an answer that cannot be trusted", "no usable sub")
         return dict(claims)
 
@@ -168,7 +171,7 @@ class Provider:
             answer = None
         if not isinstance(answer, dict):
             raise self._failure("sent an answer that is not understood", f"{status} from {url}")
-        return status, answer
+        return status, clean_all(answer)
 
     def _failure(self, what: str, detail: str, advice: str = "") -> OpenIDError:
         advice = advice or "If it happens again, tell whoever runs Countersign."

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 from flask_migrate import upgrade
-from sqlalchemy import URL, inspect, text, update
+from sqlalchemy import URL, inspect, or_, select, text, update
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from extensions import db, writing
@@ -21,10 +21,11 @@ from lib.atomic_file import atomic_write
 from lib.formatting import local
 from maintenance.dump import BackupError, backend_for, engine_of
 from maintenance.migrate import migrate
-from models import Delivery, DigestDay, Export, MailOutcome, Person, Setting, SettingName, TaskRequest, utcnow
+from models import Delivery, DigestDay, Event, Export, MailOutcome, Person, Setting, SettingName, TaskRequest, utcnow
 
 OURS = {"alembic_version", "project", "export", "event", "setting"}
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENTS = ((Event, Event.at), (Export, Export.sent_at), (Delivery, Delivery.handing_over_at))
 BY = "The restore of a backup"
 MAY_HAVE_GONE = "Countersign was restored from a backup made before this mail was finished. It may have arrived."
 
@@ -57,9 +58,9 @@ def restore(file: Path) -> Path | None:
     Raises BackupError, and then the present database is as it was.
     """
     url, backend = _url(), backend_for(_url())
-    _refuse_other_files(file)
-    with backend.beside(url, file) as scratch:
-        _validate(file, scratch)
+    with scratch_copy(file) as scratch:
+        with brought_to_date(scratch):
+            pause_after_restore()
         kept = _save_present(file, url)
         db.engine.dispose()
         backend.put_in_place(scratch, url)
@@ -69,10 +70,34 @@ def restore(file: Path) -> Path | None:
 def undo_upgrade(file: Path) -> None:
     """Restore the file exactly, without a pause. Raises BackupError.
 
-    For an upgrade that is undone: the file was made by the same database right before, and nothing was sent since.
+    For an upgrade that is undone: the file was made by the same database right before. Where another machine went on
+    with that database, it is left as it is.
     """
+    if _went_on():
+        raise BackupError("The database was changed after that backup, as by another machine, so nothing was restored.")
     db.engine.dispose()
     backend_for(_url()).undo_upgrade(file, _url())
+
+
+def _went_on() -> bool:
+    """Tell whether a person or a scheduler did something after the last backup was recorded."""
+    since = select(Setting.at).where(Setting.name == SettingName.BACKED_UP).scalar_subquery()
+    later = [select(model.id).where(moment > since).exists() for model, moment in MOMENTS]
+    try:
+        return bool(db.session.scalar(select(or_(*later, select(Setting.name).where(Setting.at > since).exists()))))
+    except DatabaseError:  # the new version's schema, which this program does not know
+        return False
+    finally:
+        db.session.rollback()
+
+
+@contextmanager
+def scratch_copy(file: Path) -> Iterator[URL]:
+    """Yield a validated backup as a database of its own, gone afterwards. Raises BackupError."""
+    _refuse_other_files(file)
+    with backend_for(_url()).beside(_url(), file) as scratch:
+        _validate(file, scratch)
+        yield scratch
 
 
 @contextmanager
@@ -121,7 +146,7 @@ def _refuse_other_files(file: Path) -> None:
 
 
 def _validate(file: Path, scratch: URL) -> None:
-    """Refuse a database that is not ours; upgrade the rest and pause it."""
+    """Refuse a database that is not ours, damaged or newer than this program."""
     with engine_of(scratch) as engine:
         try:
             if not set(inspect(engine).get_table_names()) >= OURS:
@@ -132,8 +157,6 @@ def _validate(file: Path, scratch: URL) -> None:
             raise BackupError(f"{file} is damaged: it cannot be read as a database.") from None
     if version not in schema_version.revisions():
         raise BackupError(f"{file} was made by a newer Countersign than this one. Install that one first.")
-    with brought_to_date(scratch):
-        pause_after_restore()
 
 
 def pause_after_restore() -> None:

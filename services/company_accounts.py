@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from extensions import db, writing
 from lib.openid import OpenIDError, Provider
-from models import Person
+from lib.text import clean
+from models import Person, utcnow
 from services import directory
 
 # Where anybody can make an account: only an email that the provider calls verified says anything there
@@ -40,11 +41,16 @@ def provider() -> Provider | None:
 def sign_in(claims: Mapping[str, Any]) -> Person:
     """Return the active person of the account, tied now where it is the first time. Raises OpenIDError."""
     try:
-        with writing():
-            return _find(claims) or _tie(claims)
+        return _note_sign_in(claims)
     except IntegrityError:  # tied or added by another sign-in at the same moment
-        with writing():
-            return _find(claims) or _tie(claims)
+        return _note_sign_in(claims)
+
+
+def _note_sign_in(claims: Mapping[str, Any]) -> Person:
+    with writing():
+        person = _find(claims) or _tie(claims)
+        person.last_sign_in_at = utcnow()
+        return person
 
 
 def forget(person: Person, by: Person | None) -> bool:
@@ -92,7 +98,7 @@ def _verified_email(claims: Mapping[str, Any]) -> str:
 
 def _add(email: str, claims: Mapping[str, Any]) -> Person:
     name = claims.get("name")
-    wanted = {"name": name.strip() if isinstance(name, str) else "", "email": email}
+    wanted = {"name": clean(name).strip() if isinstance(name, str) else "", "email": email}
     if "name" in directory.validate(None, wanted):
         wanted["name"] = email.partition("@")[0]
     if not current_app.config["OIDC_CREATE_PEOPLE"] or directory.validate(None, wanted):

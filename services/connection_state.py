@@ -14,6 +14,10 @@ from flask import current_app
 
 from models import Setting, SettingName
 
+RENEW_BY_HAND = (
+    "If Spectrum refuses the sign-in, ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
+)
+
 
 def job_list() -> dict[str, Any]:
     """When the job list was last read, and how that went; empty before the first time."""
@@ -48,10 +52,34 @@ def _digest(text: str) -> str:
     return hmac.new(current_app.config["SECRET_KEY"].encode(), text.encode(), sha256).hexdigest()
 
 
+def uses_kept_secret() -> bool:
+    """Whether a rotation's secret beats the environment's: until that is another one, or where that is refused."""
+    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
+    return bool(kept.get("encrypted")) and secret_digest() in (kept["replaced"], kept.get("refused"))
+
+
+def secret_alarm() -> str:
+    """Return what has to be done by hand about the client secret, as a sentence; "" where nothing has."""
+    state = Setting.read(SettingName.CLIENT_SECRET) or {}
+    if state.get("environment") != secret_digest():
+        return ""
+    if state.get("asked_at"):
+        return f"Countersign asked Spectrum for a new client secret and did not get it. {RENEW_BY_HAND}"
+    if state.get("error"):
+        again = "Countersign tries again every hour. If that does not help, ask IT to create a new client secret"
+        return f"{state['error']} {again} and to set SPECTRUM_CLIENT_SECRET to it."
+    if state.get("refused") == secret_digest():
+        return (
+            "Spectrum refuses SPECTRUM_CLIENT_SECRET, so Countersign signs in with the client secret that it was given "
+            "before. Ask IT to create a new one and to set SPECTRUM_CLIENT_SECRET to it."
+        )
+    return ""
+
+
 def secret_end() -> date | None:
     """The day on which the client secret in use ends; None where it is not known."""
-    kept = Setting.read(SettingName.CLIENT_SECRET) or {}
-    if kept.get("encrypted") and kept["environment"] == secret_digest():
+    if uses_kept_secret():
+        kept = Setting.read(SettingName.CLIENT_SECRET)
         return date.fromisoformat(kept["until"][:10]) if kept["until"] else None
     end: date | None = current_app.config["SPECTRUM_SECRET_EXPIRES"]
     return end

@@ -1,6 +1,6 @@
 """Drift: a job was changed in the accounting system after accounting accepted the project.
 
-Only what a refresh of the job list shows is compared, so not the dates. Nothing here changes anything.
+Compared is what a refresh of the job list shows, and the dates as they were read last. Nothing here changes anything.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def find(project: Project) -> list[Drift]:
     """Return the values of a Synced project's job that changed, without those left as they are."""
     if project.status not in AS_JOB or project.job is None or project.job.removed_at:
         return []
-    there, accepted = rules().job_values(project.job.row), accepted_values(project)
+    there, accepted = rules().job_values(project.job.row, project.job.dates), accepted_values(project)
     ours = rules().update_values(project.information)
     found = [column for column in INFORMATION if column in there and column in accepted]
     drifted = [each for each in found if _drifted(each, accepted, ours[each], there[each])]

@@ -3,25 +3,22 @@
 Every change by a person is an event. Alarms are the sentences that ERP pages show while something needs a person.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import or_, select
 
 from erp import rules
 from extensions import db
 from lib import formatting
 from models import Counter, Event, Job, Person, Setting, SettingName, Status, TaskKind, TaskRequest, utcnow
+from services import expiry
 from services.cache import cached
-from services.connection_state import job_list, secret_end
+from services.connection_state import job_list, secret_alarm
 
 TAXABLE = {"": "Ask each time", "Y": "Yes", "N": "No"}
 SHOWN = 20  # jobs that a search for templates shows
-OVERDUE = timedelta(hours=26)  # a night, and some hours for a clock change or a machine that was off
-CHECK_BACKUPS = "Check countersign-backup on the server, or ask the person who runs Countersign."
-WARN_BEFORE = timedelta(days=14)
 
 
 # --- what people set ------------------------------------------------------------------------------------------------
@@ -143,33 +140,4 @@ def _export_alarm() -> str:
 
 def admin_alarms() -> list[str]:
     """Return the warnings that ERP Admins see on every ERP page, as sentences."""
-    return [
-        alarm
-        for alarm in (cached("backup", _backup_alarm), *cached("client secret", lambda: list(_secret_alarms())))
-        if alarm
-    ]
-
-
-def _secret_alarms() -> Iterator[str]:
-    state = Setting.read(SettingName.CLIENT_SECRET) or {}
-    if state.get("asked_at"):
-        yield (
-            "Countersign asked Spectrum for a new client secret and did not get it. If Spectrum refuses the sign-in,"
-            " ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
-        )
-    end, today = secret_end(), formatting.local(utcnow()).date()
-    if current_app.config["SPECTRUM_CLIENT_ID"] and end and end - today <= WARN_BEFORE:
-        days = (end - today).days
-        when = f"ends in {formatting.plural(days, 'day')}" if days > 0 else "ends today" if days == 0 else "has ended"
-        yield f"Spectrum's client secret {when}. Ask IT to create a new one and to set SPECTRUM_CLIENT_SECRET to it."
-
-
-def _backup_alarm() -> str:
-    """Return a sentence if no backup is recent; empty on the first day and in the demo."""
-    last = db.session.get(Setting, SettingName.BACKED_UP)
-    began = last.at if last else db.session.scalar(select(Event.at).order_by(Event.id).limit(1))
-    if began is None or utcnow() - began < OVERDUE or Setting.read(SettingName.DEMO):
-        return ""
-    if last is None:
-        return f"There is no backup of Countersign. {CHECK_BACKUPS}"
-    return f"The last backup of Countersign was made {formatting.format_ago(last.at)}. {CHECK_BACKUPS}"
+    return [alarm for alarm in (cached("client secret", secret_alarm), *expiry.warnings()) if alarm]

@@ -75,29 +75,37 @@ def _matching(part: str, written: str) -> str:
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """The result of checking a number: a sentence; if it can't be used, the next one that can, or the job to link."""
+    """Whether a number can be used; where not, why, the next one that can, and Spectrum's job to link to."""
 
-    usable: bool
-    sentence: str
+    number: str
+    problem: str = ""
     next_free: str = ""
     job: Job | None = None
+
+    @property
+    def usable(self) -> bool:
+        return not self.problem
+
+    @property
+    def sentence(self) -> str:
+        return self.problem or f"{self.number} {_availability()}"
 
 
 def check(number: str, project: Project, taken_in_form: Collection[str] = ()) -> NumberCheck:
     """Check a number for a project. `taken_in_form` are the numbers of other rows of the same form."""
     if problem := rules().job_number_problem(number):
-        return NumberCheck(False, problem, suggest(project, taken_in_form))
+        return NumberCheck(number, problem, suggest(project, taken_in_form))
     if job_key(number) in map(job_key, taken_in_form):
-        return NumberCheck(False, TWICE, suggest(project, taken_in_form))
+        return NumberCheck(number, TWICE, suggest(project, taken_in_form))
     holder, job = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
     if holder:
         sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
-        return NumberCheck(False, sentence, suggest(project, taken_in_form))
+        return NumberCheck(number, sentence, suggest(project, taken_in_form))
     if job and not job.removed_at:
         linkable = job if project.allows(Transition.LINK) else None
         sentence = f"Spectrum already has job {job.title} ({job.status_word}). Enter another Spectrum Job ID."
-        return NumberCheck(False, sentence, suggest(project, taken_in_form), linkable)
-    return NumberCheck(True, f"{number} {_availability()}")
+        return NumberCheck(number, sentence, suggest(project, taken_in_form), linkable)
+    return NumberCheck(number)
 
 
 def _availability() -> str:

@@ -1,5 +1,6 @@
 """How mail is set up: whether at all, from which address, and which way it goes."""
 
+from calendar import day_name
 from email.utils import parseaddr
 from urllib.parse import urlsplit
 
@@ -28,6 +29,14 @@ def server() -> str:
     if uses_graph():
         return urlsplit(str(settings["MAIL_GRAPH_URL"])).netloc
     return f"{settings['MAIL_SERVER']}:{settings['MAIL_PORT']}"
+
+
+def describe_digest_times() -> str:
+    """When the daily summary goes out, such as “at 7:00 AM on Monday and Friday”."""
+    at, days = current_app.config["DIGEST_TIME"], sorted(current_app.config["DIGEST_DAYS"])
+    *most, last = [day_name[day] for day in days]
+    on = "every day" if len(days) == len(day_name) else f"on {', '.join(most)}{' and ' if most else ''}{last}"
+    return f"at {at.hour % 12 or 12}:{at:%M %p} {on}"
 
 
 def describe_way() -> str:

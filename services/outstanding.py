@@ -1,10 +1,10 @@
 """Outstanding work: projects that wait for accounting, exports that failed or are being checked, and what is stuck."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from extensions import db
 from lib.formatting import plural
@@ -17,22 +17,28 @@ STUCK_AFTER = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Summary:
-    """The daily summary's content: the oldest projects that wait, the oldest in trouble, and how many of each."""
+    """The daily summary's content: the oldest projects that wait, in trouble or with a question, and their counts."""
 
     waiting: Sequence[Project]
     waiting_count: int
     troubled: Sequence[Project]
     troubled_count: int
+    questions: Sequence[Project]
+    question_count: int
     troubles: Sequence[Status]  # the statuses among the troubled ones, listed or not: each has a list of its own
 
     @classmethod
     def now(cls) -> "Summary":
         troubles = select(Project.status).where(Project.status.in_(TROUBLES)).distinct()
-        return cls(*_oldest(*WAITING), *_oldest(*TROUBLES), db.session.scalars(troubles).all())
+        asked = Project.question_to.is_not(None)
+        return cls(*_oldest(_in(WAITING)), *_oldest(_in(TROUBLES)), *_oldest(asked), db.session.scalars(troubles).all())
 
 
-def _oldest(*statuses: Status) -> tuple[Sequence[Project], int]:
-    standing = Project.status.in_(statuses)
+def _in(statuses: Collection[Status]) -> ColumnElement[bool]:
+    return Project.status.in_(statuses)
+
+
+def _oldest(standing: ColumnElement[bool]) -> tuple[Sequence[Project], int]:
     rows = select(Project).where(standing).order_by(Project.sent_at, Project.id).limit(LISTED)
     count = db.session.scalar(select(func.count()).select_from(Project).where(standing)) or 0
     return db.session.scalars(rows).all(), count

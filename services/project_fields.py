@@ -1,18 +1,32 @@
 """A project's fields as they are typed or imported: their values, and what is wrong with them.
 
-What Spectrum would refuse is said by the port's rules; it is a warning and never an error, because accounting decides.
+What Spectrum would refuse is said by the port's rules. It keeps a project from being sent, but not from being saved.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from erp import rules
 from lib.formatting import parse_date
 from lib.text import normalize
 from models import INFORMATION
 
 DATES = ("start_date", "completion_date")
 INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def abbreviate_state(text: str) -> str:
+    """“Washington” and “wa” are WA; anything else stays as it is typed."""
+    typed = normalize(text).casefold()
+    return next((code for code, name in rules().states.items() if typed in (code.casefold(), name.casefold())), text)
+
+
+def problems_before_send(values: Mapping[str, Any], columns: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """What Spectrum would refuse: of what only the project manager can correct, and of what accounting can change."""
+    ours = {column: told for column, told in rules().project_problems(values).items() if column in columns}
+    number = rules().project_changes(values).get("number") if "number" in columns else None
+    return ours, {"number": number} if number else {}
 
 
 def check_information(typed: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -31,7 +31,21 @@ from sqlalchemy.orm import join, outerjoin
 
 from extensions import db
 from lib.pagination import Order, PagedQuery, Values
-from models import ORDERS, Export, Job, Person, Project, ProjectState, Status
+from models import (
+    FAILED,
+    IN_PROGRESS,
+    ORDERS,
+    UPDATE,
+    WAITING,
+    Event,
+    Export,
+    Job,
+    Person,
+    Project,
+    ProjectState,
+    Side,
+    Status,
+)
 
 cached_statement = lru_cache(maxsize=256)
 waiting_since = func.coalesce(Project.sent_at, Project.created_at)  # a linked project may never have been sent
@@ -101,10 +115,12 @@ class ProjectRow(ProjectState):
     spectrum_job_id: str | None
     suggested_job_key: str | None
     drifted: bool
+    question_to: Side | None
     export_id: int | None
     job_id: int | None
     export: Export | None = None
     job: Job | None = None
+    updated_at: datetime | None = None  # in the project managers' list
 
 
 HAS_DETAILS = or_(  # a row shows something of the export
@@ -115,12 +131,34 @@ JOB_UNAVAILABLE = or_(Job.removed_at.is_not(None), Job.status_code == "C")
 COLUMNS: list[Any] = [
     *(Project.id, Project.number, Project.name, Project.city, Project.state, Person.name, Project.sent_at),
     *(Project.status, Project.active, Project.version, Project.sent_by_id, Project.spectrum_job_id),
-    *(Project.suggested_job_key, Project.drifted),
+    *(Project.suggested_job_key, Project.drifted, Project.question_to),
 ]
 EXTRA_COLUMNS: list[Any] = [
     select(Export.id).where(Export.project_id == Project.id, Export.current, HAS_DETAILS).scalar_subquery(),
     select(Job.id).where(Job.key == Project.job_key, JOB_UNAVAILABLE).scalar_subquery(),
 ]
+
+
+UPDATED = select(Event.at).where(Event.project_id == Project.id).order_by(Event.id.desc()).limit(1).scalar_subquery()
+
+
+@dataclass(frozen=True)
+class ManagedFilter:
+    """One filter of the project managers' list: projects in some statuses, or under a condition of `managed_by`."""
+
+    label: str
+    statuses: tuple[Status, ...] = ()
+
+
+MANAGED = {
+    "": ManagedFilter("All"),
+    "needs-you": ManagedFilter("Needs You", (Status.REJECTED,)),
+    "waiting": ManagedFilter("Waiting", tuple(sorted(WAITING | IN_PROGRESS | FAILED))),
+    "in-spectrum": ManagedFilter("In Spectrum", tuple(sorted(UPDATE | {Status.SYNCED}))),
+    "not-sent": ManagedFilter("Not Sent", (Status.NOT_SENT, Status.RETRIEVED)),
+    "inactive": ManagedFilter("Inactive"),
+    "mine": ManagedFilter("Mine"),
+}
 
 
 def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
@@ -213,6 +251,41 @@ def after_in_queue() -> tuple[Any, Any]:
     after = and_(waiting_since >= since, or_(waiting_since > since, Project.id > own))
     rows = select(Project.id, Project.number, Project.name).order_by(waiting_since, Project.id).limit(1)
     return rows.where(waits, after), rows.where(waits, Project.id != own)
+
+
+@cached_statement
+def managed(show: str, sort: str, words: int, by_words: bool, most: bool) -> PagedQuery:
+    """The projects under a filter of the project managers, newest first, found `by_words` or scanned.
+
+    `most` as above: a status that most projects have is no help to find them.
+    """
+    listing = by_index((), False, sort, "", words) if by_words else projects((), False, sort, "", words)
+    rows = listing.rows.add_columns(UPDATED).where(*managed_by(show, indexed=not (most or by_words)))
+    if show == "in-spectrum" and sort.endswith("job"):
+        rows = rows.where(PROJECT_SORTS["job"] > "")  # skips those without a job in the index
+    return replace(listing, rows=rows, counted=listing.counted if show == "" else None)
+
+
+def managed_by(show: str, indexed: bool = True) -> list[Any]:
+    """The conditions of a filter; `me` is a parameter of Mine."""
+    if statuses := MANAGED[show].statuses:
+        return [_status_is(statuses, indexed)]
+    created, sent = (
+        select(Project.id).where(by == bindparam("me")) for by in (Project.created_by_id, Project.sent_by_id)
+    )
+    conditions: dict[str, list[Any]] = {
+        "inactive": [sql("NOT project.active")],
+        "mine": [Project.id.in_(created.union(sent))],
+    }
+    return conditions.get(show, [])
+
+
+def read_managed_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
+    found = []
+    for *row, updated_at in db.session.connection().execute(statement, values):
+        found.append(ProjectRow(*row))
+        found[-1].updated_at = updated_at
+    return found
 
 
 @cached_statement

@@ -24,7 +24,7 @@ def compare(project: Project) -> list[ReceiptLine]:
     if not request:
         return []
     asked = rules().job_from_request(request).raw
-    row = job.row if job and job.row != asked else {}  # what was sent is kept until it is read
+    row = (job.dates or {}) | job.row if job and job.row != asked else {}  # what was sent is kept until it is read
     differing = {line.key: line.value for line in rules().differences(request, row)}
     return [
         ReceiptLine(

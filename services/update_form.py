@@ -6,14 +6,17 @@ Nothing here changes anything or speaks to the accounting system: the job is rea
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from erp import FieldValue, rules
+from lib.formatting import format_date
 from models import INFORMATION, Job, Project, TaskKind, TaskRequest, Transition, utcnow
 
 COLUMNS = tuple(each.key for each in rules().update_fields)
+DATES = ("start_date", "completion_date")
 LEFT, RESTORE = "left ", "restore "  # before a column in `Project.accepted`: see services/drift.py
 PROJECT_NAME = "project name"  # in `Project.accepted`: the whole name, of which the job's may be a short form
 FRESH = timedelta(minutes=5)  # as long as a job that was read for a decision is shown without reading it again
@@ -92,6 +95,10 @@ def send_problem(project: Project) -> str:
 
 
 def readable(column: str, value: str) -> str:
+    """A value as people read it: a phone number has its dashes, a date its month in words."""
+    if column in DATES and re.fullmatch(r"\d\d/\d\d/\d{4}", value):
+        with suppress(ValueError):  # whoever keeps such a day in Spectrum sees it as it is there
+            return format_date(datetime.strptime(value, "%m/%d/%Y"))
     return re.sub(r"^(\d{3})(\d{3})(\d{4})$", r"\1-\2-\3", value) if column == "phone" else value
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from erp import FieldValue, freeze, job_key, rules
-from extensions import db
+from extensions import db, defer_foreign_keys
 from models import (
     IN_PROGRESS,
     INFORMATION,
@@ -28,6 +29,7 @@ from models import (
     Person,
     Project,
     Setting,
+    Side,
     Status,
     Transition,
     as_text,
@@ -40,6 +42,7 @@ NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
+NOT_DELETABLE = "Only a project that was never sent can be deleted. To put it aside, uncheck Active Project?."
 UNDO_FOR = timedelta(seconds=8)  # a rejection; its mail waits as long
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
@@ -80,6 +83,20 @@ def set_active(project: Project, by: Person, active: bool) -> None:
     _record(project, "activated" if active else "deactivated", by)
 
 
+def delete(project: Project, by: Person) -> None:
+    """Delete a project that accounting never saw; one line of the company's history keeps what it was."""
+    if not project.is_deletable:
+        raise NotAllowed(NOT_DELETABLE)
+    told = [[INFORMATION[column][0], value, ""] for column, value in as_text(project.information).items() if value]
+    db.session.add(Event(person=by, action="deleted a project", comment=project.title, details={"changes": told}))
+    db.session.flush()
+    defer_foreign_keys()  # an event can be deleted only after its project
+    events = [event.id for event in project.events]
+    for gone in (Delivery.event_id.in_(events), Project.id == project.id, Event.id.in_(events)):
+        db.session.execute(sql_delete(gone.left.table).where(gone))
+    db.session.expunge_all()
+
+
 def send(project: Project, by: Person, note: str = "") -> None:
     """Submit the project to accounting; once it is a job, the changes of that job."""
     if project.status is Status.SYNCED and (problem := update_form.send_problem(project)):
@@ -98,9 +115,9 @@ def retrieve(project: Project, by: Person) -> None:
 
 def take_over(project: Project, by: Person, column: str) -> None:
     job = _drifted_job(project)
-    value = rules().project_from_job(job.row)[column]
+    value = rules().project_from_job(job.row, job.dates)[column]
     edit(project, by, project.information | {column: value})
-    there = rules().job_values(job.row)[column]
+    there = rules().job_values(job.row, job.dates)[column]
     ours = update_form.settled(column, rules().update_values(project.information)[column], there)
     name = {update_form.PROJECT_NAME: project.name} if column == "name" else {}
     project.accepted = update_form.accepted_values(project) | {column: ours} | name
@@ -113,7 +130,9 @@ def send_back(project: Project, by: Person, column: str) -> None:
 
 
 def leave(project: Project, by: Person, column: str) -> None:
-    there = rules().job_values(_drifted_job(project).row)[column]
+    """Let the project and its job differ in a value as they do now."""
+    job = _drifted_job(project)
+    there = rules().job_values(job.row, job.dates)[column]
     project.accepted = update_form.accepted_values(project) | {update_form.LEFT + column: there}
     _record(project, "left a difference", by, changes=[[INFORMATION[column][0], str(getattr(project, column)), there]])
 
@@ -239,7 +258,7 @@ def cancel_export(project: Project, by: Person) -> None:
 
 def create_from_job(by: Person, job: Job, company_code: str) -> Project:
     """Add a project for a job, linked to it. Raises IntegrityError where its number or job is taken."""
-    project = create(by, rules().project_from_job(job.row))
+    project = create(by, rules().project_from_job(job.row, job.dates))
     link(project, by, job, company_code)
     return project
 
@@ -342,7 +361,15 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
     to = TRANSITIONS[transition][project.status]
     event = _record(project, str(transition), by, comment, to, **details)
     project.status = to
+    if by:
+        _settle_question(project, transition)
     return event
+
+
+def _settle_question(project: Project, transition: Transition) -> None:
+    """A decision ends what was asked before; what the project manager asked outlives their own sending."""
+    if project.question_to is Side.SENDER or transition not in (Transition.SEND, Transition.RETRIEVE):
+        project.question_to = None
 
 
 def _record(

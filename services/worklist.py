@@ -91,6 +91,12 @@ def read_params(args: Mapping[str, str]) -> ListParams:
     return ListParams.from_args(args, {*project_queries.PROJECT_SORTS, *project_queries.JOB_SORTS}, AGES)
 
 
+def managed_filter(args: Mapping[str, str]) -> str:
+    """The filter of the project managers' list that an address asks for."""
+    show = args.get("show", "")
+    return show if show in project_queries.MANAGED else ""
+
+
 def counts() -> dict[str, int]:
     of_jobs = cached("counts of jobs", _count_jobs)
     return {slug: _count(each.statuses) if each.statuses else of_jobs[slug] for slug, each in FILTERS.items()}
@@ -117,8 +123,21 @@ def get_page(shown: Filter, query: ListParams) -> Page:
     return jobs.page(query, jobs.count(values) if words else counts()[shown.slug], pagination.objects(), values)
 
 
-def all_projects(query: ListParams) -> Page:
-    return _get_page_of_projects((), False, replace(query, age=""))
+def managed_projects(query: ListParams, show: str, person_id: int) -> Page:
+    """One page of the projects under a filter of the project managers, newest first."""
+    words, count = project_queries.split_words(query.q), _count(project_queries.MANAGED[show].statuses)
+    values = project_queries.search_params(words) | {"me": person_id}
+    unindexed = project_queries.unindexed(words)
+    most = 2 * count > _count(())
+    rows = project_queries.managed(show, query.sort, len(words), False, most)
+    total: int | None = count
+    if unindexed < len(words):  # more hits than are counted stand on every few pages, so the list is scanned for them
+        hits = project_queries.managed(show, query.sort, unindexed, True, most)
+        total = hits.count(values)
+        rows = hits if total is not None else rows
+    elif words or show in ("inactive", "mine"):
+        total = rows.count(values)
+    return rows.page(replace(query, age=""), total, project_queries.read_managed_rows, values)
 
 
 def selectable_ids(shown: Filter, query: ListParams) -> list[int]:
@@ -197,7 +216,9 @@ def next_in_queue(project: Project) -> tuple[Any, int]:
     return None, others
 
 
-def every_project(query: ListParams) -> Select[Any]:
+def every_project(query: ListParams, show: str = "", person_id: int = 0) -> Select[Any]:
+    """All projects under the filter that match the search, oldest first, for a file."""
     words = project_queries.split_words(query.q)
     found = select(Project).where(*project_queries.contains_words(Project.search_text, len(words)))
-    return found.order_by(Project.id).params(project_queries.search_params(words))
+    found = found.where(*project_queries.managed_by(show))
+    return found.order_by(Project.id).params(project_queries.search_params(words) | {"me": person_id})

@@ -45,6 +45,7 @@ document.addEventListener("click", () => {
 
 // --- where the focus goes ---
 
+const opened = {};  // the button that opened a row's panel, by the row's id
 const stops = (element) => [...element.querySelectorAll("a, button")];
 const firstField = (element) => element.querySelector(".decision form, .many")?.querySelector(FIELD);
 
@@ -78,9 +79,11 @@ function goOn(row, submitter) {
   if (submitter?.name === "open_next" && button?.name === "accept") button.click();
 }
 
-// A panel's first field; in a refreshed row the same place; else a button that only asks: a second Enter must not act.
+// A panel's first field; in a refreshed row the same place; in one that was closed the button that opened it; else one
+// that only asks: a second Enter must not act.
 function landing(target, stop) {
-  return firstField(target) ?? stops(target)[stop] ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
+  const asked = target.querySelector(`.asks [name="${opened[target.id]}"]`);
+  return firstField(target) ?? stops(target)[stop] ?? asked ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
 
 document.addEventListener("DOMContentLoaded", () => (document.querySelector(INVALID) ?? firstField(document))?.focus());
@@ -130,6 +133,15 @@ document.addEventListener("submit", ({ target }) => {
 });
 window.addEventListener("pageshow", () => endedSessions().includes(sessionMark()) && location.replace("/login"));
 
+// --- Back shows the page as it is: it posts no form again, and shows no list that was kept from before ---
+
+history.replaceState(history.state, "", location.href);
+window.addEventListener("pageshow", ({ persisted }) => {
+  const [came] = performance.getEntriesByType("navigation");
+  if (persisted) location.reload();
+  else if (came?.type === "back_forward" && document.getElementById("found")) refresh(document.getElementById("found"));
+});
+
 // --- the address of what is shown, after a search while typing ---
 
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -141,7 +153,10 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
-  if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, tr[hx-trigger]")) return;
+  if (stale && !found.matches(":focus-within") && !found.querySelector(":checked, .panel, tr[hx-trigger]")) refresh(found);
+}
+
+function refresh(found) {
   htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph", headers: { Unattended: "true" } });
 }
 
@@ -155,6 +170,7 @@ document.addEventListener("submit", (event) => {
   const row = form.matches(".asks") && form.closest("tr");
   if (!row) return;
   event.preventDefault();
+  opened[row.id] = submitter.name;
   const headers = { "HX-Target": `tr#${row.id}` };
   htmx.ajax("GET", `${form.action}/${submitter.name}`, { source: submitter, event, target: row, swap: "outerHTML", headers });
 });

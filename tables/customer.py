@@ -32,6 +32,12 @@ class Customer(Base):
         return db.session.get(cls, job_key(code)) if code.strip() else None
 
     @classmethod
+    def name_of(cls, code: str) -> str:
+        """The customer's name; "" where it is not known."""
+        customer = cls.by_code(code)
+        return customer.name if customer else ""
+
+    @classmethod
     def take_over(cls, customers: Sequence[dict[str, Any]], complete: bool) -> None:
         """Bring the table to a list that was read. One that is empty or cut short takes nothing away."""
         rows = {job_key(each["code"]): {"key": job_key(each["code"]), **each} for each in customers}

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, Select, String, and_, exists, or_, select
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from erp import ErpJob, job_key
+from erp import ErpJob, job_key, rules
 from extensions import Base, db
 from lib.columns import UTCDateTime, utcnow
 from lib.text import normalize
@@ -46,6 +46,10 @@ class Job(Base):
     @property
     def title(self) -> str:
         return f"{self.number} {self.name}"
+
+    @property
+    def customer_title(self) -> str:
+        return rules().job_from_raw(self.row).customer_title if self.row else self.customer_code
 
     @property
     def status_word(self) -> str:

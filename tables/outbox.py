@@ -30,9 +30,11 @@ class MailKind(enum.StrEnum):
     REJECTION = "rejection"
     EXPORT = "export"
     UPDATE = "update"
+    COMMENT = "comment"
     INVITATION = "invitation"
     RESET = "reset"
     ALERT = "alarm"  # as it is kept
+    EXPIRY = "expiry"
 
 
 class MailOutcome(enum.StrEnum):
@@ -97,6 +99,17 @@ class Delivery(Leased, Base):
         """That something is stuck, at most once a day for each. Raises IntegrityError at the flush for a second one."""
         key = f"{MailKind.ALERT}:{day}:{person.id}"
         db.session.add(cls(key=key, kind=MailKind.ALERT, person=person, due_at=utcnow()))
+
+    @classmethod
+    def queue_expiry(cls, subject: str, person: Person) -> None:
+        """That something runs out; the subject names it, its end, and how long before. IntegrityError as above."""
+        key = f"{MailKind.EXPIRY}:{subject}:{person.id}"
+        db.session.add(cls(key=key, kind=MailKind.EXPIRY, person=person, due_at=utcnow()))
+
+    @property
+    def subject(self) -> str:
+        """What `queue_expiry` was told."""
+        return self.key.removeprefix(f"{self.kind}:").rpartition(":")[0]
 
     @property
     def state(self) -> str:

@@ -59,6 +59,7 @@ class Person(UserMixin, Base):
     can_push_until: Mapped[date | None]  # the last local day of the privilege; None: no end
     away_from: Mapped[date | None]
     away_until: Mapped[date | None]
+    last_sign_in_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __table_args__ = (Index("uq_person_company_account", "oidc_issuer", "oidc_subject", unique=True),)
 

@@ -19,7 +19,7 @@ from lib.leases import Leased
 from lib.text import normalize
 from tables.job import Job
 from tables.person import Person
-from tables.status import EDITABLE, UPDATE, ProjectState, Status, Transition
+from tables.status import EDITABLE, UPDATE, ProjectState, Side, Status, Transition
 
 SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  # and who sent it
 
@@ -28,7 +28,9 @@ SEARCHED = ("number", "name", "address_1", "city", "state", "spectrum_job_id")  
 # has orders of its own, because it is what is looked at all day and a small part of all
 ORDERS: dict[str, Any] = {"name": text("lower(name)"), "place": text("lower(city)"), "sender": "sender_key"}
 OPEN_QUEUE = ORDERS | {"number": "number_key"}
+INACTIVE = text("NOT active")
 WAITS = text(f"status = '{Status.READY}'")
+ASKS = text("question_to IS NOT NULL")
 
 
 class Project(ProjectState, Base):
@@ -66,6 +68,7 @@ class Project(ProjectState, Base):
     # what accounting accepted last of what an update can change, by column, and PROJECT_NAME; None: see `export`
     accepted: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     drifted: Mapped[bool] = mapped_column(default=False)  # its job was changed in Spectrum since
+    question_to: Mapped[Side | None] = mapped_column(string_enum(Side))  # a comment waits for their answer
     # the job that it seems to be already, offered for linking
     suggested_job_key: Mapped[str | None] = mapped_column("presumed_job_key", String(30), index=True)
     # What lists are ordered by and search through, as it was when the project was written last: who is called otherwise
@@ -85,7 +88,11 @@ class Project(ProjectState, Base):
     __table_args__ = (
         Index("ix_project_listed", "status", func.coalesce(sent_at, created_at), "id"),
         Index("ix_project_status", "status", "id"),
+        Index("ix_project_created_by", "created_by_id", "id"),
+        Index("ix_project_sent_by", "sent_by_id", "id"),
+        Index("ix_project_inactive", "id", sqlite_where=INACTIVE, postgresql_where=INACTIVE),
         Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
+        Index("ix_project_question", "question_to", "id", sqlite_where=ASKS, postgresql_where=ASKS),
         *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
         *(
             Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
@@ -124,8 +131,19 @@ class Project(ProjectState, Base):
         return {column: getattr(self, column) for column in INFORMATION}
 
     @property
+    def is_deletable(self) -> bool:
+        """Whether accounting never had to do with it."""
+        untouched = self.status is Status.NOT_SENT and self.sent_at is None
+        return untouched and all(event.from_status is event.to_status for event in self.events)
+
+    @property
     def sender(self) -> str:
         return self.sent_by.name if self.sent_by else ""
+
+    @property
+    def last_change(self) -> "Event":
+        """The latest event that is no comment."""
+        return next(event for event in self.events if event.action != COMMENTED)
 
     def latest(self, transition: Transition) -> "Event | None":
         of_it = select(Event).where(Event.project_id == self.id, Event.action == str(transition))
@@ -263,6 +281,7 @@ class Export(Leased, Base):
 # --- history --------------------------------------------------------------------------------------------------------
 
 
+COMMENTED = "commented"
 DEEDS = {
     str(Transition.TAKE_BACK): "took it back",
     str(Transition.UNDO): "undid the rejection",
@@ -286,13 +305,14 @@ class Event(Base):
         CheckConstraint(
             "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
         ),
+        CheckConstraint("action <> 'rejected' OR trim(comment) <> ''", "update_rejection_has_comment"),
         Index("ix_event_action_at", "action", "at"),
         Index("ix_event_subject_at", "subject_id", "at", "id"),  # of nobody: the company's history, latest first
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
-    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id", deferrable=True), index=True)
     subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
     action: Mapped[str] = mapped_column(String(40))

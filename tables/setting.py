@@ -23,6 +23,8 @@ class SettingName(enum.StrEnum):
     PAUSED = "exports paused"  # by, at: while nothing may go out
     RESTORED = "restored from a backup"  # at; compared, unmatched once the whole job list was read afterwards
     BACKED_UP = "backed up"  # the file of the last good backup, a text; its `at` is when
+    BACKUP_COPY = "backup copy"  # at: when a backup last left the machine, or None; error: how the latest try failed
+    REHEARSED = "backup rehearsed"  # at, file, sentence, error
     DEMO = "demo"  # a list of the rounds of demo data in this database; nothing in a real one
     PATTERN = "job number pattern"  # a text such as YY-###, or ""
     REQUIRED = "required of an acceptance"  # a list of keys of the accept form
@@ -31,7 +33,11 @@ class SettingName(enum.StrEnum):
     JOB_LIST = "job list"  # at, began, said, jobs, complete, proven, doubt, reading, confirmed, error, tried
     LEARNED = "learned about the connection"  # server, style, at, learned, proof
     HELD = "exports held"  # error, since: while a setting keeps every export from going, else None
+    # environment, at, encrypted, until, replaced, refused, asked_at, error: `at` is when the secret in use came into
+    # use; `environment`, `replaced` and `refused` are digests of the environment's secret at the last look, at the last
+    # rotation, and when it was refused; `asked_at` while a rotation is under way, `error` why the last one failed
     CLIENT_SECRET = "client secret"  # noqa: S105 - a name
+    CERTIFICATES = "certificates"  # by host:port: ends, error, tried
     HEARTBEAT = "timetable"  # a moment, when the scheduler last ran
 
 

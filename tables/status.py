@@ -117,6 +117,13 @@ TRANSITIONS: dict[Transition, dict[Status, Status]] = {
 }
 
 
+class Side(enum.StrEnum):
+    """Whom a comment waits for."""
+
+    ACCOUNTING = "accounting"
+    SENDER = "sender"
+
+
 class NotAllowed(Exception):
     """A change that the rules do not allow now; the message is a sentence for the person who tried."""
 
@@ -136,6 +143,8 @@ class ProjectState:
     sent_by_id: Any
     spectrum_job_id: Any
     suggested_job_key: Any
+    question_to: Any
+    sender: Any
     export: Any
 
     @property
@@ -145,6 +154,13 @@ class ProjectState:
     @property
     def place(self) -> str:
         return f"{self.city}, {self.state}" if self.city and self.state else self.city or self.state
+
+    @property
+    def question_for(self) -> str:
+        """Whom an unanswered comment waits for, in words; empty where none does."""
+        if self.question_to is Side.SENDER:
+            return self.sender or "the project manager"
+        return str(self.question_to or "")
 
     def allows(self, transition: Transition) -> bool:
         """Tell whether the transition may be made now. Templates and the workflow ask the same table."""

@@ -45,13 +45,15 @@ def connect() -> Connection | None:
     """
     if not current_app.config["SPECTRUM_URL"]:
         return None
-    secret, kept = client_secret.current(), _kept()
     made: tuple[Any, Connection] | None = current_app.extensions.get("erp")
-    if made is None or made[0] != (secret, kept):
+    if made:
+        client_secret.note_use(made[1].secret_in_use())
+    secrets, kept = client_secret.in_order(), _kept()
+    if made is None or made[0] != (secrets, kept):
         learned = Learned.from_json(kept["learned"]) if kept else None
-        connection = erp.connect(current_app.config, learned, secret)
+        connection = erp.connect(current_app.config, learned, secrets)
         assert connection is not None  # the address is set
-        made = (secret, kept), MonitoredERP(connection)
+        made = (secrets, kept), MonitoredERP(connection)
         current_app.extensions["erp"] = made
     return made[1]
 
@@ -139,6 +141,12 @@ class MonitoredERP:
 
     def learn(self) -> Learned:
         return _note_read(self._erp.learn)
+
+    def sign_in(self) -> None:
+        self._erp.sign_in()
+
+    def secret_in_use(self) -> str:
+        return self._erp.secret_in_use()
 
     def rotate_secret(self) -> NewSecret:
         return self._erp.rotate_secret()

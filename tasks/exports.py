@@ -26,6 +26,11 @@ CHECKS_BEFORE_RESENDING = 2
 MORE_THAN_LISTED = "The job was not read back: Spectrum has more jobs like it than it lists at once."
 NOT_LISTED_YET = "Spectrum confirmed the job but does not list it yet."
 
+PROVES_NOTHING = (
+    " The list showed no job that was known before, or was cut short, so this proves nothing. Refresh the job list, or "
+    "look in Spectrum and press It is in Spectrum or It is not in Spectrum."
+)
+
 
 def run_due(
     erp: Connection, report: Callable[[str], object] = lambda line: None, stopping: Callable[[], bool] = lambda: False
@@ -220,7 +225,7 @@ def _take_absence(erp: Connection, transaction: Transaction, request: Request, p
     number = rules().job_from_request(request).number
     error = f"Job {number} is not in Spectrum's job list."
     if not proven:
-        error += " The list showed no job that was known before, or was cut short, so this proves nothing."
+        error += PROVES_NOTHING
     with transaction() as export:
         export.checks += 1
         export.absences += proven
@@ -254,29 +259,29 @@ def _complete(erp: Connection, transaction: Transaction, request: Request) -> No
     if phases.copy(erp, transaction, rules().job_from_request(request).number):
         with transaction() as export:
             export.step = CONFIRMING
-    found, warnings = _read_back(erp, request)
+    found, dates, warnings = _read_back(erp, request)
     with transaction() as export:
         export.warnings = [*export.warnings, *warnings]
         export.finish()
         if found:
-            Job.upsert(found)
+            Job.upsert(found).dates = dates
 
 
-def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, list[str]]:
-    """Return the new job as it is listed, if it is, and the warnings."""
+def _read_back(erp: Connection, request: Request) -> tuple[ErpJob | None, dict[str, str] | None, list[str]]:
+    """The new job as it is listed, if it is, its dates, and what there is to warn of."""
     try:
         listing = erp.list_jobs(**_filters(request))
         found = erp_work.pick(listing.rows, rules().job_from_request(request))
         if not found and not listing.complete:  # nor would it be found in a list that is less narrow
-            return None, [MORE_THAN_LISTED]
+            return None, None, [MORE_THAN_LISTED]
         found = found or find_job(erp, request)[0]
     except ReadError as failure:
-        return None, [f"The new job could not be read back. {failure.error}"]
+        return None, None, [f"The new job could not be read back. {failure.error}"]
     if found is None:
-        return None, [NOT_LISTED_YET]
-    sent = {line.key: line.value for line in request}
-    differing = rules().differences(request, found.raw, _read_dates(erp, request))
-    return found, [erp_work.difference_warning(line, sent.get(line.key, "")) for line in differing]
+        return None, None, [NOT_LISTED_YET]
+    sent, dates = {line.key: line.value for line in request}, _read_dates(erp, request)
+    differing = rules().differences(request, found.raw, dates)
+    return found, dates, [erp_work.difference_warning(line, sent.get(line.key, "")) for line in differing]
 
 
 def _read_dates(erp: Connection, request: Request) -> dict[str, str] | None:

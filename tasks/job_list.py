@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import insert, select, text, update
 
 import models
-from erp import Connection, Customer, ReadError, ReadResult
+from erp import Connection, Customer, ErpJob, JobDates, Outcome, ReadError, ReadResult
 from extensions import db, writing
-from models import Job, Setting, SettingName, utcnow
+from models import Job, Project, Setting, SettingName, utcnow
 from services import after_restore, connection_state, drift
-from tasks import erp_connection, job_list_reader
+from tasks import erp_connection, job_dates, job_list_reader
 from tasks.job_list_reader import JobList
 
 FEW = 5  # jobs that may be gone at once without a question; above, a fifth of the list
@@ -30,12 +30,13 @@ def refresh(erp: Connection) -> str:
         before = _listed_keys()
         reading, doubt = _read(erp, before)
         customers = _read_customers(erp)
+        dates = job_dates.read(erp, _jobs_of_projects(reading))
     except ReadError as failure:
         with writing():
             tried = {"error": failure.error, "tried": utcnow().isoformat()}
             Setting.write(SettingName.JOB_LIST, connection_state.job_list() | tried)
         raise
-    return _save(began, reading, doubt, before, customers)
+    return _save(began, reading, doubt, before, customers, dates)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -45,14 +46,20 @@ def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
     known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while the accounting system is asked
-    reading = job_list_reader.read(erp, known)
+    try:
+        reading = job_list_reader.read(erp, known)
+    except ReadError as failure:
+        if failure.outcome is not Outcome.HELD:
+            raise
+        erp_connection.learn(erp)  # the server may want another sign-in by now
+        reading = job_list_reader.read(erp, known)
     doubt = _doubt(reading, before)
     db.session.rollback()
     if doubt:
         other = job_list_reader.read(erp, known, second_way=True)
         if len(other.jobs) > len(reading.jobs):
-            erp_connection.learn(erp)  # so that the next reading begins in the way that shows more
             reading, doubt = other, _doubt(other, before)
+        erp_connection.learn(erp)  # so that the next reading begins in the way that shows more
     return reading, doubt
 
 
@@ -77,10 +84,24 @@ def _read_customers(erp: Connection) -> ReadResult[Customer]:
         return ReadResult([], complete=False)
 
 
+def _jobs_of_projects(reading: JobList) -> list[ErpJob]:
+    held = db.session.scalars(select(Project.job_key).where(Project.status.in_(drift.AS_JOB)))
+    jobs = [reading.jobs[key] for key in held if key in reading.jobs]
+    db.session.rollback()
+    return jobs
+
+
 # --- saving ---------------------------------------------------------------------------------------------------------
 
 
-def _save(began: datetime, reading: JobList, doubt: str, before: set[str], customers: ReadResult[Customer]) -> str:
+def _save(
+    began: datetime,
+    reading: JobList,
+    doubt: str,
+    before: set[str],
+    customers: ReadResult[Customer],
+    dates: dict[str, JobDates],
+) -> str:
     """Bring the kept list to what was read, in a few statements. What was decided here about a job stays.
 
     Gone is only a job that was listed `before` the reading began.
@@ -93,8 +114,9 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
         doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
         proven = reading.complete and not doubt
         new, changed, gone = _update_jobs(reading, before if proven else set())
+        drift.mark([*changed, *_save_dates(dates)])
         _save_customers(customers, reading)
-        said = " ".join(_sentences(reading, doubt, new, changed, gone))
+        said = " ".join(_sentences(reading, doubt, new, len(changed), gone))
         state: dict[str, Any] = {"began": began.isoformat(), "at": utcnow().isoformat(), "said": said}
         state |= {"jobs": reading.counts, "customers": len(customers.rows)}
         state |= {"complete": reading.complete, "proven": proven, "doubt": doubt}
@@ -105,8 +127,8 @@ def _save(began: datetime, reading: JobList, doubt: str, before: set[str], custo
     return said
 
 
-def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, int, int]:
-    """Insert, update and mark as removed; returns how many are new, changed and gone."""
+def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, list[str], int]:
+    """Insert, update and mark as removed; returns how many are new, the keys of the changed, how many are gone."""
     kept = {job.key: job for job in db.session.execute(select(Job.id, Job.key, Job.row, Job.listed, Job.removed_at))}
     fresh = {key: Job.columns(job) | {"listed": True} for key, job in reading.jobs.items()}
     new = [fresh[key] for key in fresh.keys() - kept.keys()]
@@ -118,8 +140,18 @@ def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, int, int
     for statement, values in ((insert(Job), new), (update(Job), touched), (update(Job), gone)):
         if values:
             db.session.execute(statement, values)
-    drift.mark([job.key for job in seen if job.id in changed])
-    return len(new), len(changed), len(gone)
+    return len(new), [job.key for job in seen if job.id in changed], len(gone)
+
+
+def _save_dates(dates: dict[str, JobDates]) -> list[str]:
+    """Keep the dates of jobs; returns the keys of those that have others now."""
+    if not dates:
+        return []
+    kept = db.session.execute(select(Job.id, Job.key, Job.dates))
+    changed = [job for job in kept if job.key in dates and job.dates != dates[job.key].raw]
+    if changed:
+        db.session.execute(update(Job), [{"id": job.id, "dates": dates[job.key].raw} for job in changed])
+    return [job.key for job in changed]
 
 
 def _sentences(reading: JobList, doubt: str, new: int, changed: int, gone: int) -> list[str]:

@@ -19,6 +19,7 @@ from sqlalchemy import or_, update
 from extensions import db, writing
 from lib.formatting import local, today
 from models import Delivery, LeaseLost, MailKind, MailOutcome, Setting, SettingName, utcnow
+from services import expiry
 from services.mail_settings import describe_way, is_set_up, server, uses_graph
 from services.outstanding import anything_outstanding, describe_stuck
 from tasks import mail_graph, mail_messages, smtp
@@ -169,6 +170,8 @@ def _skip_reason(delivery: Delivery) -> str:
         return f"{person.name} is disabled."
     if delivery.kind == MailKind.ALERT:
         return "" if describe_stuck() else "Nothing is stuck any more."
+    if delivery.kind == MailKind.EXPIRY:
+        return "" if expiry.find(delivery.subject) else "It was renewed, or a later mail tells of it."
     if delivery.kind != MailKind.DIGEST:
         return ""
     day = delivery.day or today()

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from flask import current_app
 
+from lib.text import clean
+
 
 class MailFailure(enum.Enum):
     TEMPORARY = "this mail later"
@@ -226,7 +228,7 @@ def explain(answers: Iterable[KnownAnswer], said: str) -> KnownAnswer | None:
 
 def printable(text: bytes | str) -> str:
     """Return a server's answer as one line to show: no control characters, none of our secrets, not too long."""
-    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    words = clean(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
     for name in ("MAIL_PASSWORD", "MAIL_OAUTH_CLIENT_SECRET"):
         if secret := current_app.config[name]:
             words = words.replace(secret, "…")

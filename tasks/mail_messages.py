@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from extensions import db
 from lib import formatting
-from models import Delivery, Event, MailKind, Project, utcnow
-from services import accounts
+from models import Delivery, Event, Level, MailKind, Project, Side, utcnow
+from services import accounts, comments, expiry
 from services.mail_settings import sender
 from services.outstanding import LISTED, Summary, describe_stuck, stuck_projects
 from tasks.mail_errors import MailError, MailFailure
@@ -40,15 +40,21 @@ def digest(delivery: Delivery) -> Mail:
         "ERP Integrations Daily Summary",
         {"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
         summary=Summary.now(),
+        latest_comment=comments.latest,
     )
 
 
 def rejection(delivery: Delivery) -> Mail:
     event, project = _about(delivery)
-    message = _of_delivery(delivery, f"ERP Project Rejection Notification: {project.title}")
-    if event.person:
-        message.reply_to = _smtp_address(event.person.email)
-    return message
+    return _answered_by(event, _of_delivery(delivery, f"ERP Project Rejection Notification: {project.title}"))
+
+
+def comment(delivery: Delivery) -> Mail:
+    event, project = _about(delivery)
+    reader = delivery.person
+    in_erp = comments.side_of(project, reader) is Side.ACCOUNTING or reader.projects is Level.NONE
+    link = url_for("approvals.project" if in_erp else "projects.general", project_id=project.id)
+    return _answered_by(event, _of_delivery(delivery, f"ERP Project Comment: {project.title}", link=link))
 
 
 def export(delivery: Delivery) -> Mail:
@@ -63,7 +69,10 @@ def update(delivery: Delivery) -> Mail:
 
 def invitation(delivery: Delivery) -> Mail:
     company, host = (current_app.config[name] for name in ("SPECTRUM_COMPANY_CODE", "SERVER_NAME"))
-    return _with_link(delivery, "Your Countersign account", company=company, host=host)
+    if not current_app.config["OIDC_ONLY"]:
+        return _with_link(delivery, "Your Countersign account", company=company, host=host)
+    account = current_app.config["OIDC_NAME"]
+    return _of_delivery(delivery, "Your Countersign account", company=company, host=host, account=account)
 
 
 def reset(delivery: Delivery) -> Mail:
@@ -73,6 +82,12 @@ def reset(delivery: Delivery) -> Mail:
 def alert(delivery: Delivery) -> Mail:
     listed = db.session.scalars(stuck_projects().limit(LISTED)).all()
     return _of_delivery(delivery, "Countersign needs attention", stuck=describe_stuck(), projects=listed)
+
+
+def about_expiry(delivery: Delivery) -> Mail:
+    found = expiry.find(delivery.subject)
+    assert found  # else the mail is not needed
+    return _of_delivery(delivery, f"Countersign: {found.heading}", heading=found.heading, advice=found.advice)
 
 
 def test(address: str) -> Mail:
@@ -85,15 +100,24 @@ MAILS: dict[MailKind, Callable[[Delivery], Mail]] = {
     MailKind.REJECTION: rejection,
     MailKind.EXPORT: export,
     MailKind.UPDATE: update,
+    MailKind.COMMENT: comment,
     MailKind.INVITATION: invitation,
     MailKind.RESET: reset,
     MailKind.ALERT: alert,
+    MailKind.EXPIRY: about_expiry,
 }
 
 
 def _about(delivery: Delivery) -> tuple[Event, Project]:
     assert delivery.event and delivery.event.project
     return delivery.event, delivery.event.project
+
+
+def _answered_by(event: Event, message: Mail) -> Mail:
+    """The mail, a reply to which reaches the person of the event."""
+    if event.person:
+        message.reply_to = _smtp_address(event.person.email)
+    return message
 
 
 def _with_link(delivery: Delivery, subject: str, **content: Any) -> Mail:

@@ -283,6 +283,16 @@ def erp() -> FakeERP:
     return FakeERP()
 
 
+@pytest.fixture(scope="session")
+def provider() -> Iterator[str]:
+    """The address of an OpenID provider that does as `tell` tells it."""
+    command = [sys.executable, "-m", "support.openid_provider"]
+    with subprocess.Popen(command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
 @pytest.fixture
 def post(tmp_path: Path) -> Iterator[Postbox]:
     """A mail server; a module that mails points MAIL_PORT at it."""

@@ -16,10 +16,22 @@ from extensions import db
 from lib.formatting import format_ago, parse_date
 from models import Event, Level, MailKind, Person
 from permissions import TOOLS, Rule, log_refusal, requires
-from services import accounts, company_accounts, directory
+from services import accounts, company_accounts, directory, mail_settings
+
+
+def _preset(erp: Level, projects: Level, tool: Level, can_push: bool) -> dict[str, Any]:
+    return {"erp": erp, "projects": projects, "directory": tool, "can_push": can_push}
+
 
 blueprint = Blueprint("directory", __name__, url_prefix="/admin/directory")
+WAITS = "Email is not set up, so the invitation waits until it is."
 NOT_A_DAY = "Enter a date, such as 12/31/2026."
+# What people of a kind usually get: the levels, and the privilege
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "manager": ("Project Manager", _preset(Level.NONE, Level.ADMIN, Level.NONE, can_push=False)),
+    "approver": ("Approver", _preset(Level.STANDARD, Level.READ_ONLY, Level.NONE, can_push=True)),
+    "administrator": ("Administrator", _preset(Level.ADMIN, Level.ADMIN, Level.ADMIN, can_push=False)),
+}
 VIEWER, KEEPER = Rule(directory=Level.READ_ONLY), Rule(directory=Level.ADMIN)
 SHOWN: dict[str, tuple[str, Callable[[], Any]]] = {
     "active": ("Active", lambda: Person.active),
@@ -50,6 +62,8 @@ def new() -> Any:
 @requires(KEEPER)
 def add() -> Any:
     wanted, errors = read_person(request.form)
+    if "preset" in request.form:
+        return _preview_preset(None, wanted)
     errors = directory.validate(current_user, wanted) | errors
     if errors:
         return _refuse(None, wanted, errors)
@@ -60,7 +74,8 @@ def add() -> Any:
     except IntegrityError:
         db.session.rollback()
         return add()  # somebody took the email meanwhile: read again, with that said at the field
-    flash(f"{person.name} was added. We are emailing a link to set a password to {person.email}.")
+    told = f"We are emailing an invitation to {person.email}." if mail_settings.is_set_up() else WAITS
+    flash(f"{person.name} was added. {told}")
     return redirect(url_for(".person", person_id=person.id), 303)
 
 
@@ -77,6 +92,8 @@ def save(person_id: int) -> Any:
     if request.form.get("version") != str(found.version):
         return _page(found, 409, conflict=_how_it_is(found))
     wanted, errors = read_person(request.form)
+    if "preset" in request.form:
+        return _preview_preset(found, wanted)
     errors = directory.validate(current_user, wanted, found) | errors
     if errors:
         return _refuse(found, wanted, errors)
@@ -98,8 +115,8 @@ def invite(person_id: int) -> Any:
         return _page(found, 409, conflict=f"{found.name} has a password or is disabled, so no email was sent.")
     before = accounts.send_link(found, MailKind.INVITATION, current_user)
     db.session.commit()
-    sentence = f"We are emailing the invitation to {found.email}."
-    if before:
+    sentence = f"We are emailing the invitation to {found.email}." if mail_settings.is_set_up() else WAITS
+    if before and mail_settings.is_set_up():
         sentence = f"We emailed {found.email} an invitation {format_ago(before)}."
         sentence += " You can send another five minutes after it."
     flash(sentence)
@@ -114,7 +131,8 @@ def send_password_link(person_id: int) -> Any:
         return _page(found, 409, conflict=f"{found.name} is disabled, so no email was sent.")
     before = accounts.send_link(found, MailKind.RESET, current_user)
     db.session.commit()
-    flash(f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}.")
+    told = f"We {'emailed' if before else 'are emailing'} {found.email} a link to set a password{_since(before)}."
+    flash(told if mail_settings.is_set_up() else "Email is not set up, so the link waits until it is.")
     return redirect(url_for(".person", person_id=person_id), 303)
 
 
@@ -161,6 +179,14 @@ def read_person(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     return wanted, errors
 
 
+def _preview_preset(found: Person | None, wanted: dict[str, Any]) -> Any:
+    """The form with what people of that kind usually get, to be saved or changed; nothing is saved yet."""
+    label, usual = PRESETS.get(request.form["preset"], ("", {}))
+    granted = {} if current_user.may_push else {"can_push": bool(found and found.can_push)}
+    db.session.rollback()
+    return _page(found, wanted=wanted | usual | granted, preset=label)
+
+
 def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]) -> Any:
     log_refusal(" ".join(errors.values()))
     db.session.rollback()
@@ -170,7 +196,7 @@ def _refuse(found: Person | None, wanted: dict[str, Any], errors: dict[str, str]
 def _page(found: Person | None, status: int = 200, **context: Any) -> Any:
     """A person's page, or the form for a new one; `wanted` is what was typed, where it was refused."""
     history = Event.about(found) if found else []
-    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}}
+    begun: dict[str, Any] = {"person": found, "history": history, "keeper": KEEPER, "errors": {}, "presets": PRESETS}
     return render_template("admin/person.html", **begun | context), status
 
 

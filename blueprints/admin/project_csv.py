@@ -17,7 +17,9 @@ LARGEST = 400_000  # bytes; the previewed file comes back in a form field, which
 @blueprint.get("/admin/projects.csv")
 @requires(Rule(projects=Level.READ_ONLY))
 def export() -> Any:
-    lines = stream_with_context(project_csv.iter_csv(worklist.every_project(worklist.read_params(request.args))))
+    args = request.args
+    found = worklist.every_project(worklist.read_params(args), worklist.managed_filter(args), current_user.id)
+    lines = stream_with_context(project_csv.iter_csv(found))
     return Response(lines, mimetype="text/csv", headers={"Content-Disposition": 'attachment; filename="projects.csv"'})
 
 

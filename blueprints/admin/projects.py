@@ -1,6 +1,6 @@
 """The project's Admin tool: its information, and sending it to accounting and back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -8,12 +8,13 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from erp import job_key
 from extensions import db
 from models import INFORMATION, UPDATE, WAITING, Level, NotAllowed, Project, Status, Transition, as_text, diff
 from permissions import PROJECT_ADMIN, Rule, requires
-from services import drift, update_form, workflow, worklist
-from services.project_fields import check_information
+from services import drift, project_queries, update_form, workflow, worklist
+from services.project_fields import abbreviate_state, check_information, problems_before_send
 
 blueprint = Blueprint("projects", __name__, url_prefix="/admin/projects")
 VIEWER = Rule(projects=Level.READ_ONLY)
@@ -29,29 +30,59 @@ SETTLING: dict[str, tuple[Callable[..., None], str]] = {
 @blueprint.get("")
 @requires(VIEWER)
 def index() -> Any:
-    return render_template("admin/projects.html", page=worklist.all_projects(worklist.read_params(request.args)))
+    show = worklist.managed_filter(request.args)
+    page = worklist.managed_projects(worklist.read_params(request.args), show, current_user.id)
+    return render_template("admin/projects.html", page=page, show=show, filters=project_queries.MANAGED)
 
 
 @blueprint.get("/new")
 @requires(PROJECT_ADMIN)
 def new() -> Any:
-    return render_template("admin/project_new.html", typed=dict.fromkeys(INFORMATION, ""), errors={})
+    return _page_of_new(dict.fromkeys(INFORMATION, ""), {}, 200)
 
 
 @blueprint.post("")
 @requires(PROJECT_ADMIN)
 def create() -> Any:
+    """Create a project, and send it where the button says so; nothing of either where something is wrong."""
     typed, information, errors = read_information(request.form, None)
+    note, sends = _note(errors), request.form.get("send")
+    anyway = {} if errors or not sends else _refused_by_erp(information, INFORMATION, errors, sends == "anyway")
     if errors:
-        return render_template("admin/project_new.html", typed=typed, errors=errors), 422
+        return _page_of_new(typed, errors, 422, note=note, anyway=anyway)
     try:
         project = workflow.create(current_user, information)
+        project.note = note
+        db.session.flush()
+        if sends:
+            workflow.send(project, current_user, note)
         db.session.commit()
     except IntegrityError:  # somebody else took the number since it was checked
         db.session.rollback()
-        return render_template("admin/project_new.html", typed=typed, errors=_number_taken(typed["number"], None)), 422
-    flash(f"{project.title} was created.")
+        return _page_of_new(typed, _number_taken(typed["number"], None), 422, note=note)
+    flash(f"{project.title} was created{' and sent to accounting' if sends else ''}.")
     return redirect(url_for(".general", project_id=project.id), 303)
+
+
+def _page_of_new(typed: Mapping[str, str], errors: Mapping[str, str], status: int, **context: Any) -> Any:
+    return render_template("admin/project_new.html", typed=typed, errors=errors, **context), status
+
+
+def _note(errors: dict[str, str]) -> str:
+    """The note that was typed; what is wrong with it goes to the errors."""
+    note = request.form.get("note", "").strip()
+    if len(note) > NOTE_LENGTH:
+        errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
+    return note
+
+
+def _refused_by_erp(
+    information: Mapping[str, Any], columns: Collection[str], errors: dict[str, str], anyway: bool
+) -> dict[str, str]:
+    """Add what Spectrum would refuse to the errors; return what can be sent anyway, because accounting changes it."""
+    ours, of_accounting = problems_before_send(information, columns)
+    errors |= ours if anyway else ours | of_accounting
+    return {} if ours else of_accounting
 
 
 @blueprint.get("/<int:project_id>")
@@ -100,6 +131,32 @@ def settle_drift(project_id: int) -> Any:
     return redirect(url_for(".general", project_id=project_id), 303)
 
 
+@blueprint.post("/<int:project_id>/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(_project(project_id), url_for(".general", project_id=project_id), _page)
+
+
+@blueprint.get("/<int:project_id>/delete")
+@requires(PROJECT_ADMIN)
+def ask_delete(project_id: int) -> Any:
+    project = _project(project_id)
+    if not project.is_deletable:
+        return _page(project, 409, conflict=workflow.NOT_DELETABLE)
+    return render_template("admin/project_delete.html", project=project)
+
+
+@blueprint.post("/<int:project_id>/delete")
+@requires(PROJECT_ADMIN)
+def delete(project_id: int) -> Any:
+    project = _current(project_id)
+    title = project.title
+    workflow.delete(project, current_user)
+    db.session.commit()
+    flash(f"{title} was deleted.")
+    return redirect(url_for(".index"), 303)
+
+
 @blueprint.errorhandler(NotAllowed)
 def refused(refusal: NotAllowed) -> Any:
     db.session.rollback()
@@ -115,14 +172,14 @@ def _saved(project_id: int, sentence: str, move: Transition | None = None) -> An
     """Save the form, then make the button's `move`; neither where a field has an error."""
     project = _current(project_id)
     typed, information, errors = read_information(request.form, project)
-    note = request.form.get("note", "").strip()
-    active = "active" in request.form
+    note, active, anyway = _note(errors), "active" in request.form, {}
     if move is Transition.SEND and not active:
         errors["active"] = "Inactive projects can't be sent. Check Active Project? first."
-    if len(note) > NOTE_LENGTH:
-        errors["note"] = f"The note is {len(note)} characters long; it can hold {NOTE_LENGTH}."
+    if move is Transition.SEND and not errors:
+        anyway = _refused_by_erp(information, project.editable_columns, errors, "anyway" in request.form)
     if errors:
-        return _page(project, 422, errors=errors, note=note, active=active, **({"typed": typed} if typed else {}))
+        shown = {"typed": typed} if typed else {}
+        return _page(project, 422, errors=errors, note=note, active=active, anyway=anyway, **shown)
     try:
         if project.editable_columns:
             workflow.edit(project, current_user, information)
@@ -153,6 +210,7 @@ def read_information(
         return {}, project.information if project else {}, {}
     kept = as_text(project.information) if project else {}
     typed = {column: form.get(column, "").strip() if column in columns else kept[column] for column in INFORMATION}
+    typed["state"] = abbreviate_state(typed["state"])
     values, errors = check_information(typed)
     return typed, values, errors | _number_taken(typed["number"], project.id if project else None)
 
@@ -170,7 +228,7 @@ def _project(project_id: int) -> Project:
 def _current(project_id: int) -> Project:
     project = db.session.get(Project, project_id, with_for_update=True) or abort(404)
     if request.form.get("version") != str(project.version):
-        last = project.events[0]
+        last = project.last_change
         who = "You" if last.person_id == current_user.id else last.who
         raise NotAllowed(
             f"{who} changed this project while you had it open; it is {project.status} now. "

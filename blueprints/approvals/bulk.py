@@ -17,7 +17,7 @@ from lib.formatting import plural
 from models import WAITING, NotAllowed, Project, Status, TaskKind, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
-from services import job_numbers, workflow
+from services import job_numbers, mail_settings, workflow
 from services import update_form as updates
 from services.accept_form import AcceptForm
 from services.update_form import UpdateForm
@@ -116,7 +116,8 @@ def reject() -> Any:
         return f"{project.title} was rejected."
 
     results = [_decide(project_id, with_comment) for project_id in [project.id for project in projects]]
-    return _report(results, f"{plural(len(results), 'project')} rejected. The senders are notified by email.")
+    told = " The senders are notified by email." if mail_settings.is_set_up() else ""
+    return _report(results, f"{plural(len(results), 'project')} rejected.{told}")
 
 
 def _accept(form: AcceptForm, project: Project) -> str:

@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 
+from blueprints import comments
 from blueprints.approvals.responses import (
     CommentPrompt,
     comment,
@@ -24,7 +25,7 @@ from extensions import db
 from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
 from permissions import APPROVER, Rule, requires
 from services import accept_form as acceptance
-from services import job_numbers, update_form, workflow
+from services import job_numbers, mail_settings, update_form, workflow
 
 blueprint = Blueprint("approvals", __name__, url_prefix="/approvals/<int:project_id>")
 blueprint.register_error_handler(NotAllowed, not_allowed)
@@ -91,7 +92,7 @@ def number(project_id: int) -> Any:
 @blueprint.post("/accept")
 @requires(APPROVER)
 def accept(project_id: int) -> Any:
-    found = _acceptable(current_project(project_id))
+    found = _decidable(current_project(project_id))  # whether this person may is checked once, by what accepts it
     if found.status in UPDATE:
         return _accept_update(found)
     form = acceptance.from_form(found, request.form)
@@ -144,7 +145,8 @@ def reject(project_id: int) -> Any:
     if found.allows(Transition.REJECT) and not comment():
         return REJECT.ask_again(found)
     workflow.reject(found, current_user, comment(), workflow.UNDO_FOR)
-    told = ", and the sender is notified by email" if found.sent_by and found.sent_by.active else ""
+    reaches = found.sent_by and found.sent_by.active and mail_settings.is_set_up()
+    told = ", and the sender is notified by email" if reaches else ""
     if found.status is Status.SYNCED:
         return success(found, f"The update of {found.title} was rejected{told}.")
     return success(found, f"{found.title} was rejected. It is editable again{told}.")
@@ -201,9 +203,20 @@ def copy_phases(project_id: int) -> Any:
     return success(found, f"The remaining phases of {found.title} are being copied.")
 
 
+@blueprint.post("/comment")
+@requires(VIEWER)
+def add_comment(project_id: int) -> Any:
+    return comments.add(get_project(project_id), url_for(".project", project_id=project_id), render_project)
+
+
 def _acceptable(found: Project) -> Project:
-    """The project, if it can be accepted or retried; else Refused."""
+    """The project, if this person can accept or retry it now. Raises NotAllowed."""
+    workflow.refuse_acceptance(_decidable(found), current_user)
+    return found
+
+
+def _decidable(found: Project) -> Project:
+    """The project, if it waits for a decision. Raises NotAllowed."""
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status in FAILED else Transition.ACCEPT))
-    workflow.refuse_acceptance(found, current_user)
     return found

@@ -115,7 +115,7 @@ def last_change(project: Project, called: str = "") -> str:
 
     For a step of Countersign itself, the result and the reason.
     """
-    last, called = project.events[0], called or project.title
+    last, called = project.last_change, called or project.title
     if last.person_id is None:
         return f"{called} {_result(project)}. {last.comment}".rstrip()
     ago = format_ago(last.at)

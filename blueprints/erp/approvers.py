@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, render_template
+from flask_login import current_user
 from sqlalchemy import func, select
 
 from extensions import db
@@ -12,6 +13,7 @@ from permissions import ERP_ADMIN, requires, who_can_grant
 from services.cache import cached
 
 blueprint = Blueprint("approvers", __name__)
+ONLY_YOU = "You are the only approver. Add a second one so that work doesn't stop when you are away."
 
 
 @blueprint.get("/erp/approvers")
@@ -23,21 +25,25 @@ def report() -> Any:
 
 @blueprint.app_template_global()
 def approver_alerts() -> list[tuple[str, str]]:
-    return cached("approver alerts", _alerts)
+    """Warnings about the approvers, as kind and sentence; who is the only one is spoken to."""
+    only, alerts = cached("approver alerts", _alerts)
+    return [("warning", ONLY_YOU), *alerts[1:]] if only == current_user.id else alerts
 
 
-def _alerts() -> list[tuple[str, str]]:
-    """Warnings about the approvers, each as ("alarm" or "warning", sentence)."""
+def _alerts() -> tuple[int | None, list[tuple[str, str]]]:
+    """The id of who is the only approver, and the warnings, each as ("alarm" or "warning", sentence)."""
     able = db.session.scalars(select(Person).where(Person.approvers(), Person.can_sign_in(), ~Person.away())).all()
     if not able:
-        return [_nobody(db.session.scalar(select(func.count()).where(Project.status == Status.READY)) or 0)]
+        return None, [_nobody(db.session.scalar(select(func.count()).where(Project.status == Status.READY)) or 0)]
     alerts = []
-    if len(able) == 1:
-        alerts.append(("warning", f"Only {able[0].name} can accept projects. {who_can_grant(True)}"))
+    only = able[0] if len(able) == 1 else None
+    if only:
+        sentence = f"Only {only.name} can accept projects. Work stops when {only.name} is away: add a second approver."
+        alerts.append(("warning", f"{sentence} {who_can_grant(True)}"))
     if not any(person.subscribed for person in able):
         sentence = "No accounting approver is subscribed to the digest, so nobody gets the daily summary."
         alerts.append(("warning", f"{sentence} Approvers can subscribe on their own account page."))
-    return alerts
+    return only and only.id, alerts
 
 
 def _nobody(waiting: int) -> tuple[str, str]:

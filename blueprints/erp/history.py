@@ -11,6 +11,7 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
+from erp import job_key
 from extensions import db
 from lib import csv_safety, pagination
 from lib.day_range import DayRange
@@ -34,17 +35,20 @@ class HistoryFilter:
     person: int | None
     action: str
     days: DayRange
+    project: str  # its number, or words of it
 
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> "HistoryFilter":
         person = args.get("person", "")
         known = person.isascii() and person.isdecimal() and len(person) < 11 and int(person) <= LARGEST_ID
-        return cls(int(person) if known else None, args.get("action", "")[:40], DayRange.from_args(args))
+        known_person = int(person) if known else None
+        project = args.get("project", "").strip()[:100]
+        return cls(known_person, args.get("action", "")[:40], DayRange.from_args(args), project)
 
     @property
     def address(self) -> dict[str, Any]:
         wanted = {"person": self.person, "action": self.action, "from": self.days.since, "to": self.days.until}
-        return {name: str(value) for name, value in wanted.items() if value}
+        return {name: str(value) for name, value in {**wanted, "project": self.project}.items() if value}
 
     def events(self) -> Select[Any]:
         rows = select(Event).where(Event.subject_id.is_(None))
@@ -52,7 +56,18 @@ class HistoryFilter:
             rows = rows.where(Event.person_id == (self.person or None))
         if self.action:
             rows = rows.where(Event.action.in_(DECIDED if self.action == "decided" else (self.action,)))
+        if self.project:
+            rows = rows.where(Event.project_id.in_(_projects(self.project)))
         return rows.where(*self.days.conditions(Event.at))
+
+
+def _projects(text: str) -> Select[Any]:
+    """The ids of the projects that are meant: the one of that number, else those that contain the words."""
+    numbered = select(Project.id).where(Project.number_key == job_key(text))
+    if db.session.scalar(numbered):
+        return numbered
+    matching = (Project.search_text.contains(word, autoescape=True) for word in text.casefold().split())
+    return select(Project.id).where(*matching)
 
 
 @blueprint.get("/erp/history")

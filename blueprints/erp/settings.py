@@ -10,9 +10,10 @@ from sqlalchemy import select
 from erp import rules
 from extensions import db
 from lib.htmx import hx_trigger
+from lib.version import VERSION
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
-from services import accept_form, connection_state, erp_settings, job_numbers
+from services import accept_form, connection_state, erp_settings, expiry, job_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 blueprint.add_app_template_global(erp_settings.admin_alarms)
@@ -109,9 +110,15 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
         "choosable": [each for each in rules().accept_fields if each.key in accept_form.CHOOSABLE],
         "required": accept_form.required_fields(),
         "q": q,
+        "version": VERSION,
+        "backed_up": db.session.get(Setting, SettingName.BACKED_UP),
+        "copied": Setting.read(SettingName.BACKUP_COPY),
+        "rehearsed": Setting.read(SettingName.REHEARSED),
+        "copies": bool(current_app.config["BACKUP_COPY_COMMAND"]),
         "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),
         "events": erp_settings.latest_events(),
+        "expiries": expiry.list_expiries(),
     }
     return render_template("erp/settings.html", **shown, **_connection()), status
 

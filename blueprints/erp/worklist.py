@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from extensions import db
 from models import Counter, Level, Setting, TaskKind, TaskRequest, utcnow
-from permissions import Rule, requires, signed_in
-from services import project_queries, statistics, worklist
+from permissions import Rule, may, requires, signed_in
+from services import project_queries, setup, statistics, worklist
 from services.cache import cached
 
 blueprint = Blueprint("erp", __name__)
@@ -20,6 +20,10 @@ blueprint = Blueprint("erp", __name__)
 @blueprint.get("/")
 @signed_in
 def home() -> Any:
+    """Redirect to the first tool that this person may open; administrators, on the first day, to what is left to do."""
+    administers = Level.ADMIN in (current_user.erp, current_user.directory)
+    if administers and not setup.has_projects() and setup.remaining_steps():
+        return redirect(url_for(".setup_page"))
     tools = (
         (current_user.erp, ".jobs"),
         (current_user.projects, "projects.index"),
@@ -61,6 +65,17 @@ def _render_statistics() -> str:
 @requires(Rule(erp=Level.READ_ONLY))
 def statistics_page() -> Any:
     return render_template("erp/statistics.html", statistics=statistics.compute())
+
+
+@blueprint.get("/setup")
+@signed_in
+def setup_page() -> Any:
+    """The steps of the first day."""
+    return render_template("erp/setup.html", steps=setup.list_steps(), command=setup.command, may_open=_may_open)
+
+
+def _may_open(endpoint: str) -> bool:
+    return may(vars(current_app.view_functions[endpoint])["access_rule"])
 
 
 def _etag() -> str:

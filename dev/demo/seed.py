@@ -17,7 +17,7 @@ from dev.demo.bulk_insert import bypass_wal
 from erp import rules
 from extensions import db, writing
 from models import INFORMATION, Delivery, Event, Export, Job, Level, Person, Project, Setting, SettingName, utcnow
-from services import accounts, update_form, workflow
+from services import accounts, comments, update_form, workflow
 
 COMPANY_CODE = "HB"
 PASSWORD = "level-and-plumb"  # noqa: S105 - printed for everybody
@@ -149,6 +149,12 @@ def _inactive(story: Story, project: Project, _detail: str) -> None:
     story.dated()
 
 
+def _asked(story: Story, project: Project, question: str) -> None:
+    story.send(project)
+    comments.add(project, story.approver, question, "", answer_needed=True)
+    story.dated()
+
+
 def _retrieved(story: Story, project: Project, _detail: str) -> None:
     story.send(project)
     workflow.retrieve(project, story.manager)
@@ -245,6 +251,7 @@ def _update_refused(story: Story, project: Project, changes: str) -> None:
 STORIES: dict[str, Callable[[Story, Project, str], None]] = {
     "not sent": lambda _story, _project, _detail: None,
     "ready": Story.send,
+    "asked": _asked,
     "inactive": _inactive,
     "retrieved": _retrieved,
     "rejected": _rejected,

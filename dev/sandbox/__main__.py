@@ -1,6 +1,6 @@
-"""`python -m dev.sandbox`: the sandbox Spectrum and the sandbox mailbox on 127.0.0.1, from one process.
+"""`python -m dev.sandbox`: the sandbox Spectrum, mailbox and OpenID provider on 127.0.0.1, from one process.
 
-Once all three listen, it prints their addresses to stdout, a line each. SIGTERM and SIGINT end it.
+Once all of them listen, it prints their addresses to stdout, a line each. SIGTERM and SIGINT end it.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parseaddr
 from pathlib import Path
 from threading import Thread
 
@@ -17,6 +18,7 @@ from dev.sandbox import seed, smtp
 from dev.sandbox.faults import Faults
 from dev.sandbox.mailbox_site import mailbox_site
 from dev.sandbox.mails import Mails
+from dev.sandbox.openid_site import openid_site
 from dev.sandbox.pages import serve
 from dev.sandbox.spectrum_site import spectrum_site
 from dev.sandbox.store import Store
@@ -42,6 +44,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--spectrum-port", type=int, default=8482, help="0 for any free port, like the others")
     parser.add_argument("--smtp-port", type=int, default=1025)
     parser.add_argument("--mailbox-port", type=int, default=8025)
+    parser.add_argument("--oidc-port", type=int, help="also play an OpenID provider there")
+    parser.add_argument("--person", action="append", default=[], help="NAME <EMAIL>: who can sign in with the provider")
     parser.add_argument("--verbose", action="store_true", help="write each web request to stderr")
     return parser.parse_args()
 
@@ -56,17 +60,23 @@ async def _serve(options: argparse.Namespace) -> None:
         spectrum_web = serve(options.spectrum_port, spectrum_site(store), options.verbose)
     with _naming(options.mailbox_port):
         mailbox_web = serve(options.mailbox_port, mailbox_site(mails, mail_faults), options.verbose)
+    webs = [spectrum_web, mailbox_web]
+    if options.oidc_port is not None:
+        people = {email: name for name, email in map(parseaddr, options.person)}
+        with _naming(options.oidc_port):
+            webs.append(serve(options.oidc_port, openid_site(people), options.verbose))
     with _naming(options.smtp_port):
         post = await smtp.serve(options.smtp_port, mails, mail_faults)
     if store.is_empty():
         seed.fill(store)
-    for server in (spectrum_web, mailbox_web):
+    for server in webs:
         Thread(target=server.serve_forever, daemon=True).start()
     smtp_port = post.sockets[0].getsockname()[1]
     sys.stdout.write(
         f"spectrum http://127.0.0.1:{spectrum_web.port}\n"
         f"smtp 127.0.0.1:{smtp_port}\n"
         f"mailbox http://127.0.0.1:{mailbox_web.port}\n"
+        + "".join(f"oidc http://127.0.0.1:{web.port}\n" for web in webs[2:])
     )
     sys.stdout.flush()
     await stopped.wait()

@@ -10,6 +10,7 @@ client_id, client_secret   the only client that gets a token where sign_in is to
 secret_expired  the client secret is past its date: neither token nor rotation
 secret_days     days until a rotated secret expires
 self_rotation   POST /secretRotation is allowed
+rotation_seconds   so long /secretRotation takes to answer once it has replaced the secret
 token_seconds   life of a token (`expires_in`). DELETE /sandbox/tokens ends all tokens at once.
 guid            any; fresh: only a GUID not used before with the service gives rows; empty: only an empty one does
 used_guid       answer of a read whose GUID gives none: "no rows", "blank row" or "row of spaces" for one used before
@@ -57,6 +58,7 @@ GROUPS = (
             ("secret_expired", "The client secret has expired"),
             ("secret_days", "Days until a rotated secret expires"),
             ("self_rotation", "Secrets can be rotated by the client"),
+            ("rotation_seconds", "Seconds until a rotation is answered, after the secret is replaced"),
             ("token_seconds", "Seconds until a token expires"),
         ),
     ),
@@ -104,6 +106,7 @@ class Personality:
     secret_expired: bool = False
     secret_days: int = 90
     self_rotation: bool = True
+    rotation_seconds: int = 0
     token_seconds: int = 3600
     guid: str = "any"
     used_guid: str = "no rows"

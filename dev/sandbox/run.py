@@ -36,8 +36,18 @@ def settings() -> dict[str, str]:
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": os.environ.get("SMTP_PORT", "1025"),
         "MAIL_DEFAULT_SENDER": "countersign@halvorsen.example",
+        **(_company_sign_in() if os.environ.get("OIDC", "no").lower() in ("yes", "true", "1") else {}),
     }
     return {name: os.environ[name] for name in config.SETTINGS if os.environ.get(name)} | ours
+
+
+def _company_sign_in() -> dict[str, str]:
+    return {
+        "OIDC_ISSUER": f"http://127.0.0.1:{os.environ.get('OIDC_PORT', '8090')}",
+        "OIDC_CLIENT_ID": "countersign",
+        "OIDC_CLIENT_SECRET": "sandbox-secret",
+        "OIDC_NAME": "your Halvorsen account",
+    }
 
 
 def _refuse_taken_port(port: int) -> None:
@@ -102,11 +112,14 @@ def _start_sandbox(demo: dict[str, str]) -> subprocess.Popen[str]:
         "--smtp-port": demo["MAIL_PORT"],
         "--mailbox-port": os.environ.get("MAILBOX_PORT", "8025"),
     }
+    if "OIDC_CLIENT_ID" in demo:
+        ports["--oidc-port"] = demo["OIDC_ISSUER"].rpartition(":")[2]
     options = [word for pair in ports.items() for word in pair]
+    options += [word for _, name, *_ in CAST for word in ("--person", f"{name} <{address(name)}>")]
     command = [sys.executable, "-m", "dev.sandbox", "--data", str(INSTANCE / "sandbox"), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout
-    for _ in range(3):  # spectrum, smtp and mailbox each say where they listen
+    for _ in ports:  # each says where it listens
         if not process.stdout.readline():
             raise SystemExit(process.wait() or 1)
     return process
@@ -124,6 +137,7 @@ def _say_where(demo: dict[str, str]) -> None:
         f"Countersign         {demo['BASE_URL']}",
         f"Sandbox Spectrum    {demo['SPECTRUM_URL']}",
         f"Sandbox mailbox     http://127.0.0.1:{os.environ.get('MAILBOX_PORT', '8025')}",
+        *([f"Company sign-in     {demo['OIDC_ISSUER']}"] if "OIDC_ISSUER" in demo else []),
         "Log                 instance/demo.log",
         "",
         "Sign in as",

@@ -9,6 +9,7 @@ POST /sandbox/reset, back to the seed, takes `seed` (false: without its jobs), `
 `divisions` (false: the generated ones have none), `odd` (true: jobs with unusual numbers and names too).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -111,7 +112,10 @@ def _add_services(app: Flask, store: Store, faults: Faults, installation: Instal
 
     @app.post("/secretRotation")
     def rotate() -> ResponseReturnValue:
-        return access.rotate(request.form)
+        answer, status = access.rotate(request.form)
+        time.sleep(installation.personality.rotation_seconds)
+        store.log_call("secretRotation", "", "rotated" if status == 200 else "refused", None)
+        return answer, status
 
     @app.delete("/sandbox/tokens")
     def forget_tokens() -> ResponseReturnValue:

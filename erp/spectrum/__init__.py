@@ -1,6 +1,6 @@
 """Spectrum's Data Exchange web services, as an accounting system that Countersign can use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from erp import Learned
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 RULES = SpectrumRules()
 
 
-def connect(settings: Mapping[str, Any], learned: Learned | None, client_secret: str) -> "Spectrum | None":
+def connect(settings: Mapping[str, Any], learned: Learned | None, client_secrets: Sequence[str]) -> "Spectrum | None":
     """Return the connection that the settings name; None where they name none."""
     from erp.spectrum.client import Spectrum  # late: pages need the rules alone, and no HTTP
 
     if not settings["SPECTRUM_URL"]:
         return None
-    secret = client_secret or settings["SPECTRUM_CLIENT_SECRET"]
+    secrets = client_secrets or [settings["SPECTRUM_CLIENT_SECRET"]]
     return Spectrum(
         settings["SPECTRUM_URL"],
         settings["SPECTRUM_COMPANY_CODE"],
@@ -27,7 +27,7 @@ def connect(settings: Mapping[str, Any], learned: Learned | None, client_secret:
         connect_timeout=settings["SPECTRUM_CONNECT_TIMEOUT"],
         read_timeout=settings["SPECTRUM_READ_TIMEOUT"],
         deadline=settings["SPECTRUM_DEADLINE"],
-        token_client=(settings["SPECTRUM_CLIENT_ID"], secret) if settings["SPECTRUM_CLIENT_ID"] else None,
+        token_client=(settings["SPECTRUM_CLIENT_ID"], *secrets) if settings["SPECTRUM_CLIENT_ID"] else None,
         auth=settings.get("SPECTRUM_AUTH", "auto"),
         guid=settings.get("SPECTRUM_GUID", "auto"),
         learned=learned,

@@ -20,11 +20,12 @@ ASK_CLIENT = "Ask IT to check SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET; the
 class Access:
     """The HTTP sign-in in one of three styles: none, basic, token. A token is kept until shortly before its end."""
 
-    def __init__(self, transport: Transport, user: str, password: str, client: tuple[str, str] | None) -> None:
+    def __init__(self, transport: Transport, user: str, password: str, client: tuple[str, ...] | None) -> None:
         self.style = "none"
         self._transport = transport
         self._basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._client_id, self._client_secret = client or ("", "")
+        self._client_id, *self._client_secrets = client or ("", "")  # the first secret is in use
+        self.secret_let_in = ""
         self._token, self._token_ends = "", 0.0
         self._lock = threading.Lock()
 
@@ -45,7 +46,13 @@ class Access:
 
     @property
     def secrets(self) -> list[str]:
-        return [self._basic, self._token, self._client_secret]
+        return [self._basic, self._token, *self._client_secrets]
+
+    def sign_in(self) -> None:
+        """Fetch a token although there may be one. Raises ReadError."""
+        if self.style == "token":
+            with self._lock:
+                self._fetch_token()
 
     def rotate_secret(self) -> NewSecret:
         with self._lock:
@@ -53,7 +60,7 @@ class Access:
             secret = answer.get("client_secret")
             if not isinstance(secret, str) or not secret:
                 raise ReadError(Outcome.UNKNOWN, "Spectrum's answer holds no new client secret.")
-            self._client_secret, self._token_ends = secret, 0.0
+            self._client_secrets, self._token_ends = [secret], 0.0
         return NewSecret(secret, _iso_date(str(answer.get("estimated_expiration", ""))))
 
     def _fetch_token(self) -> None:
@@ -71,13 +78,23 @@ class Access:
         self._token_ends = time.monotonic() + (lasts - EARLY if isinstance(lasts, int | float) else 0)
 
     def _post_client(self, path: str, failed: str) -> Reply:
-        form = {"grant_type": "client_credentials", "scope": "spectrumapi", "client_id": self._client_id}
-        content = urlencode({**form, "client_secret": self._client_secret}).encode()
-        reply = self._transport.post(path, content, {"Content-Type": "application/x-www-form-urlencoded"})
+        reply = self._post_secret(path)
         if 400 <= reply.status < 500:
             raise ReadError(Outcome.HELD, f"{failed} (HTTP {reply.status}). {ASK_CLIENT}")
         if reply.status != 200:
             raise ReadError(Outcome.UNKNOWN, f"{failed} (HTTP {reply.status}).")
+        self.secret_let_in = self._client_secrets[0]
+        return reply
+
+    def _post_secret(self, path: str) -> Reply:
+        """Post the client and its secret; where that is refused, the next of its secrets, which then is in use."""
+        form = {"grant_type": "client_credentials", "scope": "spectrumapi", "client_id": self._client_id}
+        for secret in list(self._client_secrets):
+            content = urlencode({**form, "client_secret": secret}).encode()
+            reply = self._transport.post(path, content, {"Content-Type": "application/x-www-form-urlencoded"})
+            if not 400 <= reply.status < 500:
+                break
+            self._client_secrets.append(self._client_secrets.pop(0))
         return reply
 
 

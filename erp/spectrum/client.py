@@ -42,8 +42,8 @@ ALL_THE_SAME = " It may have arrived all the same; Countersign looks in Spectrum
 class Spectrum:
     """One company of one Spectrum. Times in seconds, `deadline` for a whole call with its repetitions.
 
-    `token_client`, an id and a secret, is for a hosted Spectrum, which wants a token with each call. `auth` and `guid`
-    overrule what was learned. An unreadable `ca_file` raises OSError.
+    `token_client`, an id and its secrets in the order in which they are tried, is for a hosted Spectrum, which wants a
+    token with each call. `auth` and `guid` overrule what was learned. An unreadable `ca_file` raises OSError.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Spectrum:
         connect_timeout: float = 5,
         read_timeout: float = 60,
         deadline: float = 120,
-        token_client: tuple[str, str] | None = None,
+        token_client: tuple[str, ...] | None = None,
         auth: str = "auto",
         guid: str = "auto",
         learned: Learned | None = None,
@@ -176,7 +176,7 @@ class Spectrum:
 
     def learn(self) -> Learned:
         styles = ("none", "basic") if self._wanted_auth == "auto" else (self._wanted_auth,)
-        guids = ("fresh", "empty") if self._wanted_guid == "auto" else (self._wanted_guid,)
+        guids = (self._guid, OTHER_GUID[self._guid]) if self._wanted_guid == "auto" else (self._wanted_guid,)
         proven = bool(self._learned and self._learned.proven)
         before = {"http": self._access.style, "guid": self._guid}
         try:
@@ -185,6 +185,12 @@ class Spectrum:
             self.use(before)
             raise
         return self._learned
+
+    def sign_in(self) -> None:
+        self._access.sign_in()
+
+    def secret_in_use(self) -> str:
+        return self._access.secret_let_in
 
     def rotate_secret(self) -> NewSecret:
         return self._access.rotate_secret()

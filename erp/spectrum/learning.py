@@ -40,7 +40,10 @@ def digest(*parts: str) -> str:
 
 
 def learn(client: Client, about: str, http_styles: Sequence[str], guids: Sequence[str], proven: bool) -> Learned:
-    """Ask, and leave the client calling in the best way. Raises ReadError where nothing answers."""
+    """Ask, and leave the client calling in the best way. Raises ReadError where nothing answers.
+
+    Of the GUID styles that show the same the first is kept.
+    """
     http = _sign_in(client, http_styles, guids[0])
     looks = _look(client, guids)
     best = max(guids, key=lambda guid: len(_keys(looks.get(guid))))

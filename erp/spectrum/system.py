@@ -32,7 +32,7 @@ USUAL_DEFAULTS = (
 COLUMN_LABELS = {"number": "Project Number", "name": "Project Name"} | {
     column: LABELS[element] for column, element in PROJECT_ELEMENTS.items()
 }
-LIMITED = ("address_1", "address_2", "city", "state", "zip")  # a phone loses its dashes, and a date has one form
+LIMITED = ("address_1", "address_2", "city", "zip")  # a phone loses its dashes, and the others are chosen
 
 _ADD_JOB = {field.element: field for field in parameters("AddJob")}
 _KEYS = {element: key for key, element in [*PROJECT_ELEMENTS.items(), *FORM_ELEMENTS.items()]}
@@ -51,6 +51,7 @@ class SpectrumRules:
     name = "Spectrum"
     name_length = _ADD_JOB["Job_Description"].max
     services = tuple(SERVICES)
+    states = rules.STATES
     limits = {column: _ADD_JOB[PROJECT_ELEMENTS[column]].max for column in LIMITED}
     accept_fields = tuple(_form_field(key, _ADD_JOB[element]) for key, element in FORM_ELEMENTS.items())
     default_fields = tuple(
@@ -87,8 +88,8 @@ class SpectrumRules:
         said, name = {}, str(project["name"])
         if len(name) > self.name_length:
             said["name"] = (
-                f"Spectrum takes {self.name_length} characters. "
-                f"Accounting shortens it, to “{self.shorten(name)}” or otherwise."
+                f"Spectrum allows {self.name_length} characters; "
+                f"accounting will shorten it, for example to “{self.shorten(name)}”."
             )
         if problem := self.job_number_problem(str(project["number"])):
             said["number"] = f"Accounting chooses another number for Spectrum. {problem}"

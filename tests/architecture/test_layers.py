@@ -21,7 +21,7 @@ LAYERS = {
     "permissions": {"models", "extensions"},
     "services": {"services", "models", "lib", "erp", "extensions"},
     "tasks": {"tasks", "services", "models", "lib", "erp", "extensions"},
-    "maintenance": {"maintenance", "models", "lib", "config", "extensions"},
+    "maintenance": {"maintenance", "services", "models", "lib", "config", "extensions"},
     "blueprints": {"blueprints", "permissions", "services", "models", "lib", "erp", "extensions"},
     "scheduler": {"tasks", "services", "models", "lib", "erp", "extensions"},
 }

@@ -1,40 +1,29 @@
 """Signing in with the company's account, against a provider in a process of its own that does as it is told."""
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 import time_machine
-from conftest import ENVIRON, PASSWORD, ROOT, Browser
+from conftest import ENVIRON, PASSWORD, Browser
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from support.openid_provider import CLIENT_ID, CLIENT_SECRET
+from support.openid_provider import CLIENT_ID, CLIENT_SECRET, tell
 from werkzeug.test import TestResponse
 
 import config
 from extensions import db
 from lib import openid
 from models import Delivery, Event, Level, Person, utcnow
-from services import company_accounts, directory
+from services import accounts, company_accounts, directory
+from tasks import mail_messages
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture(scope="session")
-def provider() -> Iterator[str]:
-    command = [sys.executable, "-m", "support.openid_provider"]
-    with subprocess.Popen(command, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.terminate()
 
 
 @pytest.fixture
@@ -42,10 +31,6 @@ def environ(database_url: str, provider: str) -> dict[str, str]:
     tell(provider)
     settings = {"OIDC_ISSUER": provider, "OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET}
     return ENVIRON | settings | {"DATABASE_URL": database_url, "OIDC_NAME": "Halvorsen"}
-
-
-def tell(provider: str, fault: str = "", **claims: Any) -> None:
-    httpx.post(f"{provider}/control", json={"fault": fault, "claims": claims})
 
 
 def go(client: FlaskClient, start: str = "/login/oidc") -> TestResponse:
@@ -234,7 +219,14 @@ def test_who_is_unknown_is_told_whom_to_ask(app: Flask, provider: str, cast: dic
 
 
 @pytest.mark.parametrize(
-    ("name", "called"), [("Nora Lind", "Nora Lind"), (None, "nora"), (["x"], "nora"), ("a\0b", "nora")]
+    ("name", "called"),
+    [
+        ("Nora Lind", "Nora Lind"),
+        (None, "nora"),
+        (["x"], "nora"),
+        ("Zo\u0065\u0301\0 Lind", "Zoé Lind"),
+        ("\0", "nora"),
+    ],
 )
 def test_who_is_unknown_is_added_with_no_level_where_that_is_wanted(
     app: Flask, provider: str, name: object, called: str
@@ -249,6 +241,17 @@ def test_who_is_unknown_is_added_with_no_level_where_that_is_wanted(
     assert (nora.name, nora.erp, nora.projects, nora.directory, nora.can_push) == (called, *[Level.NONE] * 3, False)
     assert events(nora) == ["tied the company account", "added"]
     assert signed_in(client)
+
+
+@pytest.mark.parametrize("claims", [{"sub": "subject-1\0"}, {"email": "approver\x07@example.com"}])
+def test_an_account_that_only_looks_like_another_is_refused(
+    app: Flask, provider: str, cast: dict[str, Person], claims: dict[str, str]
+) -> None:
+    """Out: the comparison of the subject with what is left of it."""
+    tell(provider, **claims)
+    client = app.test_client()
+    assert sentence(go(client)).startswith("You are not signed in")
+    assert not signed_in(client) and not cast["approver"].oidc_subject
 
 
 # --- the session ----------------------------------------------------------------------------------------------------
@@ -293,6 +296,18 @@ def test_only_the_companys_account_signs_in_and_one_door_stays(app: Flask) -> No
     form = {"csrf_token": token, "email": "approver@example.com", "password": "wrong"}
     assert 'name="password"' in client.post("/login?local=1&next=/me", data=form).text
     assert client.post("/login?local=1&next=/me", data=form | {"password": PASSWORD}).location == "/me"
+
+
+def test_where_the_companys_account_is_the_only_way_in_an_invitation_leads_there_and_to_no_password(
+    app: Flask, cast: dict[str, Person]
+) -> None:
+    app.config["OIDC_ONLY"] = True
+    accounts.send_link(cast["clerk"], "invitation", cast["administrator"])
+    db.session.commit()
+    mail = mail_messages.compose(db.session.scalars(select(Delivery)).one())
+    for text in (mail.body, mail.html):
+        assert "http://127.0.0.1:8000/login/oidc" in text and "Sign in with Halvorsen" in text
+        assert "/password/" not in text and "Choose a password" not in text
 
 
 def test_what_was_typed_waits_until_the_account_signed_in_in_another_tab(app: Flask) -> None:

@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from conftest import Browser
+from flask import Flask
+from lxml import html
 from sqlalchemy import select
 
 from extensions import db
 from models import Delivery, Event, Level, Person, Project
+from permissions import TOOLS
 from services import directory, workflow
 from tasks import digest
 
@@ -345,6 +348,42 @@ def test_a_disabled_person_stays_in_the_directory_and_can_come_back(browser: Sig
         assert clerk.active is bool(ticked)
 
 
+# --- a person's page -------------------------------------------------------------------------------------------------
+
+
+def test_a_preset_fills_in_the_usual_access_and_saves_nothing(browser: SignIn, cast: People) -> None:
+    administrator, clerk = browser("administrator"), cast["clerk"]
+    for address, name in ((f"/admin/directory/{clerk.id}", "Clerk"), ("/admin/directory", "Nora")):
+        form = form_of(clerk, name=name, preset="approver") | ({} if name == "Clerk" else {"email": "nora@example.com"})
+        page = html.fromstring(administrator.post(address, form).text)
+        chosen = [page.xpath(f'//select[@id="{tool}"]/option[@selected]')[0].text for tool in TOOLS]
+        assert chosen == ["Standard", "Read Only", "None"]
+        assert page.get_element_by_id("can_push").get("checked") is not None
+        assert page.get_element_by_id("name").get("value") == name
+    assert clerk.projects is Level.NONE and Person.by_email("nora@example.com") is None
+
+
+def test_a_preset_grants_no_privilege_through_who_lacks_it(browser: SignIn, unprivileged: Person, cast: People) -> None:
+    form = form_of(cast["clerk"], preset="approver")
+    page = html.fromstring(browser("manager").post(f"/admin/directory/{cast['clerk'].id}", form).text)
+    assert page.get_element_by_id("can_push").get("checked") is None
+
+
+def test_a_persons_page_says_the_last_sign_in_and_what_each_level_allows(browser: SignIn, cast: People) -> None:
+    administrator = browser("administrator")
+    assert "Last sign-in: never" in administrator.get(f"/admin/directory/{cast['clerk'].id}").text
+    browser("clerk")
+    page = administrator.get(f"/admin/directory/{cast['clerk'].id}").text
+    assert re.search(r"Last sign-in: <time[^>]*>less than a minute ago", page)
+    assert "With Can Push to Accounting: accept, reject" in page
+
+
+def test_ones_own_page_says_when_the_digest_goes_out(app: Flask, browser: SignIn) -> None:
+    assert "One email at 7:00 AM every day (America/Los_Angeles)" in browser("approver").get("/me").text
+    app.config["DIGEST_DAYS"] = frozenset({0, 2, 4})
+    assert "at 7:00 AM on Monday, Wednesday and Friday" in browser("approver").get("/me").text
+
+
 # --- who can accept -------------------------------------------------------------------------------------------------
 
 ONE = "Only Controller can accept projects."
@@ -400,7 +439,7 @@ def test_the_approver_report_says_who_can_accept_today_who_is_subscribed_and_why
         ("Controller", "Yes", "Yes", ""),
         ("Newcomer", "No", "Yes", "Has not set a password yet"),
     ]
-    assert re.search(r'role="tab" aria-selected="true"[^>]*>Approvers', page)
+    assert re.search(r'aria-current="page">Approvers', page)
 
 
 # --- a privilege that ends, absence, and the buttons of a person's page ---------------------------------------------

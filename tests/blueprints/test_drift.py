@@ -1,6 +1,7 @@
 """A job that was changed in Spectrum after accounting accepted it: found by a refresh, and settled by a person."""
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from conftest import Browser
@@ -11,7 +12,7 @@ from support.updates import UpdateStory
 from extensions import db
 from models import Delivery, Job, Person, Project, Status
 from services import drift
-from tasks import job_list
+from tasks import job_dates, job_list
 
 Asks = Callable[[str], Browser]
 
@@ -54,6 +55,45 @@ def test_taken_over_here_the_project_says_the_same_and_nothing_differs(story: Up
     assert story.project.phone == "2535550199"
     assert [each.column for each in drift.find(story.project)] == ["city"]
     assert "Accounting last accepted" not in browser("manager").get(f"/admin/projects/{story.project.id}").text
+
+
+def test_a_date_that_was_changed_in_spectrum_is_found_and_taken_over_like_any_value(
+    erp: FakeERP, make_project: Callable[..., Project], cast: dict[str, Person], template: Job, browser: Asks
+) -> None:
+    project = make_project(completion_date=date(2026, 12, 18))
+    story, manager = UpdateStory(erp, project, cast["manager"], cast["approver"], template), browser("manager")
+    refresh(story)
+    assert not drift.find(project)
+    story.change_job(completion_date="01/29/2027")
+    refresh(story)
+    shown = manager.get(f"/admin/projects/{project.id}").text
+    assert ": Dec 18, 2026 → Jan 29, 2027" in shown
+    form = {"version": project.version, "column": "completion_date", "there": "01/29/2027", "as": "take over"}
+    assert manager.post(f"/admin/projects/{project.id}/drift", form).status_code == 303
+    assert (project.completion_date, project.drifted) == (date(2027, 1, 29), False)
+
+
+def test_the_dates_of_projects_cost_a_refresh_one_call_and_a_bounded_number_past_the_row_limit(
+    story: UpdateStory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count() -> int:
+        story.erp.calls.clear()
+        refresh(story)
+        return [service for service, _ in story.erp.calls].count("GetJobDates")
+
+    assert count() == 1
+    story.change_job(start_date="03/02/2026")
+    story.erp.cap, before = 3, story.job
+    for number in range(20):
+        story.erp.keep(before | {"Job_Number": f"25-{number:03}", "Cost_Center": f"C{number % 10}"})
+    story.erp.kept["26-014"] = story.erp.kept.pop("26-014")  # the last one
+    assert count() == 2
+    assert [each.column for each in drift.find(story.project)] == ["start_date"]
+    monkeypatch.setattr(job_dates, "MOST_CALLS", 1)
+    assert count() == 1
+    assert story.project.drifted, "what was not read stays as it was"
+    story.erp.missing = {"GetJobDates"}
+    assert count() == 1
 
 
 def test_sent_back_it_is_an_update_that_is_not_ticked_by_itself(story: UpdateStory, browser: Asks) -> None:

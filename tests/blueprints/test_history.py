@@ -94,3 +94,16 @@ def test_many_events_come_in_pages(
     assert 'rel="next"' not in first
     assert "1 to 50 of 61" in browser("onlooker").get("/erp/history").text
     assert browser("onlooker").get("/erp/history?page=2").text.count('scope="row"') == 11
+
+
+@pytest.mark.parametrize("asked", ["26-014", "DEPOT lofts", "depot"])
+def test_the_history_is_filtered_by_project_and_says_the_exact_time(
+    told: Project, browser: Callable[[str], Browser], make_project: Callable[..., Project], asked: str
+) -> None:
+    make_project(number="26-0140", name="Harbor Steps")
+    onlooker = browser("onlooker")
+    assert actions(onlooker, f"project={asked}") == ["rejected", "sent", "created"]
+    page = onlooker.get(f"/erp/history?project={asked}").text
+    assert "Harbor Steps" not in page
+    assert ">Mar 3, 2026, 11:59 PM</time>" in page
+    assert "No history matches" in onlooker.get("/erp/history?project=100%25").text

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from erp import job_key
 from extensions import db
 from models import Delivery, Event, Job, Level, NotAllowed, Person, Project, utcnow
 from services import accounts, cache, directory, workflow
@@ -58,6 +59,9 @@ TABLE: dict[str, Needs | str] = {
     "auth.change_password": SIGNED_IN,
     "auth.subscribe": SIGNED_IN,
     "erp.home": SIGNED_IN,
+    "erp.setup_page": SIGNED_IN,
+    "projects.ask_delete": KEEP_PROJECTS,
+    "projects.delete": KEEP_PROJECTS,
     "erp.jobs": SEE_ERP,
     "erp.counts": SEE_ERP,
     "erp.statistics_page": SEE_ERP,
@@ -87,6 +91,7 @@ TABLE: dict[str, Needs | str] = {
     "approvals.project": SEE_ONE,
     "receipt.show": SEE_ONE,
     "approvals.standing": SEE_ONE,
+    "approvals.add_comment": SEE_ONE,
     "approvals.row": SEE_ERP,
     "approvals.accept_form": DECIDE,
     "approvals.accept": DECIDE,
@@ -123,6 +128,7 @@ TABLE: dict[str, Needs | str] = {
     "linking.not_ours": DECIDE,
     "projects.index": SEE_PROJECTS,
     "projects.general": SEE_PROJECTS,
+    "projects.add_comment": SEE_PROJECTS,
     "projects.new": KEEP_PROJECTS,
     "projects.create": KEEP_PROJECTS,
     "projects.update": KEEP_PROJECTS,
@@ -425,10 +431,19 @@ def test_with_four_eyes_who_sent_a_project_can_not_link_it_either(
     project = make_project()
     workflow.send(project, cast["approver"])
     db.session.commit()
+    sentence = "You sent this project, so another accounting approver must link it."
     form = {"version": project.version, "job": template.number, "job_number": template.number, "job_id": template.id}
-    answer = browser("approver").post(f"/approvals/{project.id}/link", form)
+    sender, page = browser("approver"), f"/approvals/{project.id}"
+    for shown in (sender.get(page).text, sender.get("/erp/jobs").text):
+        assert f'<button name="link" disabled title="{sentence}">Link' in shown
+    assert re.search(r'<button name="link">Link', browser("controller").get(page).text)
+    project.suggested_job_key = job_key(template.number)
+    db.session.commit()
+    assert re.search(r"<button disabled>Link to it instead", sender.get(page).text)
+    form["version"] = project.version
+    answer = sender.post(f"{page}/link", form)
     assert answer.status_code == 409
-    assert "You sent this project, so another accounting approver must link it." in answer.text
+    assert sentence in answer.text
     assert project.status == "Ready to Export"
     workflow.link(project, cast["controller"], template, "HB")
     assert project.status == "Synced"

@@ -69,10 +69,10 @@ def test_no_setting_is_changed_without_erp_admin(browser: SignIn, action: str) -
 
 
 def test_the_tab_settings_is_there_for_erp_admins_only(browser: SignIn) -> None:
-    tabs = '//*[@role="tablist"]/*[@role="tab"]'
+    tabs = '//nav[@class="tabs"]/a'
     assert "Settings" in [tab.text for tab in page(browser("controller"), "/erp/jobs").xpath(tabs)]
     assert "Settings" not in [tab.text for tab in page(browser("approver"), "/erp/jobs").xpath(tabs)]
-    chosen = page(browser("controller")).xpath(f'{tabs}[@aria-selected="true"]')
+    chosen = page(browser("controller")).xpath(f'{tabs}[@aria-current="page"]')
     assert [tab.text for tab in chosen] == ["Settings"]
 
 

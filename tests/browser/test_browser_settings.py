@@ -12,7 +12,7 @@ OpenPage = Callable[..., Page]
 def settings(live: Live, page: Page) -> Page:
     live.sign_in(page)
     page.get_by_role("link", name="ERP Integrations").click()
-    page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("link", name="Settings").click()
     return page
 
 
@@ -63,10 +63,10 @@ def test_pausing_shows_on_the_erp_pages_until_exports_are_resumed(live: Live, ne
     page = settings(live, new_page())
     page.get_by_role("button", name="Pause Exports").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
-    page.get_by_role("tab", name="Jobs").click()
+    page.get_by_role("link", name="Jobs", exact=True).click()
     banner = page.get_by_text("Exports are paused: Dana Whitfield paused them")
     expect(banner).to_be_visible()
-    page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("link", name="Settings").click()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause Exports")).to_be_visible()
     expect(banner).not_to_be_visible()

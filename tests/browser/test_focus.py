@@ -40,7 +40,7 @@ def test_a_panel_that_closes_gives_the_focus_back_to_the_rows_button(waiting: Pa
         waiting.keyboard.press("Escape")
     else:
         row.get_by_role("button", name="Cancel").click()
-    expect(button(row, "Accept")).to_be_focused()
+    expect(button(row, "Reject")).to_be_focused()
 
 
 def test_escape_keeps_what_was_typed_and_says_how_to_close_it(waiting: Page) -> None:
@@ -54,7 +54,7 @@ def test_escape_keeps_what_was_typed_and_says_how_to_close_it(waiting: Page) -> 
     row.get_by_role("button", name="Cancel").click()
     opened(waiting, "Reject")
     waiting.keyboard.press("Escape")
-    expect(button(row, "Accept")).to_be_focused()
+    expect(button(row, "Reject")).to_be_focused()
 
 
 @pytest.mark.parametrize(("key", "field"), [("a", "Select a Job Template"), ("r", "Enter a Comment")])

@@ -71,8 +71,8 @@ def _keys(page: Page, url: str) -> None:
 
 def _figures(page: Page, url: str) -> None:
     _listed(page, url, "ready-to-export")
-    page.get_by_role("link", name="Figures").click()
-    page.get_by_role("heading", name="Figures at a Glance").wait_for()
+    page.get_by_role("link", name="Figures", exact=True).click()
+    page.get_by_role("heading", name="Decided per week").wait_for()
 
 
 def _many(page: Page, url: str, decision: str) -> None:

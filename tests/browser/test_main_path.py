@@ -178,6 +178,35 @@ def test_a_rejected_project_comes_back_with_the_comment_and_waits_again_once_cor
     expect(changed.get_by_role("row").filter(has_text="Tacoma")).to_contain_text("Fife")
 
 
+def comment(page: Page, text: str, announced: str) -> None:
+    page.get_by_label("Add a Comment").fill(text)
+    page.get_by_role("button", name="Comment", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text=f"Your comment was added. {announced}")).to_be_visible()
+    expect(page.get_by_label("Add a Comment")).to_have_value("")
+    expect(page.get_by_role("listitem").filter(has_text=text)).to_be_visible()
+
+
+def test_a_question_is_asked_and_answered_without_a_rejection_and_what_is_typed_elsewhere_stays(
+    live: Live, manager: Page, approver: Page, number: str, request: pytest.FixtureRequest
+) -> None:
+    create(manager, number, "Orting Canopy", City="Tacoma")
+    comment(manager, "Is this number free?", "")
+    send(manager)
+    row = row_of(approver, live, number)
+    expect(row).to_contain_text("Question for accounting")
+    row.get_by_role("link", name="Orting Canopy").click()
+    approver.get_by_role("button", name="Comment", exact=True).click()
+    expect(approver.get_by_role("alert").filter(has_text="Enter a comment.")).to_be_visible()
+    comment(approver, "Yes. Which city?", "Kari Iversen is notified by email.")
+    expect(row_of(approver, live, number)).to_contain_text("Question for Kari Iversen")
+    manager.get_by_role("button", name="Retrieve from ERP").click()
+    manager.get_by_label("City").fill("Orting")
+    comment(manager, "It is Orting.", "Dana Whitfield is notified by email.")
+    if "with-javascript" in request.node.name:
+        expect(manager.get_by_label("City")).to_have_value("Orting")
+    expect(manager.get_by_label("Sync Status")).to_have_text("Retrieved")
+
+
 def test_spectrums_refusal_is_shown_at_its_field_and_can_be_retried(
     live: Live, manager: Page, approver: Page, number: str
 ) -> None:

@@ -188,6 +188,16 @@ def test_a_secret_may_stand_in_a_file_but_not_in_both_places(name: str, end: str
         config.load(given | {name: value})
 
 
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_a_credential_of_systemd_but_not_a_setting_too(name: str, tmp_path: Path) -> None:
+    value, others = SECRETS[name]
+    (tmp_path / f"secret_{name}").write_text(f"{value}\n")
+    given = ENOUGH | others | {"CREDENTIALS_DIRECTORY": str(tmp_path), name: ""}
+    assert config.load(given)[name] == value.strip()
+    with pytest.raises(config.SettingsError, match=f"{name} and the credential secret_{name} are both set."):
+        config.load(given | {name: value})
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"], ids=["not there", "empty", "a line", "no text"])
 def test_a_secrets_file_that_can_not_be_used_is_named(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:

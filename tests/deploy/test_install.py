@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -20,7 +21,13 @@ from conftest import PASSWORD, ROOT, wait_until
 from support.vm import Machine, booted, opened
 
 NAME = "countersign.example.com"
-SETTINGS = f"# a company's\nBASE_URL=https://{NAME}\nTIMEZONE='America/Los_Angeles'\n"
+SECRET = "hush hush"
+SETTINGS = f"""# a company's
+BASE_URL=https://{NAME}
+TIMEZONE='America/Los_Angeles'
+MAIL_USERNAME=countersign
+MAIL_PASSWORD='{SECRET}'
+"""
 PROJECTS = "number,name\n26-014,Depot Lofts Retail Shell\n26-015,Öresund Pier\n"
 EVERYTHING = set(PROJECTS.splitlines()[1:])
 CURRENT = "readlink /opt/countersign/current"
@@ -31,7 +38,8 @@ CURL = f"curl --silent --cacert /etc/countersign/tls.crt --resolve {NAME}:443:12
 BREAKING = '''"""A change that its own code can not live with."""
 from alembic import op
 
-revision, down_revision = "broken", "{head}"
+revision = "broken"
+down_revision = "{head}"
 branch_labels = depends_on = None
 
 
@@ -77,14 +85,13 @@ def machine(older: Machine, upgrade: Upgrade) -> Machine:
 
 
 def put_code(machine: Machine, name: str, older: bool = False) -> Path:
-    """The code as it is here; or as it was when it got its commands, with the installer of today."""
+    """The code as it is here, or as it was when it got its installer."""
     place = machine.root / "root" / name
     place.mkdir()
-    shutil.copytree(ROOT / "deploy", place / "deploy")
     history = ["git", "-C", str(ROOT), "-c", "safe.directory=*"]
-    log = [*history, "log", "--format=%H", "--", "cli.py"]
+    log = [*history, "log", "--format=%H", "--", "deploy/install"]
     commits = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
-    leave = ["--exclude=./.*", "--exclude=./instance", "--exclude=./deploy", "--exclude=__pycache__"]
+    leave = ["--exclude=./.*", "--exclude=./instance", "--exclude=__pycache__"]
     pack = ["tar", "-C", str(ROOT), *leave, "-cf", "-", "."]
     if older and commits:  # in a copy without its history, the version is the same
         pack = [*history, "archive", commits[-1]]
@@ -117,10 +124,26 @@ def test_the_services_run_confined_and_as_a_user_of_their_own(machine: Machine) 
 
 
 def test_what_is_secret_is_for_its_owner_only(machine: Machine) -> None:
-    files = "/etc/countersign.env /etc/countersign/tls.key /var/lib/countersign/countersign.db"
+    files = (
+        "/etc/countersign.env /etc/countersign/secrets/* /etc/countersign/tls.key /var/lib/countersign/countersign.db"
+    )
     modes = machine.run(f"stat -c '%a %U' {files} /var/lib/countersign")
-    assert modes.splitlines() == ["600 root", "600 root", "600 countersign", "750 countersign"]
-    assert re.search("^SECRET_KEY=[0-9a-f]{64}$", machine.run("cat /etc/countersign.env"), re.MULTILINE)
+    assert modes.splitlines() == ["600 root"] * 4 + ["600 countersign", "750 countersign"]
+
+
+def test_an_upgrade_moves_secrets_from_the_settings_to_files_that_no_process_or_log_shows(machine: Machine) -> None:
+    machine.run("systemctl restart countersign")
+    settings = machine.run("cat /etc/countersign.env")
+    assert "MAIL_USERNAME=countersign" in settings
+    assert not re.search("SECRET_KEY|MAIL_PASSWORD", settings)
+    key = machine.run("cat /etc/countersign/secrets/SECRET_KEY")
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    assert machine.run("cat /etc/countersign/secrets/MAIL_PASSWORD") == SECRET
+    wait_until(lambda: answers(machine))
+    shown = machine.run("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; journalctl --no-pager", None)
+    assert "gunicorn" in shown
+    assert key not in shown
+    assert SECRET not in shown
 
 
 def test_plain_http_is_moved_to_https(machine: Machine) -> None:
@@ -168,7 +191,7 @@ def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(m
     before = machine.run(state)
     trial = "systemctl show -P ExecStart countersign"
     with ThreadPoolExecutor() as pool:
-        installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, PATIENCE="30", **PIP)
+        installing = pool.submit(machine.run, "/root/broken/deploy/install", 1, GRACE="5", **PIP)
         wait_until(lambda: installing.done() or "RUN_SCHEDULER=no" in machine.run(trial, None), 300)
         page = machine.run(f"{CURL} https://{NAME}/erp/jobs", None)
         said = installing.result()
@@ -181,6 +204,25 @@ def test_an_upgrade_that_does_not_answer_goes_back_with_the_database_as_it_was(m
     assert setting(machine, "exports paused") is None
 
 
+def test_an_upgrade_that_fails_once_its_scheduler_runs_is_stopped_and_goes_back_only_when_told(
+    machine: Machine,
+) -> None:
+    """What it may have exported or mailed meanwhile is in its database, which is kept."""
+    late = break_health(machine, "late", '503 if current_app.config["RUN_SCHEDULER"] else 200')
+    before = machine.run(CURRENT)
+    said = machine.run(f"/root/{late.name}/deploy/install", 1, GRACE="5", **PIP)
+    assert "something may have been exported or mailed" in said
+    assert "Back in a minute" in machine.run(f"{CURL} https://{NAME}/erp/jobs")
+    assert select(machine, "SELECT DISTINCT name FROM project") == ("Broken",)
+    assert "Refresh the job list" in machine.run(f"/root/{late.name}/deploy/install --go-back")
+    assert machine.run(CURRENT) == before
+    assert answers(machine)
+    assert projects(machine) == EVERYTHING
+    assert setting(machine, "exports paused")
+    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database, database:
+        database.execute("DELETE FROM setting WHERE name IN ('exports paused', 'restored from a backup')")
+
+
 def head_of(tree: Path) -> str:
     """The latest migration."""
     texts = "".join(path.read_text() for path in (tree / "migrations/versions").glob("*.py"))
@@ -191,9 +233,14 @@ def head_of(tree: Path) -> str:
 
 def setting(machine: Machine, name: str) -> str | None:
     """What the database says, as JSON."""
-    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database:
-        found = database.execute("SELECT value FROM setting WHERE name = ?", [name]).fetchone()
+    found = select(machine, "SELECT value FROM setting WHERE name = ?", name)
     return found and found[0]
+
+
+def select(machine: Machine, statement: str, *values: str) -> Any:
+    """The first row that the database answers with."""
+    with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database:
+        return database.execute(statement, values).fetchone()
 
 
 def test_what_can_not_start_with_the_settings_changes_nothing(machine: Machine) -> None:
@@ -234,5 +281,6 @@ def by_hand(unit: str) -> str:
     ask = f"curl --silent --fail --retry 60 --retry-all-errors --retry-delay 1 -H 'Host: {NAME}'"
     return (
         "cd /opt/countersign/current; set -a; . /etc/countersign.env;"
+        " SECRET_KEY=$(cat /etc/countersign/secrets/SECRET_KEY) MAIL_PASSWORD=x;"
         f" {alone} {start} & {ask} http://127.0.0.1:8000/readyz; answered=$?; kill %1; wait; exit $answered"
     )

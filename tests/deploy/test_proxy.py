@@ -123,6 +123,23 @@ def test_the_proxy_takes_as_much_as_the_server_and_no_more(front: Front, client:
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize("path", ["/login", "/forgotten"])
+def test_whoever_sends_passwords_faster_than_people_type_waits_and_others_do_not(path: str, front: Front) -> None:
+    with front.client(f"127.0.1.{len(path)}") as flood, front.client("127.0.0.9") as other:
+        answers = [flood.post(path) for _ in range(40)]
+        slowed = [answer for answer in answers if "Wait a moment" in answer.text]
+        assert [answer.status_code for answer in slowed] == [429] * len(slowed) != []
+        assert slowed[0].headers["retry-after"] == "30"
+        assert slowed[0].headers["strict-transport-security"] == "max-age=31536000"
+        assert "Wait a moment" not in answers[0].text
+        assert flood.get(path).status_code == 200
+        assert "Wait a moment" not in other.post(path).text
+
+
+def test_the_metrics_are_not_for_whoever_comes_by_way_of_the_proxy(client: httpx.Client) -> None:
+    assert client.get("/metrics").status_code == 404
+
+
 def test_while_the_server_is_away_a_page_says_so(tmp_path: Path, migrated_sqlite: Path) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "away.db")
     with fronted(f"sqlite:///{tmp_path / 'away.db'}", tmp_path) as front, front.client() as client:

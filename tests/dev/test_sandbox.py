@@ -2,6 +2,7 @@
 
 import ast
 import html as entities
+import re
 import signal
 import smtplib
 import subprocess
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -19,10 +21,12 @@ from lxml import etree, html
 
 from dev.sandbox.field_tables import parameters
 from dev.sandbox.soap import cut_tail
+from lib.openid import OpenIDError, Provider
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = ROOT / "tests" / "erp" / "captures"
-FREE_PORTS = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0"]
+FREE_PORTS = ["--spectrum-port", "0", "--smtp-port", "0", "--mailbox-port", "0", "--oidc-port", "0"]
+FREE_PORTS += ["--person", "Kari Iversen <kari@hb.example>", "--person", "Dana Whitfield <dana@hb.example>"]
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 TYPES = "http://www.northgate-is.com/proiv/webservices/types"
 WRITES = ("AddJob", "AddPhase", "UpdateJob")
@@ -51,10 +55,10 @@ class Sandbox:
         with self.errors.open("w") as stderr:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
         assert self.process.stdout
-        addresses = dict(self.process.stdout.readline().split() for _ in range(3))
+        addresses = dict(self.process.stdout.readline().split() for _ in range(4))
         self.spectrum = httpx.Client(base_url=addresses["spectrum"], trust_env=False, timeout=20)
         self.mailbox = httpx.Client(base_url=addresses["mailbox"], trust_env=False, timeout=20)
-        self.smtp_address = addresses["smtp"]
+        self.smtp_address, self.provider = addresses["smtp"], addresses["oidc"]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -530,3 +534,39 @@ class TestThePages:
         (frame,) = tree(sandbox.mailbox.get("/mails/1")).xpath("//iframe[@sandbox='']/@src")
         policy = sandbox.mailbox.get(frame).headers["Content-Security-Policy"]
         assert policy.startswith("sandbox; default-src 'none'")
+
+
+BACK = "http://127.0.0.1:8000/login/oidc/callback"
+
+
+class TestOpenIDProvider:
+    """The product's own client signs in with it."""
+
+    def test_signs_in_whoever_is_chosen_and_renews_without_a_page(self, sandbox: Sandbox) -> None:
+        provider = Provider(sandbox.provider, "countersign", "sandbox-secret", "the sandbox")
+        with httpx.Client(base_url=sandbox.provider, trust_env=False) as browser:
+            silent = browser.get(provider.authorization_url(BACK, "state-0", "nonce-0", "v" * 43, True))
+            assert silent.headers["location"] == f"{BACK}?error=login_required&state=state-0"
+            page = browser.get(provider.authorization_url(BACK, "state-1", "nonce-1", "v" * 43, False)).text
+            links = dict(re.findall(r'<a href="(/answer[^"]+)">([^<]+)</a>', page))
+            assert list(links.values()) == ["Kari Iversen", "Dana Whitfield", "Sam Newcomer"]
+            dana = next(entities.unescape(link) for link, name in links.items() if name == "Dana Whitfield")
+            for answer, nonce in (
+                (browser.get(dana), "nonce-1"),
+                (browser.get(provider.authorization_url(BACK, "state-2", "nonce-2", "v" * 43, True)), "nonce-2"),
+            ):
+                code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+                claims = provider.claims(code, BACK, nonce, "v" * 43)
+                assert (claims["email"], claims["email_verified"]) == ("dana@hb.example", True)
+                assert claims["name"] == "Dana Whitfield"
+            with pytest.raises(OpenIDError, match="no longer accepts"):
+                provider.claims(code, BACK, nonce, "v" * 43)
+
+    def test_answers_countersign_on_this_machine_only(self, sandbox: Sandbox) -> None:
+        right = Provider(sandbox.provider, "countersign", "sandbox-secret", "the sandbox")
+        other = Provider(sandbox.provider, "another", "x", "the sandbox")
+        with pytest.raises(OpenIDError, match="OIDC_CLIENT_SECRET"):
+            other.claims("no-code", BACK, "nonce", "v" * 43)
+        for provider, back in ((other, BACK), (right, "https://evil.example/login/oidc/callback")):
+            address = provider.authorization_url(back, "state", "nonce", "v" * 43, False)
+            assert httpx.get(address, trust_env=False).status_code == 400

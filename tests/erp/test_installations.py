@@ -246,7 +246,7 @@ class TestInstallations:
         settings = SETTINGS | {"SPECTRUM_URL": stocked.url, "SPECTRUM_CLIENT_ID": CLIENT[0]}
         settings["SPECTRUM_CLIENT_SECRET"] = CLIENT[1]
         for kept, outcome in ((secret.secret, CREATED), ("", HELD)):
-            again = erp.connect(settings, client_secret=kept)
+            again = erp.connect(settings, client_secrets=[kept])
             assert again
             assert again.create_job(request(RULES, f"N-{outcome.value}")).outcome is outcome
         assert len(numbers(spectrum)) == 4

@@ -126,7 +126,7 @@ def test_an_upgrade_that_is_undone_leaves_the_database_exactly_as_it_was(
 ) -> None:
     make_project(number="1")
     assert run("backup", tmp_path / "before.backup").exit_code == 0
-    make_project(number="2")
+    db.session.execute(text("UPDATE project SET number = '2'"))  # as a migration does, without an event
     db.session.execute(text("CREATE TABLE of_the_new_version (id INTEGER)"))
     db.session.commit()
     result = run("restore", "--as-it-was", tmp_path / "before.backup")
@@ -136,3 +136,19 @@ def test_an_upgrade_that_is_undone_leaves_the_database_exactly_as_it_was(
     db.session.execute(text("CREATE TABLE of_the_new_version (id INTEGER)"))  # the next try finds no rest of it
     db.session.rollback()
     make_project(number="3")
+
+
+@pytest.mark.parametrize("did", ["a person decided", "a scheduler ran"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_upgrade_is_not_undone_where_another_machine_went_on_with_the_database(
+    run: Run, make_project: MakeProject, tmp_path: Path, did: str
+) -> None:
+    assert run("backup", tmp_path / "before.backup").exit_code == 0
+    if did == "a person decided":
+        make_project(number="2")
+    else:
+        Setting.write(SettingName.HEARTBEAT, None)
+        db.session.commit()
+    result = run("restore", "--as-it-was", tmp_path / "before.backup")
+    assert (result.exit_code, "so nothing was restored" in result.output) == (1, True)
+    assert len(list(db.session.query(Project))) == (did == "a person decided")

@@ -9,7 +9,7 @@ from lxml import html
 
 from erp import rules
 from extensions import db
-from models import Job, Person, Project
+from models import Job, Person, Project, Status
 from services import accept_form, workflow
 
 INFORMATION: dict[str, Any] = {
@@ -81,24 +81,22 @@ def test_the_accept_form_says_it_as_soon_as_it_opens(
     assert rules().project_problems(project.information)["state"] in page
 
 
-def test_what_was_typed_and_sent_at_once_is_said_to_who_sent_it_while_it_can_still_be_retrieved(
-    browser: Callable[[str], Any], make_project: Callable[..., Project]
+def test_what_was_sent_before_its_state_was_checked_is_said_to_who_can_still_retrieve_it(
+    browser: Callable[[str], Any], make_project: Callable[..., Project], cast: dict[str, Person]
 ) -> None:
-    project, manager = make_project(), browser("manager")
-    address = f"/admin/projects/{project.id}"
-    typed = {column: value or "" for column, value in project.information.items()} | {"state": "Washington"}
-    manager.post(f"{address}/send", {**typed, "active": "yes", "version": project.version})
-    assert (
-        f"Spectrum would refuse it as it is. {rules().project_problems(typed)['state']} Retrieve"
-        in manager.get(address).text
-    )
+    project = make_project(state="ZZ")
+    workflow.send(project, cast["manager"])
+    db.session.commit()
+    told = rules().project_problems(project.information)["state"]
+    page = browser("manager").get(f"/admin/projects/{project.id}").text
+    assert f"Spectrum would refuse it as it is. {told} Retrieve" in page
 
 
 def test_a_long_name_and_an_unfit_number_are_said_to_be_accountings_to_change() -> None:
     said = rules().project_changes(
         INFORMATION | {"name": "Commencement Bay Elementary School Addition", "number": "26/014"}
     )
-    assert "Spectrum takes 25 characters" in said["name"]
+    assert "Spectrum allows 25 characters; accounting will shorten it, for example to “" in said["name"]
     assert "Accounting chooses another number" in said["number"]
 
 
@@ -112,7 +110,8 @@ def test_the_general_page_says_it_before_send_and_at_the_field(
     assert warning.xpath("following::button[contains(., 'Send to ERP')]")
     field = page.get_element_by_id("state")
     assert "postal abbreviation" in page.get_element_by_id(field.get("aria-describedby")).text_content()
-    assert field.get("data-limit") == "2"
+    assert page.xpath('//datalist[@id="states"]/option[@value="WA" and .="Washington"]')
+    assert field.get("list") == "states"
 
 
 def test_a_ready_project_has_no_warning_and_its_fields_count_to_spectrums_limits(
@@ -121,13 +120,66 @@ def test_a_ready_project_has_no_warning_and_its_fields_count_to_spectrums_limits
     page = html.fromstring(browser("manager").get(f"/admin/projects/{make_project().id}").text)
     assert not page.xpath('//section[@aria-label="Not ready for Spectrum"]')
     limits = {field.get("name"): field.get("data-limit") for field in page.xpath("//input[@data-limit]")}
-    assert limits == {"address_1": "30", "address_2": "30", "city": "25", "state": "2", "zip": "10"}
+    assert limits == {"address_1": "30", "address_2": "30", "city": "25", "zip": "10"}
 
 
-def test_a_project_that_is_not_ready_can_be_sent_all_the_same(
-    browser: Callable[[str], Any], make_project: Callable[..., Project], cast: dict[str, Person]
+def send(browser: Callable[[str], Any], project: Project, **typed: str) -> Any:
+    form = {"name": project.name, "number": project.number, "active": "yes", "version": project.version}
+    return browser("manager").post(f"/admin/projects/{project.id}/send", form | typed)
+
+
+def invalid_fields(page: str) -> list[str]:
+    return [field.get("name") for field in html.fromstring(page).xpath('//*[@aria-invalid="true"]')]
+
+
+@pytest.mark.parametrize("typed", ["Washington", "wa", "WA", " washington "])
+def test_a_state_may_be_typed_as_a_name_and_is_kept_as_its_abbreviation(
+    browser: Callable[[str], Any], make_project: Callable[..., Project], typed: str
 ) -> None:
-    project = make_project(state="Washington")
-    form = {"name": project.name, "number": project.number, "state": "Washington", "active": "yes", "version": 1}
-    assert browser("manager").post(f"/admin/projects/{project.id}/send", form).status_code == 303
-    assert project.status == "Ready to Export"
+    project = make_project()
+    assert send(browser, project, state=typed).status_code == 303
+    db.session.refresh(project)
+    assert (project.state, project.status) == ("WA", Status.READY)
+
+
+@pytest.mark.parametrize(("column", "typed"), [("state", "Lower Saxony"), ("phone", "none yet"), ("city", "c" * 26)])
+def test_what_spectrum_would_refuse_stops_send_at_its_field_and_nothing_sends_it_anyway(
+    browser: Callable[[str], Any], make_project: Callable[..., Project], column: str, typed: str
+) -> None:
+    """Out: problems_before_send in the General page's Send."""
+    project = make_project()
+    for more in ({}, {"anyway": "yes"}):
+        answer = send(browser, project, **{column: typed}, **more)
+        assert (answer.status_code, invalid_fields(answer.text)) == (422, [column])
+        assert "Send Anyway" not in answer.text
+    db.session.refresh(project)
+    assert project.status is Status.NOT_SENT
+
+
+def test_a_number_that_accounting_can_change_is_sent_anyway_and_a_long_name_at_once(
+    browser: Callable[[str], Any], make_project: Callable[..., Project]
+) -> None:
+    project = make_project(number="2026/0140", name="Commencement Bay Elementary School Addition")
+    answer = send(browser, project)
+    assert (answer.status_code, invalid_fields(answer.text)) == (422, ["number"])
+    assert "Send Anyway" in answer.text
+    assert send(browser, project, anyway="yes").status_code == 303
+    db.session.refresh(project)
+    assert project.status is Status.READY
+
+
+def test_a_new_project_is_created_and_sent_with_its_note_or_neither(browser: Callable[[str], Any]) -> None:
+    manager = browser("manager")
+    form = {"number": "26-900", "name": "Depot", "state": "ZZ", "note": "Please hurry", "send": "yes"}
+    answer = manager.post("/admin/projects", form)
+    assert (answer.status_code, invalid_fields(answer.text)) == (422, ["state"])
+    assert html.fromstring(answer.text).get_element_by_id("note").text.strip() == "Please hurry"
+    assert db.session.query(Project).count() == 0
+    assert manager.post("/admin/projects", form | {"state": "Oregon"}).status_code == 303
+    project = db.session.query(Project).one()
+    assert (project.state, project.status, project.note) == ("OR", Status.READY, "Please hurry")
+
+
+def test_what_is_required_is_marked(browser: Callable[[str], Any]) -> None:
+    page = html.fromstring(browser("manager").get("/admin/projects/new").text)
+    assert [field.get("name") for field in page.xpath('//*[@aria-required="true"]')] == ["name", "number"]

@@ -1,4 +1,4 @@
-"""At a glance: what waits by age, what was decided per week, how long it took; each bar leads to its list."""
+"""Figures: what waits by age, what was decided per week, how long it took; each leads to its list."""
 
 import re
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import time_machine
 from conftest import Browser
+from lxml import html
 from sqlalchemy import event
 
 from extensions import db
@@ -34,17 +35,33 @@ def at_work(make_project: Callable[..., Project], cast: dict[str, Person]) -> No
 def test_the_figures_count_ages_weeks_and_the_median(at_work: None) -> None:
     with time_machine.travel(NOW, tick=False):
         figures = statistics.compute()
-    assert [bar.text for bar in figures.waiting] == ["1 project", "0 projects", "0 projects", "1 project"]
-    assert [bar.text for bar in figures.decided][-3:] == ["0 projects", "1 project", "0 projects"]
-    assert figures.durations[-2].label == "Week of Mar 2"
-    assert figures.durations[-2].text == "2 days"
-    assert figures.durations[-1].text == "–"
+    assert [bar.text for bar in figures.waiting.bars] == ["1 project", "0 projects", "0 projects", "1 project"]
+    assert [bar.text for bar in figures.decided.bars][-3:] == ["0 projects", "1 project", "0 projects"]
+    week, this_week = figures.durations.bars[-2:]
+    assert (week.label, week.text, this_week.text) == ("Week of Mar 2", "2 days", "–")
+    assert (week.height, this_week.height) == (statistics.HEIGHT, 0)
+    assert figures.durations.ticks == [(0, "2"), (statistics.HEIGHT // 2, "1"), (statistics.HEIGHT, "0")]
+    assert figures.durations.axis.startswith("Days")
+
+
+def test_the_list_says_the_figures_in_one_line_and_each_leads_to_what_it_counts(
+    at_work: None, browser: Callable[[str], Browser]
+) -> None:
+    with time_machine.travel("2026-03-06T12:00:00-08:00", tick=False):
+        line = html.fromstring(browser("onlooker").get("/erp/jobs").text).xpath('//p[@class="glance"]')[0]
+        assert line.text_content() == "1 waiting, oldest 4 days · 1 decided this week · median 2 d"
+        assert [link.get("href") for link in line] == [
+            "/erp/jobs?filter=ready-to-export&sort=sent",
+            *["/erp/history?action=decided&from=2026-03-02&to=2026-03-08"] * 2,
+        ]
+    with time_machine.travel(NOW, tick=False):
+        assert statistics.compute().summary[1][0] == "none decided this week"
 
 
 def test_each_bar_leads_to_the_list_of_what_it_counts(at_work: None, browser: Callable[[str], Browser]) -> None:
     with time_machine.travel(NOW, tick=False):
         onlooker = browser("onlooker")
-        page = onlooker.get("/erp/jobs").text
+        page = onlooker.get("/erp/figures").text
         assert page.count("<svg") == 3
         links = {link.replace("&amp;", "&") for link in re.findall(r'<a href="([^"]+)" tabindex="-1">', page)}
         assert len(links) == 4 + statistics.WEEKS
@@ -61,7 +78,8 @@ def test_the_figures_are_told_as_tables_too(at_work: None, browser: Callable[[st
         page = browser("onlooker").get("/erp/figures").text
     assert '<th scope="row">7 days and more</th><td><a href="/erp/jobs?filter=ready-to-export&amp;age=older">1' in page
     assert '<th scope="row">Week of Mar 2</th><td>' in page
-    assert "</td><td>2 days</td>" in page
+    assert '<th scope="row">Week of Mar 2</th><td><a href="/erp/history' in page
+    assert ">2 days</a></td>" in page
 
 
 def test_the_figures_take_two_statements_however_many_projects_there_are(at_work: None) -> None:

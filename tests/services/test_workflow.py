@@ -169,11 +169,13 @@ def test_the_database_itself_refuses_to_change_an_event(make_project: Callable[.
     assert db.session.scalars(select(Event)).all()
 
 
+@pytest.mark.parametrize("status", [Status.READY, Status.FAILED, Status.READY_TO_UPDATE, Status.UPDATE_FAILED])
 def test_the_database_itself_refuses_a_rejection_without_a_comment(
-    cast: dict[str, Person], make_project: Callable[..., Project]
+    cast: dict[str, Person], make_project: Callable[..., Project], status: Status
 ) -> None:
     project = make_project()
-    workflow.send(project, cast["manager"])
+    project.status = status
+    db.session.commit()
     with pytest.raises(DBAPIError, match="rejection_has_comment"):
         workflow.reject(project, cast["approver"], "  ")
     db.session.rollback()

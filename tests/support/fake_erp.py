@@ -155,6 +155,13 @@ class FakeERP:
         problem = "Spectrum lists no job at all." if empty else ""
         return Learned("fake", {"http": "none", "guid": "fresh"}, sentences, services, jobs, problem, empty)
 
+    def sign_in(self) -> None:
+        """Let anybody in."""
+
+    def secret_in_use(self) -> str:
+        """Want no secret."""
+        return ""
+
     def rotate_secret(self) -> NewSecret:
         """Give a secret that says which one it is."""
         self.calls.append(("secretRotation", {}))

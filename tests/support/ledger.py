@@ -60,6 +60,7 @@ class LedgerRules:
     name = "Ledger"
     name_length = 60
     services = ("ledger",)
+    states: Mapping[str, str] = {}
     limits: Mapping[str, int] = {"city": 20}
     accept_fields = tuple(
         FormField(key, LABELS[own], 40, own in ("no", "vat"), CHOICES.get(own, {})) for key, own in FORM.items()
@@ -223,6 +224,12 @@ class Ledger:
     def learn(self) -> Learned:
         return Learned("ledger", {}, ("Ledger answers.",), (Service("ledger"),), {"active": len(list(self._read()))})
 
+    def sign_in(self) -> None:
+        pass
+
+    def secret_in_use(self) -> str:
+        return ""
+
     def rotate_secret(self) -> NewSecret:
         raise ReadError(Outcome.HELD, "Ledger has no client secret.")
 
@@ -232,7 +239,7 @@ class Ledger:
         return iter(self.kept.values())
 
 
-def connect(settings: Mapping[str, Any], learned: Learned | None, client_secret: str) -> Ledger:
+def connect(settings: Mapping[str, Any], learned: Learned | None, client_secrets: Sequence[str]) -> Ledger:
     return Ledger()
 
 

@@ -14,12 +14,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
+import httpx
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "countersign", "a-client-secret:with/signs"
 PERSON = {"sub": "subject-1", "email": "approver@example.com", "email_verified": True, "name": "Approver"}
 HUGE = b'{"x": "' + b"x" * 3 * 2**20 + b'"}'
+
+
+def tell(provider: str, fault: str = "", **claims: Any) -> None:
+    """Have the provider at that address misbehave so, and say this of the person."""
+    httpx.post(f"{provider}/control", json={"fault": fault, "claims": claims})
 
 
 class Provider:

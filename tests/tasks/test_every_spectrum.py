@@ -1,20 +1,23 @@
 """Every kind of Spectrum that the sandbox can be, from the first refresh to exactly one job."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
 import httpx
 import pytest
+import time_machine
 from conftest import sandboxed
 from flask import Flask
 from sqlalchemy import select
 from support.jobs import compose, keep_job
 
+import scheduler
 from extensions import db
-from models import Job, Person, Project, SettingName, Status
-from services import connection_state, workflow
-from tasks import client_secret, erp_connection, exports, job_list
+from models import Job, Person, Project, Status, utcnow
+from services import connection_state, erp_settings, workflow
+from tasks import erp_connection, exports, job_list
 
 SIGN_INS, GUIDS, CUTS = ("none", "basic", "token"), ("fresh", "empty"), (0, 2)
 MISSING = ([], ["GetCustomers", "GetJobDates", "UpdateJob"])
@@ -40,6 +43,16 @@ def become(app: Flask, address: str) -> Callable[..., None]:
     return become
 
 
+def accepted(project: Project, cast: dict[str, Person]) -> Project:
+    """The project, on its way to become job 26-914."""
+    workflow.send(project, cast["manager"])
+    template = Job.by_number("T-COMM") or keep_job({"Job_Number": "T-COMM"})
+    typed = {"job_number": "26-914", "job_name": "Depot", "taxable": "Y", "price_type": "F"}
+    workflow.accept(project, cast["approver"], compose(project.information, template.row, typed), template, "HB")
+    db.session.commit()
+    return project
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("sign_in", "guid", "cut", "missing"), list(product(SIGN_INS, GUIDS, CUTS, MISSING)))
 def test_the_list_is_complete_and_an_accepted_project_becomes_exactly_one_job(
@@ -59,12 +72,7 @@ def test_the_list_is_complete_and_an_accepted_project_becomes_exactly_one_job(
     there = httpx.get(f"{address}/sandbox/jobs").json()
     assert {job.number for job in db.session.scalars(select(Job))} == {row["Job_Number"] for row in there}
     assert connection_state.job_list()["proven"]
-    project = make_project()
-    workflow.send(project, cast["manager"])
-    template = Job.by_number("T-COMM") or keep_job({"Job_Number": "T-COMM"})
-    typed = {"job_number": "26-914", "job_name": "Depot", "taxable": "Y", "price_type": "F"}
-    workflow.accept(project, cast["approver"], compose(project.information, template.row, typed), template, "HB")
-    db.session.commit()
+    project = accepted(make_project(), cast)
     erp = erp_connection.connect()
     assert erp
     exports.run_due(erp)
@@ -74,6 +82,29 @@ def test_the_list_is_complete_and_an_accepted_project_becomes_exactly_one_job(
     assert [row["Job_Number"] for row in after if row["Job_Number"] == "26-914"] == ["26-914"]
     assert len(after) == len(there) + 1
     assert erp_connection.is_proven()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_server_that_wants_another_sign_in_and_guid_is_learned_again_by_a_refresh_and_never_by_a_write(
+    become: Callable[..., None], address: str, make_project: Callable[..., Project], cast: dict[str, Person]
+) -> None:
+    become()
+    scheduler.refresh_job_list()
+    project = accepted(make_project(), cast)
+    httpx.post(f"{address}/sandbox/personality", json={"sign_in": "basic", "guid": "empty"}).raise_for_status()
+    before = connection_state.learned()
+    scheduler.run_exports()
+    assert (project.status, connection_state.learned()) == (Status.EXPORTING, before)
+    assert erp_settings.export_alarm()
+    scheduler.refresh_when_old()
+    assert connection_state.learned()["learned"]["style"] == {"http": "basic", "guid": "empty", "cut": "no"}
+    with time_machine.travel(utcnow() + timedelta(minutes=1)):
+        scheduler.run_exports()
+        read = connection_state.job_list()["at"]
+        scheduler.refresh_when_old()
+    db.session.expire_all()
+    assert (project.status, connection_state.job_list()["at"]) == (Status.SYNCED, read)
+    assert not erp_settings.export_alarm()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -92,43 +123,3 @@ def test_the_check_says_what_was_learned_and_its_report_gives_nothing_away(
         assert "Not proven" in text
     for secret in (app.config["SPECTRUM_URL"], "127.0.0.1", "DEMO-COUNTERSIGN", "sandbox-secret"):
         assert secret not in report
-
-
-# the client secret
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_rotated_secret_is_kept_encrypted_and_used_from_then_on(app: Flask, become: Callable[..., None]) -> None:
-    become(sign_in="token")
-    result = app.test_cli_runner().invoke(args=["spectrum", "rotate-secret"])
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert "It is good until" in result.stdout
-    secret = client_secret.current()
-    assert secret and secret != "sandbox-secret"
-    assert secret not in str(connection_state.Setting.read(SettingName.CLIENT_SECRET))
-    assert connection_state.secret_end()
-    erp = erp_connection.connect()
-    assert erp and erp.list_jobs().rows
-    app.config["SPECTRUM_CLIENT_SECRET"] = "a newer one"
-    assert client_secret.current() == ""
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_rotation_that_was_interrupted_is_an_alarm_that_says_what_to_do(
-    app: Flask, become: Callable[..., None], browser: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    become(sign_in="token")
-    erp = erp_connection.connect()
-    assert erp
-
-    def killed() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(erp, "rotate_secret", killed)
-    with pytest.raises(KeyboardInterrupt):
-        client_secret.rotate(erp)
-    page = browser("controller").get("/erp/jobs").text  # type: ignore[attr-defined]  # a client of the tests
-    assert "create a new client secret" in page
-    assert app.test_cli_runner().invoke(args=["spectrum", "check"]).exit_code == 0
-    page = browser("controller").get("/erp/jobs").text  # type: ignore[attr-defined]
-    assert "create a new client secret" not in page, "the check signed in, so the secret is good"

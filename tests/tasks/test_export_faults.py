@@ -20,6 +20,7 @@ from tasks import exports
 
 SYNCED, FAILED, CHECKING, EXPORTING = Status.SYNCED, Status.FAILED, Status.CHECKING, Status.EXPORTING
 NUMBER = "26-901"
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # which database, the wire does not know
 IMPATIENT = 0.5  # seconds: a fault that hangs is given up on after that
 
 # what the sandbox does to AddJob; the status right after, and in the end; the jobs made; a word of the cause or remark
@@ -137,6 +138,7 @@ def tells_the_same_story(project: Project) -> bool:
     return status == project.status
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("fault", "own", "at_once", "in_the_end", "made", "said"),
     ADD_JOB,
@@ -170,6 +172,7 @@ def test_an_export_ends_right_whatever_addjob_answers(
     assert tells_the_same_story(project)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(("fault", "own"), READING, ids=lambda value: str(value))
 def test_nothing_is_sent_while_spectrum_can_not_be_read(
     sandbox: str, spectrum: Spectrum, project: Project, fault: str, own: dict[str, Any]
@@ -187,6 +190,7 @@ def test_nothing_is_sent_while_spectrum_can_not_be_read(
     assert jobs_made(sandbox) == 1
 
 
+@ON_SQLITE
 def test_a_refused_connection_waits_and_goes_by_itself_later(spectrum: Spectrum, project: Project) -> None:
     exports.run_due(Spectrum("http://127.0.0.1:1", "HB", "DEMO-COUNTERSIGN"))
     db.session.expire_all()
@@ -197,6 +201,7 @@ def test_a_refused_connection_waits_and_goes_by_itself_later(spectrum: Spectrum,
     assert project.status is SYNCED
 
 
+@ON_SQLITE
 def test_a_job_that_the_operator_may_not_see_stays_in_checking_until_a_person_ends_it(
     sandbox: str, spectrum: Spectrum, project: Project, cast: dict[str, Person]
 ) -> None:

@@ -15,7 +15,7 @@ from erp import Message, Outcome, Phase, WriteResult
 from extensions import db
 from models import Delivery, Export, Job, NotAllowed, Person, Project, Setting, SettingName, Status, utcnow
 from services import connection_state, workflow
-from tasks import erp_connection, exports
+from tasks import erp_connection, exports, job_list
 
 pytestmark = pytest.mark.usefixtures("app")
 UNKNOWN = WriteResult(Outcome.UNKNOWN, "Spectrum did not answer in time.")
@@ -190,6 +190,22 @@ def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
     assert added(erp) == 1
     assert project.status is Status.CHECKING
     assert project.can_be_resolved
+
+
+def test_where_no_job_was_ever_known_it_is_said_what_to_do_and_a_proven_list_lets_it_go_on_by_itself(
+    accepted: Callable[..., Project], browser: Callable[[str], Any]
+) -> None:
+    erp, project = FakeERP({"Job_Number": "99-001"}), accepted()
+    erp.next_create(UNKNOWN, created=False)
+    run(erp)
+    look_and_resend(erp)
+    page = browser("approver").get(f"/approvals/{project.id}").text
+    assert "Refresh the job list, or look in Spectrum" in page
+    assert "It is not in Spectrum</button>" in page
+    job_list.refresh(erp)
+    for seconds in (4000, 8000):
+        run_later(erp, seconds)
+    assert (project.status, added(erp)) == (Status.SYNCED, 2)
 
 
 @pytest.mark.parametrize("listed", [True, False])

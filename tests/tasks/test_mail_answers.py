@@ -15,6 +15,7 @@ from extensions import db
 from models import Delivery, Person, Project, Setting, SettingName
 from services import workflow
 from tasks import mail_delivery
+from tasks.mail_errors import printable
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 MakeProject = Callable[..., Project]
@@ -48,6 +49,11 @@ OF_ONE = [
     ("TEXT", "552 5.3.4 Message size exceeds fixed limit"),
     ("TEXT", "554 5.7.1 Rejected as spam"),
 ]
+
+
+def test_an_answer_is_shown_in_one_line_in_one_form_and_without_control_characters(app: Flask) -> None:
+    answer = "552 Cafe\N{COMBINING ACUTE ACCENT} is\x07 \x1b[31mfull\u2028Try\x00 later".encode()
+    assert printable(answer) == "552 Café is [31mfull Try later"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from conftest import ENVIRON
-from flask import Flask
+from flask import Flask, current_app
 from lxml import etree, html
 from sqlalchemy import select
 from support.mail_server import Postbox
@@ -19,8 +19,8 @@ from support.mail_server import Postbox
 from dev.sandbox.mails import Mail
 from extensions import db
 from models import Delivery, Person, Project
-from services import accounts, directory, workflow
-from tasks import digest, mail_delivery, mail_messages, mime
+from services import accounts, comments, directory, workflow
+from tasks import digest, expiry, mail_delivery, mail_messages, mime
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 HOSTILE = 'Depot <img src=x onerror=alert(1)> & "Sons"\r\nBcc: all@example.com'
@@ -127,12 +127,16 @@ def every_kind(make_project: MakeProject, cast: dict[str, Person]) -> list[Deliv
     workflow.mark_exported(waiting)
     waiting.status = "Updating"
     workflow.mark_updated(waiting)
-    workflow.send(make_project(number="26-016", name=HOSTILE), cast["manager"], HOSTILE)
+    asked = make_project(number="26-016", name=HOSTILE)
+    workflow.send(asked, cast["manager"], HOSTILE)
+    comments.add(asked, cast["approver"], HOSTILE, "", answer_needed=True)
     cast["approver"].name = HOSTILE
     db.session.commit()
     digest.open_day(NOON.date())
     Delivery.queue_alarm(NOON.date(), cast["controller"])
     db.session.commit()
+    current_app.config.update(OIDC_ISSUER="https://login.example", OIDC_SECRET_EXPIRES=NOON.date())
+    expiry.queue_mails()
     return list(db.session.scalars(select(Delivery)))
 
 

@@ -11,6 +11,7 @@ import time_machine
 from conftest import sandboxed
 from flask import Flask
 
+from dev.sandbox.spectrum_faults import CATALOG
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Status, utcnow
@@ -19,11 +20,13 @@ from tasks import exports, updates
 
 SYNCED, FAILED, UPDATING = Status.SYNCED, Status.UPDATE_FAILED, Status.UPDATING
 NUMBER = "25-042"
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # which database, the wire does not know
 IMPATIENT = 0.5  # seconds: a fault that hangs is given up on after that
 
 # what the sandbox does to UpdateJob; the status right after, and in the end; a word of the cause or remark
 UPDATE_JOB: list[tuple[str, dict[str, Any], Status, Status, str]] = [
     ("not-authorized", {}, UPDATING, SYNCED, "authoriz"),
+    ("time-out-has-occurred", {}, FAILED, FAILED, "Time out"),
     ("abort", {}, FAILED, FAILED, ""),
     ("error-rows", {}, FAILED, FAILED, ""),
     ("e-row", {}, FAILED, FAILED, ""),
@@ -32,24 +35,48 @@ UPDATE_JOB: list[tuple[str, dict[str, Any], Status, Status, str]] = [
     ("status", {"status": 403}, UPDATING, SYNCED, "SPECTRUM_"),
     ("status", {"status": 404}, UPDATING, SYNCED, ""),
     ("good-row", {}, SYNCED, SYNCED, ""),
+    ("latin-1", {"declared": True}, SYNCED, SYNCED, ""),
     ("drop-field", {"element": "City"}, SYNCED, SYNCED, "City was sent"),
     ("unknown-code", {"created": True}, UPDATING, SYNCED, ""),
     ("unknown-code", {"created": False}, UPDATING, SYNCED, ""),
     ("fault-server", {"created": True}, UPDATING, SYNCED, ""),
-    ("fault-server", {"created": False}, UPDATING, SYNCED, ""),
+    ("fault-server", {"created": False, "status": 200}, UPDATING, SYNCED, ""),
     ("status", {"status": 503, "created": True}, UPDATING, SYNCED, ""),
     ("status", {"status": 503, "created": False}, UPDATING, SYNCED, ""),
+    ("html", {"created": True}, UPDATING, SYNCED, ""),
     ("html", {"created": False}, UPDATING, SYNCED, ""),
     ("redirect", {"created": True}, UPDATING, SYNCED, ""),
+    ("redirect", {"created": False}, UPDATING, SYNCED, ""),
     ("empty", {"created": True}, UPDATING, SYNCED, ""),
     ("empty", {"created": False}, UPDATING, SYNCED, ""),
     ("cut", {"created": True}, UPDATING, SYNCED, ""),
+    ("cut", {"created": False}, UPDATING, SYNCED, ""),
+    ("drip", {"created": True}, UPDATING, SYNCED, ""),
+    ("huge", {"created": True}, UPDATING, SYNCED, ""),
+    ("latin-1", {"declared": False, "created": True}, UPDATING, SYNCED, ""),
+    ("dtd", {"created": True}, UPDATING, SYNCED, ""),
     ("dtd", {"created": False}, UPDATING, SYNCED, ""),
     ("timeout", {}, UPDATING, SYNCED, ""),
     ("created-then-timeout", {}, UPDATING, SYNCED, ""),
     ("reset", {"created": True}, UPDATING, SYNCED, ""),
     ("reset", {"created": False}, UPDATING, SYNCED, ""),
+    ("late-commit", {"seconds": 0.2, "reset": True}, UPDATING, SYNCED, ""),
 ]
+# what it does to the two readings before anything is sent
+READING: list[tuple[str, dict[str, Any]]] = [
+    ("not-authorized", {}),
+    ("fault-client", {}),
+    ("fault-server", {}),
+    ("html", {}),
+    ("empty", {}),
+    ("cut", {}),
+    ("reset", {}),
+    ("timeout", {}),
+]
+
+
+def test_the_table_has_every_fault_that_a_call_can_meet() -> None:
+    assert {fault for fault, *_ in UPDATE_JOB} >= {name for name, kind in CATALOG.items() if kind.is_incident}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +132,7 @@ def run_until_settled(spectrum: Spectrum, project: Project) -> None:
             return
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("fault", "own", "at_once", "in_the_end", "said"),
     UPDATE_JOB,
@@ -136,6 +164,23 @@ def test_an_update_ends_right_whatever_updatejob_answers(
     assert fields(sandbox) == before | sent
 
 
+@ON_SQLITE
+@pytest.mark.parametrize("service", ["GetJobMain", "GetJobDates"])
+@pytest.mark.parametrize(("fault", "own"), READING, ids=[fault for fault, _ in READING])
+def test_nothing_of_an_update_is_sent_while_its_job_or_its_dates_can_not_be_read(
+    sandbox: str, spectrum: Spectrum, project: Project, service: str, fault: str, own: dict[str, Any]
+) -> None:
+    configure(sandbox, "faults", service=service, fault=fault, times=None, **own)
+    exports.run_due(spectrum)
+    db.session.expire_all()
+    assert project.status is UPDATING
+    assert "UpdateJob" not in [call["service"] for call in httpx.get(f"{sandbox}/sandbox/calls").json()]
+    httpx.delete(f"{sandbox}/sandbox/faults")
+    run_until_settled(spectrum, project)
+    assert project.status is SYNCED
+
+
+@ON_SQLITE
 def test_what_is_sent_back_protects_the_status_and_the_creation_date(
     sandbox: str, spectrum: Spectrum, project: Project
 ) -> None:
@@ -148,6 +193,7 @@ def test_what_is_sent_back_protects_the_status_and_the_creation_date(
     assert fields(sandbox) == before | {"Phone": "2535550199", "City": "Fife"}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("service", ["GetJobDates", "UpdateJob"])
 def test_without_an_optional_service_the_update_waits_and_names_it(
     sandbox: str, spectrum: Spectrum, project: Project, service: str
