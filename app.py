@@ -31,6 +31,7 @@ from lib.text import CleanRequest
 from services import (
     after_restore,
     comments,
+    duplicates,
     failure,
     mail_settings,
     sessions,
@@ -138,6 +139,7 @@ def _bind_templates(app: Flask) -> None:
         "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
         "can_undo_rejection": workflow.can_undo_rejection,
         "next_steps": failure.next_steps,
+        "possible_duplicates": duplicates.find,
         "most_selected": worklist.MOST_SELECTED,
         "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},

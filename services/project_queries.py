@@ -229,17 +229,18 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
 
 
 ELSEWHERE = 3  # projects that a search names where its own list has none
+HITS = 30  # of a look-up that needs only some
 
 
 @cached_statement
-def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int) -> Select[Any]:
+def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int, limit: int = ELSEWHERE) -> Select[Any]:
     """Some projects that contain so many words and are in none of these statuses; on SQLite of the first few found."""
     outside = Project.status.not_in(statuses)
     if unindexed == words:
-        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(ELSEWHERE)
-    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(10 * ELSEWHERE).subquery()
+        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(limit)
+    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(HITS).subquery()
     found = select(Project).join(hits, Project.id == hits.c.rowid)
-    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(ELSEWHERE)
+    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(limit)
 
 
 @cached_statement

@@ -129,6 +129,16 @@ def read_job(project_id: int) -> Any:
     return redirect(url_for(".accept_form", project_id=project_id), 303)
 
 
+@blueprint.post("/it-is-another")
+@requires(APPROVER)
+def tell_apart(project_id: int) -> Any:
+    """Keep that it is not the project or job that looks like it, and go on with the acceptance."""
+    found = _acceptable(current_project(project_id))
+    workflow.tell_apart(found, current_user, request.form.get("other", ""))
+    db.session.commit()
+    return redirect(url_for(".accept_form", project_id=project_id), 303)
+
+
 @blueprint.get("/reject")
 @requires(APPROVER)
 def reject_form(project_id: int) -> Any:
