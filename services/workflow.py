@@ -36,7 +36,7 @@ from models import (
     diff,
     utcnow,
 )
-from services import update_form
+from services import duplicates, update_form
 
 NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
@@ -253,6 +253,11 @@ def cancel_export(project: Project, by: Person) -> None:
     if project.status is Status.READY:
         _supersede_export(project)
         _release_job_number(project)
+
+
+def tell_apart(project: Project, by: Person, other: str) -> None:
+    """Record that the project is not the other project or job that looks like it."""
+    _record(project, duplicates.TOLD_APART, by, other=other[:80])
 
 
 # --- jobs that exist already ------------------------------------------------------------------------------------------

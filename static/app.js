@@ -99,6 +99,21 @@ document.addEventListener("keydown", (event) => {
   else panel?.querySelector("[data-cancel]")?.click();
 });
 
+// The check of a number marks its field, and offers the next free one.
+document.addEventListener("htmx:after:swap", ({ target }) => {
+  const said = target.querySelector?.(":scope > [data-usable]");
+  const field = said && target.parentElement.querySelector("input");
+  if (field) field.setAttribute("aria-invalid", said.dataset.usable === "no");
+});
+
+document.addEventListener("click", ({ target }) => {
+  const field = target.matches("[data-use]") && target.closest("[role=status]").parentElement.querySelector("input");
+  if (!field) return;
+  field.value = target.dataset.use;
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 // An edited field is no longer marked as wrong.
 document.addEventListener("input", ({ target }) => target.matches(INVALID) && target.removeAttribute("aria-invalid"));
 

@@ -244,9 +244,10 @@ class Export(Leased, Base):
         return db.session.scalar(project, execution_options={"populate_existing": True})
 
     @classmethod
-    def template_last_used(cls, by: Person) -> str:
-        used = select(cls.template_number).where(cls.accepted_by_id == by.id).order_by(cls.id.desc())
-        return db.session.scalar(used.limit(1)) or ""
+    def templates_used(cls, by: Person) -> list[str]:
+        """The numbers of the job templates in this approver's latest exports, the last one first."""
+        used = select(cls.template_number).where(cls.accepted_by_id == by.id, cls.template_number != "")
+        return list(dict.fromkeys(db.session.scalars(used.order_by(cls.id.desc()).limit(20))))
 
     @classmethod
     def retry_delay(cls, slow: bool = False) -> timedelta:

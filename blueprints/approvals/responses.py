@@ -14,8 +14,9 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import FAILED, Export, Job, NotAllowed, Project, Setting, SettingName, Status, Transition
+from models import FAILED, NotAllowed, Project, Setting, SettingName, Status, Transition
 from services import worklist
+from services.accept_form import template_groups
 
 # Where a project stands, to end a sentence about it with
 STANDING = {
@@ -56,7 +57,7 @@ def current_project(project_id: int) -> Project:
 def render_project(project: Project, status: int = 200, **panel: Any) -> Any:
     """The project, with `panel` open where one is named; the other keywords are the panel's."""
     if panel.get("panel") == "accept":
-        panel["templates"] = Job.templates(Export.template_last_used(current_user))
+        panel["templates"] = template_groups(current_user)
     if asks_for_row():
         return render_row(project, **panel), status
     return render_template("approvals/project.html", project=project, **panel), status
