@@ -19,7 +19,6 @@ DECISIONS = (
 
 
 def problem(text: str) -> str:
-    """Return what is wrong with a comment, as a sentence; empty where nothing is."""
     if not text:
         return "Enter a comment."
     return f"The comment is {len(text):,} characters long; it can hold {LONGEST:,}." if len(text) > LONGEST else ""
@@ -50,7 +49,6 @@ def side_of(project: Project, person: Person) -> Side:
 
 
 def find_readers(project: Project, by: Person) -> list[Person]:
-    """Return who gets a comment by mail: the sender, or the approvers at work on the project; never its author."""
     if side_of(project, by) is Side.ACCOUNTING:
         sender = project.sent_by or project.created_by
         people = [sender] if sender and sender.active else []
@@ -64,12 +62,10 @@ def find_readers(project: Project, by: Person) -> list[Person]:
 
 
 def latest(project: Project) -> Event:
-    """Return the comment that waits for an answer."""
     return next(event for event in project.events if event.action == COMMENTED)
 
 
 def describe_readers(readers: list[Person]) -> str:
-    """Return a sentence about who is notified; empty where nobody is."""
     if not readers or not mail_settings.is_set_up():
         return ""
     names = readers[0].name if len(readers) == 1 else f"{readers[0].name} and {plural(len(readers) - 1, 'other')}"

@@ -20,7 +20,6 @@ RENEW_BY_HAND = (
 
 
 def job_list() -> dict[str, Any]:
-    """When the job list was last read, and how that went; empty before the first time."""
     return dict(Setting.read(SettingName.JOB_LIST) or {})
 
 
@@ -39,7 +38,6 @@ def server_digest() -> str:
 
 
 def style() -> list[str]:
-    """The settings that overrule what is learned: it is learned again where they are changed."""
     settings = current_app.config
     return [settings["SPECTRUM_AUTH"], settings["SPECTRUM_GUID"], settings["SPECTRUM_CLIENT_ID"]]
 
@@ -59,7 +57,6 @@ def uses_kept_secret() -> bool:
 
 
 def secret_alarm() -> str:
-    """Return what has to be done by hand about the client secret, as a sentence; "" where nothing has."""
     state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("environment") != secret_digest():
         return ""

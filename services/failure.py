@@ -23,13 +23,11 @@ class Step:
 
 
 def field_errors(export: Export) -> dict[str, str]:
-    """Spectrum's messages about fields of the accept form, by form key."""
     by_key = {rules().form_key(element): text for element, text in export.field_errors}
     return {key: f"Spectrum: “{text}”" for key, text in by_key.items() if key in ACCEPT_FIELDS}
 
 
 def next_steps(export: Export, is_erp_admin: bool) -> list[Step]:
-    """What an approver can do about a failed export."""
     return list(dict.fromkeys(_steps(export, is_erp_admin)))
 
 

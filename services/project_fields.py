@@ -17,7 +17,6 @@ INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u2
 
 
 def abbreviate_state(text: str) -> str:
-    """“Washington” and “wa” are WA; anything else stays as it is typed."""
     typed = normalize(text).casefold()
     return next((code for code, name in rules().states.items() if typed in (code.casefold(), name.casefold())), text)
 

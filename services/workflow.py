@@ -169,7 +169,6 @@ def undo_rejection(project: Project, by: Person) -> None:
 
 
 def can_undo_rejection(project: Project) -> bool:
-    """Whether the project was rejected some seconds ago, and nothing happened since."""
     if project.status is not Status.REJECTED:
         return False
     return _is_undoable(project, _last_event(project), _rejection_mails(project))

@@ -44,7 +44,6 @@ def new() -> Any:
 @blueprint.post("")
 @requires(PROJECT_ADMIN)
 def create() -> Any:
-    """Create a project, and send it where the button says so; nothing of either where something is wrong."""
     typed, information, errors = read_information(request.form, None)
     note, sends = _note(errors), request.form.get("send")
     anyway = {} if errors or not sends else _refused_by_erp(information, INFORMATION, errors, sends == "anyway")
