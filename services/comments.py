@@ -1,4 +1,4 @@
-"""Comments on a project: who may be asked, who gets a mail, and whether an answer is waited for.
+"""Comments on a project: their readers, their mails, and the question that waits for an answer.
 
 A comment changes neither the project's status nor its version, so a form that somebody has open stays good.
 """
@@ -81,7 +81,7 @@ def _next_question(project: Project, side: Side, text: str, answer_needed: bool)
 
 
 def _is_repeated(project: Project, by: Person, text: str, form: str) -> bool:
-    """Whether this form was submitted before."""
+    """Tell whether this form was submitted before."""
     own = Event.project_id == project.id, Event.person_id == by.id, Event.action == COMMENTED
     last = db.session.scalar(select(Event).where(*own).order_by(Event.id.desc()).limit(1))
     return last is not None and (last.comment, last.details.get("form")) == (text, form[:20])

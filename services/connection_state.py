@@ -51,7 +51,7 @@ def _digest(text: str) -> str:
 
 
 def uses_kept_secret() -> bool:
-    """Whether a rotation's secret beats the environment's: until that is another one, or where that is refused."""
+    """Tell whether a rotation's secret is used: until the environment has another one, or where that is refused."""
     kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     return bool(kept.get("encrypted")) and secret_digest() in (kept["replaced"], kept.get("refused"))
 

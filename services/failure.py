@@ -1,4 +1,4 @@
-"""A failed export: which field its cause is about, and what to do next, and who can do it."""
+"""A failed export: the fields that its cause is about, and the next steps with who can take them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ DEFAULT_FIELDS = {each.key for each in rules().default_fields}
 
 @dataclass(frozen=True)
 class Step:
-    """What to do next, as a sentence; and the template whose fixed values are to be changed, if any."""
+    """A next step as a sentence, and the template whose fixed values it is about, if any."""
 
     sentence: str
     template: str = ""

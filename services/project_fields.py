@@ -22,7 +22,7 @@ def abbreviate_state(text: str) -> str:
 
 
 def problems_before_send(values: Mapping[str, Any], columns: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What Spectrum would refuse: of what only the project manager can correct, and of what accounting can change."""
+    """Return two dicts of Spectrum's refusals: fields that only the project manager, and that accounting can change."""
     ours = {column: told for column, told in rules().project_problems(values).items() if column in columns}
     number = rules().project_changes(values).get("number") if "number" in columns else None
     return ours, {"number": number} if number else {}

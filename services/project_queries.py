@@ -172,7 +172,7 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What a list of synced projects shows of an export."""
+    """The part of an export that a list of synced projects shows."""
 
     exported_at: datetime | None
     accepted_by: str

@@ -105,7 +105,7 @@ def forget_interrupted() -> None:
 
 
 def _state() -> dict[str, Any]:
-    """What is kept of the secret in use; where the environment has another one, that one's time begins now."""
+    """Return the record of the secret in use; a new one in the environment begins a new record."""
     digest = connection_state.secret_digest()
     if _read().get("environment") != digest:
         _write(environment=digest, at=_now(), refused=None, asked_at=None, error="")

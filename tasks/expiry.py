@@ -1,4 +1,4 @@
-"""What runs out: the ends of certificates are looked at, and ERP admins get a mail in time."""
+"""Expirations: reading the ends of certificates, and mailing ERP admins in time."""
 
 import socket
 import ssl
