@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test torture nightly bench check scan screenshots lock image
+.PHONY: help install run serve test torture nightly bench check scan screenshots lock image sbom
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ image: ## an OCI image of the product, countersign:<version>, by docker or podma
 	  if [ -z "$$engine" ]; then echo "No container engine runs here. Install and start docker or podman, then try again." >&2; exit 1; fi; \
 	  version=$$(sed -n 's/^VERSION = "\(.*\)"/\1/p' lib/version.py); \
 	  $$engine build --file Containerfile --tag "countersign:$$version" .
+
+sbom: install ## a bill of materials in CycloneDX, with the licenses, into sbom.json
+	@$(BIN)/python -m dev.sbom >sbom.json
 
 lock: ## requirements.txt and requirements-dev.txt from the .in files beside them
 	@$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2

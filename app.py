@@ -21,7 +21,7 @@ from blueprints import auth, errors, health, resubmit
 from blueprints.admin import directory, projects
 from blueprints.admin import project_csv as transfer_pages
 from blueprints.approvals import bulk, decisions, linking, receipt
-from blueprints.erp import approvers, history, job_templates, settings
+from blueprints.erp import approvers, history, job_templates, settings, synced_report
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
@@ -31,6 +31,7 @@ from lib.text import CleanRequest
 from services import (
     after_restore,
     comments,
+    duplicates,
     failure,
     mail_settings,
     sessions,
@@ -50,7 +51,7 @@ HEADERS = {
 }
 BLUEPRINTS = (
     *(auth, projects, transfer_pages, directory, decisions, receipt, approvers, linking),
-    *(erp_tool, bulk, history, settings, job_templates, mail_pages, health),
+    *(erp_tool, bulk, history, synced_report, settings, job_templates, mail_pages, health),
 )
 
 
@@ -105,6 +106,7 @@ def _bind_templates(app: Flask) -> None:
         "format_datetime": formatting.format_datetime,
         "short_date": formatting.short_date,
         "plural": formatting.plural,
+        "readable_date": formatting.readable_date,
         "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
@@ -138,6 +140,7 @@ def _bind_templates(app: Flask) -> None:
         "other_eyes_link": workflow.OTHER_APPROVER_LINKS,
         "can_undo_rejection": workflow.can_undo_rejection,
         "next_steps": failure.next_steps,
+        "possible_duplicates": duplicates.find,
         "most_selected": worklist.MOST_SELECTED,
         "next_in_queue": worklist.next_in_queue,
         "information": {column: label for column, (label, _) in models.INFORMATION.items()},

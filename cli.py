@@ -25,6 +25,7 @@ from lib.text import clean
 from maintenance import backup, backup_copy, move_to_postgresql, rehearsal, startup_checks, support_report
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, SettingName, utcnow
+from permissions import TOOLS
 from services import accounts, after_restore, company_accounts, directory, project_csv, workflow
 from tasks import client_secret, digest, erp_connection, exports, job_list, mail_delivery
 
@@ -62,12 +63,12 @@ class Group(AppGroup):
 
 people = Group("users", help="The people of the Company Directory.")
 jobs = Group("jobs", help="Spectrum's job list.")
-projects = Group("projects", help="Projects in and out as CSV.")
+projects = Group("projects", help="Import and export projects as CSV.")
 export_commands = Group("exports", help="Exports to Spectrum.")
 spectrum = Group("spectrum", help="The connection to Spectrum.")
 digests = Group("digest", help="The daily summary.")
 mails = Group("mail", help="The mail server.")
-demo = Group("demo", help="Data to practise on.")
+demo = Group("demo", help="Practice data.")
 NEVER = "never"
 Command = Callable[..., Any]
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -88,7 +89,7 @@ def _level(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 def _level_options(command: Command) -> Command:
     for tool in ("directory", "projects", "erp"):
-        command = click.option(f"--{tool}", type=LEVELS, callback=_level, help=f"level on the {tool} tool")(command)
+        command = click.option(f"--{tool}", type=LEVELS, callback=_level, help=f"level on {TOOLS[tool]}")(command)
     return command
 
 
@@ -179,7 +180,7 @@ def set_person(email: str, **options: Any) -> None:
 @people.command("disable")
 @click.argument("email")
 def disable_person(email: str) -> None:
-    """End a person's sessions and let the person sign in no more."""
+    """Sign a person out everywhere, and don't let them sign in again."""
     click.echo(_changed(email, {"active": False}))
 
 
@@ -195,7 +196,7 @@ def _changed(email: str, wanted: dict[str, Any]) -> str:
 @click.argument("email")
 @password_stdin
 def set_password(email: str) -> None:
-    """Set a person's password; every session of the person ends."""
+    """Set a person's password, and sign them out everywhere."""
     password = _password()
     with writing():
         person = _person(email)
@@ -207,7 +208,7 @@ def set_password(email: str) -> None:
 @people.command("forget-account")
 @click.argument("email")
 def forget_account(email: str) -> None:
-    """Untie the company account that a person signed in with; every session of the person ends."""
+    """Forget the company account that a person signed in with, and sign them out everywhere."""
     with writing():
         person = _person(email)
         forgotten = company_accounts.forget(person, None)
@@ -218,7 +219,7 @@ def forget_account(email: str) -> None:
 
 @people.command("list")
 def list_people() -> None:
-    """Everybody, a line each."""
+    """List everybody, one line per person."""
     for person in db.session.scalars(select(Person).order_by(Person.email)):
         levels = " ".join(f"{tool}={getattr(person, tool).value}" for tool in ("erp", "projects", "directory"))
         flags = {
@@ -235,7 +236,7 @@ def list_people() -> None:
 @projects.command("import")
 @click.argument("file", type=FILE)
 def import_projects(file: Path) -> None:
-    """Add the projects of a CSV file: all of them, or none where a line is wrong."""
+    """Add the projects in a CSV file: all of them, or none if a line is wrong."""
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -255,7 +256,7 @@ def import_projects(file: Path) -> None:
 @projects.command("export")
 @click.argument("file", type=FILE)
 def export_projects(file: Path) -> None:
-    """Write every project into a CSV file."""
+    """Write every project to a CSV file."""
     try:
         with atomic_write(file) as partial, partial.open("w", encoding="utf-8", newline="") as opened:
             opened.writelines(project_csv.iter_csv(select(Project).order_by(Project.id)))
@@ -266,7 +267,7 @@ def export_projects(file: Path) -> None:
 
 
 @jobs.command("refresh")
-@click.option("--enough", is_flag=True, help="after a restore: go on although Spectrum did not list all of its jobs")
+@click.option("--enough", is_flag=True, help="after a restore: continue although Spectrum did not list all of its jobs")
 def refresh_jobs(enough: bool) -> None:
     """Read Spectrum's job list now."""
     click.echo(_answered(lambda: job_list.refresh(_spectrum())))
@@ -277,7 +278,7 @@ def refresh_jobs(enough: bool) -> None:
 
 @export_commands.command("run")
 def run_exports() -> None:
-    """Do the exports that are due, once, a line per project."""
+    """Run the exports that are due once, one line per project."""
     erp = _spectrum()
     if paused := Setting.read(SettingName.PAUSED):
         raise click.ClickException(f"{paused['by']} paused exports. Press Resume in the ERP settings first.")
@@ -305,7 +306,7 @@ def _answered(ask: Callable[[], str]) -> str:
 @spectrum.command("check")
 @click.option("--report", type=FILE, help="also write the findings to FILE, without names, codes or secrets")
 def check_spectrum(report: Path | None) -> None:
-    """Test the connection, and learn how this server is spoken to: a line for each finding."""
+    """Test the connection and learn how this server works, one line per finding."""
     tested = erp_connection.test(_spectrum())
     for line in tested.lines:
         click.echo(line)
@@ -329,9 +330,9 @@ def rotate_secret() -> None:
 
 
 @digests.command("send")
-@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local moment, such as 2026-03-09T07:00")
+@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="the local time, such as 2026-03-09T07:00")
 def send_digests(at: datetime | None) -> None:
-    """Send the digests that are due now, or at that local moment, a line per recipient."""
+    """Send the digests that are due now, or at that local time, one line per recipient."""
     if closed := mail_delivery.blocked_reason():
         raise click.ClickException(closed)
     digest.send_day(at or local(utcnow()), click.echo)
@@ -340,7 +341,7 @@ def send_digests(at: datetime | None) -> None:
 @mails.command("check")
 @click.argument("address")
 def check_mail(address: str) -> None:
-    """Send a test mail to ADDRESS, and say which way it goes and how far it came."""
+    """Send a test mail to ADDRESS, and say how it is sent and how far it got."""
     succeeded, answer = mail_delivery.send_test(address, click.echo)
     if not succeeded:
         raise click.ClickException(answer)
@@ -350,7 +351,7 @@ def check_mail(address: str) -> None:
 @click.command("scheduler", cls=CurrentSchemaCommand)
 @with_appcontext
 def run_scheduler() -> None:
-    """Run the timetable in the foreground, without the web server, until it is told to stop."""
+    """Run the scheduler in the foreground, without the web server, until it is stopped."""
     startup_checks.refuse_other_company()
     stopped = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -368,14 +369,16 @@ def run_scheduler() -> None:
 @click.argument("file", type=FILE)
 @with_appcontext
 def save_backup(file: Path) -> None:
-    """Write a consistent copy of the database to FILE, also while the app runs."""
+    """Write a consistent copy of the database to FILE, even while the app runs."""
     backup.save(file)
     click.echo(f"{file} holds the whole database.")
 
 
 @click.command("backups", cls=DatabaseCommand)
 @click.argument("words", metavar="[rehearse] DIRECTORY", nargs=-1, required=True)
-@click.option("--keep", type=click.IntRange(1), default=14, show_default=True, help="so many stay, the newest")
+@click.option(
+    "--keep", type=click.IntRange(1), default=14, show_default=True, help="how many of the newest backups to keep"
+)
 @with_appcontext
 def keep_backups(words: tuple[str, ...], keep: int) -> None:
     """Write a backup into DIRECTORY, take the oldest away, and run BACKUP_COPY_COMMAND.
@@ -397,17 +400,19 @@ def keep_backups(words: tuple[str, ...], keep: int) -> None:
 @click.command("check", cls=DatabaseCommand)
 @with_appcontext
 def check() -> None:
-    """Print a page for support: version, settings without secrets, clock, disk, permissions, connections."""
+    """Print a page for support: version, settings without secrets, the server, connections, what runs out."""
     for line in support_report.lines():
         click.echo(line)
 
 
 @click.command("restore", cls=DatabaseCommand)
 @click.argument("file", type=FILE)
-@click.option("--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it, without a pause")
+@click.option(
+    "--as-it-was", is_flag=True, help="undo an upgrade with the backup made right before it, without pausing exports"
+)
 @with_appcontext
 def restore_backup(file: Path, as_it_was: bool) -> None:
-    """Replace the database by the backup FILE. Nothing is exported or mailed until somebody presses Resume."""
+    """Replace the database with the backup FILE. Nothing is exported or emailed until someone presses Resume."""
     if as_it_was:
         backup.undo_upgrade(file)
         click.echo("The database is as it was.")
@@ -424,7 +429,7 @@ def restore_backup(file: Path, as_it_was: bool) -> None:
 @click.argument("address")
 @with_appcontext
 def move_database(address: str) -> None:
-    """Copy the database into the new, empty one of PostgreSQL at ADDRESS. Stop Countersign first."""
+    """Copy the database to a new, empty PostgreSQL database at ADDRESS. Stop Countersign first."""
     try:
         rows = move_to_postgresql.move(address)
     except ValueError as problem:
@@ -433,9 +438,15 @@ def move_database(address: str) -> None:
 
 
 @demo.command("seed")
-@click.option("--projects", "many", type=click.IntRange(1, 9_999_999), default=None, help="so many, in every status")
+@click.option(
+    "--projects",
+    "many",
+    type=click.IntRange(1, 9_999_999),
+    default=None,
+    help="how many projects to add, in every status",
+)
 def seed_demo(many: int | None) -> None:
-    """Fill an empty or a demo database with demo data."""
+    """Fill an empty database, or a demo database, with demo data."""
     try:
         click.echo(seed(many or 0, _to_stderr))
     except ValueError as problem:

@@ -14,6 +14,7 @@ OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait
 LONGEST_AGE = 30  # days; an older moment is written as its date
 SHORT = {"day": "d", "hour": "h", "minute": "min"}
 _MIDNIGHT = re.compile(r"[T ]+(0?0:00(:00(\.0+)?)?Z?|12:00(:00)? AM)", re.IGNORECASE)
+_KEPT_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}/\d{2}/\d{4}", re.ASCII)
 _US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 
 
@@ -46,6 +47,17 @@ def format_time(moment: datetime) -> str:
 def _format_datetime(moment: datetime, zone: tzinfo) -> str:
     here = moment.astimezone(zone)
     return f"{format_date(here)}, {here.hour % 12 or 12}:{here:%M %p}"
+
+
+def readable_date(text: str) -> str:
+    """A date that is kept as 2026-12-07 or 12/07/2026 as people read it; any other text as it is."""
+    if not _KEPT_DATE.fullmatch(text):
+        return text
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return text
+    return format_date(day) if day else text
 
 
 def parse_date(text: str) -> date | None:
@@ -115,7 +127,9 @@ def phone_address(text: str) -> str:
     digits = re.sub(r"[^0-9]", "", text)
     if not re.fullmatch(r"\+?[0-9\s().-]+", text) or not 7 <= len(digits) <= 15:
         return ""
-    return f"tel:+1{digits}" if len(digits) == 10 else f"tel:{'+' if text.startswith('+') else ''}{digits}"
+    if text.startswith("+"):
+        return f"tel:+{digits}"
+    return f"tel:+1{digits}" if len(digits) == 10 else f"tel:{digits}"
 
 
 def map_address(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""One page for support: version, settings without secrets, clock, disk, permissions, port, connections."""
+"""One page for support: version, settings without secrets, clock, disk, permissions, port, what runs out."""
 
 import os
 import platform
@@ -16,10 +16,10 @@ from sqlalchemy.exc import DatabaseError
 import config
 from extensions import db
 from lib import database_errors, schema_version
-from lib.formatting import format_ago, local
+from lib.formatting import format_ago, format_date, local
 from lib.version import VERSION
 from models import Setting, SettingName, utcnow
-from services import mail_settings
+from services import expiry, mail_settings
 
 HIDDEN = {*config.SECRETS, "BACKUP_COPY_COMMAND"}  # what people write into a command may hold a password
 MOMENTS = {SettingName.HEARTBEAT: "Scheduler", SettingName.BACKED_UP: "Backup"}
@@ -34,6 +34,7 @@ def lines() -> Iterator[str]:
     try:
         yield from _section("Database", _database())
         yield from _section("Connections", _connections())
+        yield from _section("Expirations", _expirations())
     except DatabaseError as error:
         yield f"  {database_errors.unusable(error).message}"
 
@@ -94,6 +95,12 @@ def _connections() -> Iterator[tuple[str, object]]:
     yield "Mail", ("no mail goes" if trouble else "OK") if mail_settings.is_set_up() else "not set up"
     yield "Company sign-in", current_app.config["OIDC_ISSUER"] or "not set up"
     yield "Exports", "paused" if Setting.exports_held() else "go out"
+
+
+def _expirations() -> Iterator[tuple[str, object]]:
+    for each in expiry.list_expiries():
+        good = f"good until {format_date(each.last_day)}" if each.last_day else each.advice
+        yield each.name.replace("_", " ").capitalize(), each.past if each.is_past else good
 
 
 def _contact(contact: dict[str, str]) -> str:

@@ -13,12 +13,14 @@ from sqlalchemy import bindparam, select
 
 from erp import FieldValue, job_key, rules
 from extensions import db
-from models import Customer, Job, Project
+from models import Customer, Export, Job, Person, Project, Setting, SettingName
 from services import connection_state, failure, job_numbers
 
 FIELDS = tuple(each.key for each in rules().accept_fields)
 OWN_FIELDS = ("job_number", "job_name")  # each project's; among many under one template the rest is shared
 TEMPLATE = Job.template_choices().where(Job.key == bindparam("key"))
+LATELY = 3  # templates
+CHOOSABLE = ("division", "customer", "price_type", "taxable")  # fields that a setting can require
 SUGGESTED = {"division": Job.division, "cost_center": Job.cost_center}
 
 
@@ -73,21 +75,30 @@ class AcceptForm:
             self.errors["job_name"] = "Enter a name for the job."
         if not self.typed["taxable"]:
             self.errors["taxable"] = "Choose Yes or No."
+        for key in required_fields():
+            if not self.typed[key]:
+                self.errors.setdefault(key, f"{rules().label(key)} is missing. Your company requires it.")
         if not self.number_check.usable:
             self.errors["job_number"] = self.number_check.sentence
         return not self.errors
 
 
-def initial(project: Project, taken_in_form: Iterable[str] = ()) -> AcceptForm:
-    """The form as it opens: from the project and the only template there is, or with the values of a failed export.
+def required_fields() -> list[str]:
+    """The fields that an acceptance must fill because the settings say so, beside those that Spectrum requires."""
+    return list(Setting.read(SettingName.REQUIRED, []))
 
-    `taken_in_form` are the job numbers that other rows of the same form got.
+
+def initial(project: Project, by: Person | None = None, taken_in_form: Iterable[str] = ()) -> AcceptForm:
+    """The form as it opens: from the project and a template, or with the values of a failed export.
+
+    The template is the last one that the approver used, or the only one there is. `taken_in_form` are the job numbers
+    that other rows of the same form got.
     """
     if project.export:
         typed = dict.fromkeys(FIELDS, "") | rules().typed(project.export.lines)
         template = _find_template(project.export.template_number)
         return AcceptForm(project, template, typed, failure.field_errors(project.export))
-    template = _only_template()
+    template = _last_template(by) or _only_template()
     start = {
         "job_number": job_numbers.initial(project, taken_in_form),
         "job_name": rules().shorten(project.name),
@@ -109,10 +120,10 @@ def from_form(project: Project, form: Mapping[str, str]) -> AcceptForm:
 # --- many under one template ----------------------------------------------------------------------------------------
 
 
-def initial_many(projects: Iterable[Project]) -> list[AcceptForm]:
+def initial_many(projects: Iterable[Project], by: Person | None = None) -> list[AcceptForm]:
     forms: list[AcceptForm] = []
     for project in projects:
-        forms.append(initial(project, [form.typed["job_number"] for form in forms]))
+        forms.append(initial(project, by, [form.typed["job_number"] for form in forms]))
     return forms
 
 
@@ -146,6 +157,19 @@ def _codes(column: Any) -> list[str]:
 
 def _find_template(number: str) -> Job | None:
     return db.session.scalar(TEMPLATE, {"key": job_key(number)})
+
+
+def template_groups(by: Person) -> dict[str, list[Job]]:
+    """The job templates to choose from, by heading: those that the approver used lately, and the others."""
+    offered = {job.number: job for job in db.session.scalars(Job.template_choices().order_by(Job.number))}
+    others = "Templates" if any(job.is_template for job in offered.values()) else "All Jobs"
+    used = [offered.pop(number) for number in Export.templates_used(by)[:LATELY] if number in offered]
+    return {label: jobs for label, jobs in (("Used Lately", used), (others, [*offered.values()])) if jobs}
+
+
+def _last_template(by: Person | None) -> Job | None:
+    used = Export.templates_used(by)[:LATELY] if by else []
+    return next((job for number in used if (job := _find_template(number))), None)
 
 
 def _only_template() -> Job | None:

@@ -27,6 +27,8 @@ def problem(text: str) -> str:
 
 def add(project: Project, by: Person, text: str, form: str, answer_needed: bool) -> list[Person]:
     """Record a comment once for each form, and queue its mails; returns who gets one."""
+    db.session.flush()  # refreshing forgets what is not written yet
+    db.session.refresh(project, with_for_update=True)  # until this comment is committed
     readers = find_readers(project, by)
     if _is_repeated(project, by, text, form):
         return readers
@@ -83,8 +85,7 @@ def _next_question(project: Project, side: Side, text: str, answer_needed: bool)
 
 
 def _is_repeated(project: Project, by: Person, text: str, form: str) -> bool:
-    """Whether this form was submitted before; another one of the same person waits here until it is committed."""
-    db.session.execute(select(Person.id).where(Person.id == by.id).with_for_update(key_share=True))
+    """Whether this form was submitted before."""
     own = Event.project_id == project.id, Event.person_id == by.id, Event.action == COMMENTED
     last = db.session.scalar(select(Event).where(*own).order_by(Event.id.desc()).limit(1))
     return last is not None and (last.comment, last.details.get("form")) == (text, form[:20])

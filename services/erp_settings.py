@@ -43,6 +43,15 @@ def set_number_pattern(by: Person, pattern: str) -> None:
         _record(by, "changed the job number pattern", changes=[["Job Number Pattern", before, pattern]])
 
 
+def set_required(by: Person, keys: list[str]) -> None:
+    """Change the fields that an acceptance must fill beside those that Spectrum requires."""
+    before = Setting.read(SettingName.REQUIRED, [])
+    if keys != before:
+        Setting.write(SettingName.REQUIRED, keys)
+        words = [", ".join(map(rules().label, each)) for each in (before, keys)]
+        _record(by, "changed the required fields", changes=[["Also Required", *words]])
+
+
 def confirm_job_list(by: Person) -> None:
     last = job_list()
     if last.get("doubt"):
@@ -90,7 +99,13 @@ def find_templates(q: str) -> Sequence[Job]:
 
 
 def latest_events() -> Sequence[Event]:
-    words = ("paused exports", "resumed exports", "changed the job number pattern", "changed job template %")
+    words = (
+        "paused exports",
+        "resumed exports",
+        "changed the job number pattern",
+        "changed job template %",
+        "changed the required fields",
+    )
     settings = or_(*(Event.action.like(word) for word in (*words, "confirmed the job list")))
     of_no_project = select(Event).where(Event.project_id.is_(None), settings)  # where few of so many events are
     return db.session.scalars(of_no_project.order_by(Event.id.desc()).limit(10)).all()

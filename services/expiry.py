@@ -49,7 +49,11 @@ class Expiry:
         if self.ends_at is None or self.last_day is None:
             return None
         days = (self.last_day - today()).days
-        return days if utcnow() < self.ends_at else min(days, -1)
+        return min(days, -1) if self.is_past else days
+
+    @property
+    def is_past(self) -> bool:
+        return self.ends_at is not None and self.ends_at <= utcnow()
 
     @property
     def is_urgent(self) -> bool:

@@ -5,10 +5,11 @@ as it is. It only suggests; the port's rules say what Spectrum takes as a number
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import chain, takewhile
 from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, literal, select
@@ -42,18 +43,26 @@ def matches(pattern: str, number: str) -> bool:
     return re.fullmatch("".join(parts), job_key(number)) is not None
 
 
-def next_free(pattern: str, used: Iterable[str], avoid: Iterable[str], today: date) -> str:
-    """The number after the highest one used this year, else the lowest gap; "" where the year has no number left.
+def next_free(pattern: str, today: date, highest: int, find_taken: Callable[[list[str]], set[str]]) -> str:
+    """Return the number after the `highest` counter used this year, else the lowest gap; "" where none is left.
 
-    What is to be avoided is stepped over, but does not count as used.
+    `find_taken` returns those of so many keys that can't be used.
     """
-    parts = (_matching(part, _written(part, today, 0)) for part in _PARTS.findall(pattern))
-    counter, taken = re.compile("".join(parts)), {job_key(number) for number in used}
-    counted = [int(match[1]) for match in map(counter.fullmatch, taken) if match]
-    blocked = taken | {job_key(number) for number in avoid}
-    first, last = max(counted, default=0) + 1, 10 ** pattern.count("#") - 1
-    candidates = (_number(pattern, today, count) for span in ((first, last + 1), (1, first)) for count in range(*span))
-    return next((number for number in candidates if job_key(number) not in blocked), "")
+    last = 10 ** pattern.count("#") - 1
+    for counters in chain(_slices(range(highest + 1, last + 1)), _slices(range(1, highest))):
+        numbers = {job_key(number): number for number in (_number(pattern, today, counter) for counter in counters)}
+        taken = find_taken(list(numbers))
+        if free := next((number for key, number in numbers.items() if key not in taken), ""):
+            return free
+    return ""
+
+
+def _slices(counters: range) -> Iterator[range]:
+    """Yield growing slices: mostly the first number is free, and a run of a million must not take as many queries."""
+    size = 16
+    while counters:
+        yield counters[:size]
+        counters, size = counters[size:], min(2 * size, 8192)
 
 
 def _number(pattern: str, today: date, count: int) -> str:
@@ -134,23 +143,28 @@ def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:
     pattern = Setting.read(SettingName.PATTERN, "")
     if not pattern:
         return ""
-    today = local(utcnow()).date()
-    beginning = _beginning(pattern, today)
-    jobs, held = (
-        [*db.session.scalars(select(key).where(_begins(key, beginning)))] for key in (Job.key, Project.job_key)
-    )
-    called = select(Project.number_key).where(_begins(Project.number_key, beginning), Project.id != project.id)
-    return next_free(pattern, [*jobs, *held, *taken_in_form], db.session.scalars(called), today)
+    today, taken = local(utcnow()).date(), set(map(job_key, taken_in_form))
+    counter = re.compile("".join(_matching(part, _written(part, today, 0)) for part in _PARTS.findall(pattern)))
+    last_ones = (_last(column, pattern, today, counter) for column in (Job.key, Project.job_key))
+    used = [int(match[1]) for match in map(counter.fullmatch, (*last_ones, *taken)) if match]
+
+    def find_taken(keys: list[str]) -> set[str]:
+        called = select(Project.number_key).where(Project.number_key.in_(keys), Project.id != project.id)
+        held = (select(column).where(column.in_(keys)) for column in (Job.key, Project.job_key))
+        return {*db.session.scalars(called.union_all(*held)), *taken}
+
+    return next_free(pattern, today, max(used, default=0), find_taken)
 
 
-def _beginning(pattern: str, today: date) -> str:
-    return job_key("".join(_written(part, today, 0) for part in _PARTS.findall(pattern.partition("#")[0])))
-
-
-def _begins(key: Any, beginning: str) -> Any:
-    """The condition that a key begins so; in SQLite's words one that its index answers, among a million keys."""
-    on_sqlite = db.engine.dialect.name == "sqlite"
-    return key.op("GLOB")(f"{beginning}*") if on_sqlite else key.startswith(beginning, autoescape=True)
+def _last(column: Any, pattern: str, today: date, counter: re.Pattern[str]) -> str:
+    """Return the highest key of the pattern this year; "" where there is none. An index answers it."""
+    parts = [(part, job_key(_written(part, today, 0))) for part in _PARTS.findall(pattern)]
+    if db.engine.dialect.name == "sqlite":
+        fits = column.op("GLOB")("".join("[0-9]" * len(part) if part.startswith("#") else key for part, key in parts))
+    else:
+        beginning = "".join(key for _, key in takewhile(lambda each: not each[0].startswith("#"), parts))
+        fits = and_(column.startswith(beginning, autoescape=True), column.regexp_match(f"^{counter.pattern}$"))
+    return db.session.scalar(select(column).where(fits).order_by(column.desc()).limit(1)) or ""
 
 
 def initial(project: Project, taken_in_form: Iterable[str] = ()) -> str:

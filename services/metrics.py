@@ -6,12 +6,13 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import case, func, select
+from sqlalchemy import String, case, cast, func, select
 
 from extensions import db
 from lib.leases import Leased
 from lib.version import VERSION
 from models import WAITING, Counter, Delivery, Export, Project, Setting, SettingName, Status, TaskRequest, utcnow
+from services import expiry
 from services.cache import cached
 from services.connection_state import job_list
 
@@ -34,6 +35,8 @@ class DatabaseCollector(Collector):
         yield _gauge("queue_length", "Rows that are due", _queues(), "queue")
         yield _gauge("paused", "1 while exports and mails are paused", float(Setting.exports_held()))
         yield _gauge("mail_held", "1 while the mail server takes no mail", float(bool(Setting.read(SettingName.MAIL))))
+        days: Numbers = {(each.name,): each.days_left for each in expiry.list_expiries() if each.days_left is not None}
+        yield _gauge("days_left", "Days until each of these expires, negative once it has", days, "item")
         yield _gauge("last_timestamp_seconds", "When each of these last happened", _moments(), "what")
 
 
@@ -57,11 +60,12 @@ def _exports() -> Numbers:
 
 
 def _mails() -> Numbers:
-    return _count(Delivery.kind, func.coalesce(Delivery.outcome, UNDER_WAY))
+    return _count(Delivery.kind, func.coalesce(cast(Delivery.outcome, String), UNDER_WAY))
 
 
 def _count(kind: Any, outcome: Any) -> Numbers:
-    rows = db.session.execute(select(kind, outcome, func.count()).group_by(kind, outcome))
+    labeled = cast(kind, String).label("of_kind"), outcome.label("ended")  # names that no column has
+    rows = db.session.execute(select(*labeled, func.count()).group_by("of_kind", "ended"))
     return {(str(kind), str(outcome).lower()): n for kind, outcome, n in rows}
 
 

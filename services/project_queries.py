@@ -170,6 +170,28 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
     return found
 
 
+@dataclass(frozen=True)
+class ExportFacts:
+    """What a list of synced projects shows of an export."""
+
+    exported_at: datetime | None
+    accepted_by: str
+    template: str
+    customer: str | None
+
+
+def export_facts(project_ids: Sequence[int]) -> dict[int, ExportFacts]:
+    """The exports that made the jobs of some projects, by project id, in one statement."""
+    made = select(func.max(Export.id)).where(Export.project_id.in_(project_ids), ~Export.is_update)
+    latest = made.where(Export.created_at.is_not(None)).group_by(Export.project_id)
+    columns: list[Any] = [Export.project_id, Export.created_at, Person.name, Export.template_number, Job.customer_code]
+    joined = (
+        select(*columns).join(Person, Export.accepted_by_id == Person.id).join(Project, Export.project_id == Project.id)
+    )
+    rows = joined.outerjoin(Job, Job.key == Project.job_key).where(Export.id.in_(latest))
+    return {project_id: ExportFacts(*facts) for project_id, *facts in db.session.connection().execute(rows)}
+
+
 def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
     return {row.id: row for row in db.session.scalars(select(kind).where(kind.id.in_(ids)))} if ids else {}
 
@@ -207,17 +229,18 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
 
 
 ELSEWHERE = 3  # projects that a search names where its own list has none
+HITS = 30  # of a look-up that needs only some
 
 
 @cached_statement
-def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int) -> Select[Any]:
+def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int, limit: int = ELSEWHERE) -> Select[Any]:
     """Some projects that contain so many words and are in none of these statuses; on SQLite of the first few found."""
     outside = Project.status.not_in(statuses)
     if unindexed == words:
-        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(ELSEWHERE)
-    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(10 * ELSEWHERE).subquery()
+        return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(limit)
+    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(HITS).subquery()
     found = select(Project).join(hits, Project.id == hits.c.rowid)
-    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(ELSEWHERE)
+    return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(limit)
 
 
 @cached_statement

@@ -36,13 +36,15 @@ from models import (
     diff,
     utcnow,
 )
-from services import update_form
+from services import duplicates, update_form
 
 NOT_COMPARED = (
     "Countersign was restored from a backup. Nothing can be accepted or exported until Spectrum's whole job list "
     "has been read: a project that waits here may be a job already. Refresh the job list."
 )
-NOT_DELETABLE = "Only a project that was never sent can be deleted. To put it aside, uncheck Active Project?."
+NOT_DELETABLE = (
+    "Only a project that was never sent and has no comments can be deleted. To put it aside, uncheck Active Project?."
+)
 UNDO_FOR = timedelta(seconds=8)  # a rejection; its mail waits as long
 OTHER_APPROVER_NEEDED = "You sent this project, so another accounting approver must accept it."
 OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver must link it."
@@ -139,7 +141,7 @@ def leave(project: Project, by: Person, column: str) -> None:
 
 def _drifted_job(project: Project) -> Job:
     if project.status is not Status.SYNCED or project.job is None:
-        raise NotAllowed(f"The project is {project.status} now.")
+        raise NotAllowed(f"The project's status is {project.status}.")
     return project.job
 
 
@@ -251,6 +253,11 @@ def cancel_export(project: Project, by: Person) -> None:
     if project.status is Status.READY:
         _supersede_export(project)
         _release_job_number(project)
+
+
+def tell_apart(project: Project, by: Person, other: str) -> None:
+    """Record that the project is not the other project or job that looks like it."""
+    _record(project, duplicates.TOLD_APART, by, other=other[:80])
 
 
 # --- jobs that exist already ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// Announcements, focus, one post for one click, counters. Every page works without it.
+// Announcements, focus, one post for one click, counters, keys. Every page works without it.
 "use strict";
 
 const FIELD = "input:not([type=hidden]), select, textarea";
@@ -97,6 +97,21 @@ document.addEventListener("keydown", (event) => {
   const panel = here === document.body ? document.querySelector(".decision") : here.closest(".decision");
   if (panel?.matches("[data-typed]")) announce(TYPED);
   else panel?.querySelector("[data-cancel]")?.click();
+});
+
+// The check of a number marks its field, and offers the next free one.
+document.addEventListener("htmx:after:swap", ({ target }) => {
+  const said = target.querySelector?.(":scope > [data-usable]");
+  const field = said && target.parentElement.querySelector("input");
+  if (field) field.setAttribute("aria-invalid", said.dataset.usable === "no");
+});
+
+document.addEventListener("click", ({ target }) => {
+  const field = target.matches("[data-use]") && target.closest("[role=status]").parentElement.querySelector("input");
+  if (!field) return;
+  field.value = target.dataset.use;
+  field.focus();
+  field.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
 // An edited field is no longer marked as wrong.
@@ -222,3 +237,93 @@ function beside(input, id) {
 
 document.addEventListener("input", (event) => event.target.matches("[data-limit]") && count(event.target));
 document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-limit]").forEach(count));
+
+// --- the keyboard: one key for each thing that is done all day; never while somebody types, nor once it was turned off ---
+
+const TYPING = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
+const OFF = "keys off";
+const rows = () => [...document.querySelectorAll("#found tbody tr")];
+const current = () => document.activeElement.closest("#found tbody tr");
+
+const KEYS = {
+  a: () => press("accept"),
+  r: () => press("reject"),
+  x: () => tick(current()),
+  j: () => step(1),
+  k: () => step(-1),
+  ArrowDown: () => current() && step(1),
+  ArrowUp: () => current() && step(-1),
+  "/": () => focusOn(document.getElementById("q")),
+  "?": help,
+};
+
+// Each answers whether it did something, so that the key is not also the browser's.
+function press(decision) {
+  const place = current() ?? rows()[0] ?? document.querySelector(".standing");
+  const button = place?.querySelector(`.asks [name=${decision}]:enabled`);
+  button?.focus();
+  button?.click();
+  return Boolean(button);
+}
+
+function step(by) {
+  const all = rows();
+  const here = all.indexOf(current());
+  return focusOn(all[here < 0 ? 0 : here + by]?.querySelector("th a, button"));
+}
+
+function tick(row) {
+  const box = row?.querySelector("[name=project]");
+  box?.click();
+  return Boolean(box);
+}
+
+function focusOn(element) {
+  element?.focus();
+  return Boolean(element);
+}
+
+document.addEventListener("keydown", (event) => {
+  const busy = event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]");
+  if (busy || localStorage.getItem(OFF) || event.target.closest?.(TYPING)) return;
+  if (Object.hasOwn(KEYS, event.key) && KEYS[event.key]()) event.preventDefault();
+});
+
+// --- the sheet; it stands here and not in the page, because without a script there are no keys ---
+
+const SHEET = {
+  "a": "accept the row you are in, or the first one",
+  "r": "reject it",
+  "x": "select",
+  "j ↓": "next row",
+  "k ↑": "previous row",
+  "/": "search",
+  "Esc": "close what is open, unless you typed in it",
+  "?": "show this help",
+};
+
+function help() {
+  const sheet = document.getElementById("keys") ?? document.body.appendChild(document.createElement("dialog"));
+  if (!sheet.id) {
+    const keys = (names) => names.split(" ").map((name) => `<kbd>${name}</kbd>`).join(" ");
+    const lines = Object.entries(SHEET).map(([names, does]) => `<div><dt>${keys(names)}</dt><dd>${does}</dd></div>`);
+    sheet.id = "keys";
+    sheet.setAttribute("aria-labelledby", "keys-title");
+    sheet.innerHTML = `<h2 id="keys-title">Keyboard shortcuts</h2><dl>${lines.join("")}</dl>
+      <p class="field check"><input id="keys-on" type="checkbox"><label for="keys-on">Use keyboard shortcuts on this computer</label></p>
+      <form method="dialog"><button>Close</button></form>`;
+    document.getElementById("keys-on").checked = !localStorage.getItem(OFF);
+  }
+  sheet.showModal();
+  return true;
+}
+
+document.addEventListener("click", (event) => event.target.closest("[data-help]") && help());
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("#keys-on")) return;
+  if (event.target.checked) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "yes");
+});
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-help]").forEach((button) => (button.hidden = false));
+});

@@ -1,6 +1,5 @@
 """Spectrum's jobs as it last listed them, and what accounting decided about them here."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,9 +95,3 @@ class Job(Base):
         while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
         template = or_(and_(cls.is_template, cls.status_code != "C"), while_none_is)
         return select(cls).where(cls.removed_at.is_(None), template)
-
-    @classmethod
-    def templates(cls, first: str) -> Sequence["Job"]:
-        """The jobs offered in Select a Job Template: the one of the number `first`, then by number."""
-        offered = cls.template_choices().order_by(cls.key != job_key(first), cls.number)
-        return list(db.session.scalars(offered))

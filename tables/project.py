@@ -132,9 +132,10 @@ class Project(ProjectState, Base):
 
     @property
     def is_deletable(self) -> bool:
-        """Whether accounting never had to do with it."""
+        """Whether accounting never had to do with it, and nobody's comment would be lost."""
         untouched = self.status is Status.NOT_SENT and self.sent_at is None
-        return untouched and all(event.from_status is event.to_status for event in self.events)
+        kept = (event for event in self.events if event.from_status != event.to_status or event.action == COMMENTED)
+        return untouched and not any(kept)
 
     @property
     def sender(self) -> str:
@@ -243,9 +244,10 @@ class Export(Leased, Base):
         return db.session.scalar(project, execution_options={"populate_existing": True})
 
     @classmethod
-    def template_last_used(cls, by: Person) -> str:
-        used = select(cls.template_number).where(cls.accepted_by_id == by.id).order_by(cls.id.desc())
-        return db.session.scalar(used.limit(1)) or ""
+    def templates_used(cls, by: Person) -> list[str]:
+        """The numbers of the job templates in this approver's latest exports, the last one first."""
+        used = select(cls.template_number).where(cls.accepted_by_id == by.id, cls.template_number != "")
+        return list(dict.fromkeys(db.session.scalars(used.order_by(cls.id.desc()).limit(20))))
 
     @classmethod
     def retry_delay(cls, slow: bool = False) -> timedelta:

@@ -27,6 +27,7 @@ class SettingName(enum.StrEnum):
     REHEARSED = "backup rehearsed"  # at, file, sentence, error
     DEMO = "demo"  # a list of the rounds of demo data in this database; nothing in a real one
     PATTERN = "job number pattern"  # a text such as YY-###, or ""
+    REQUIRED = "required of an acceptance"  # a list of keys of the accept form
     MAIL = "mail trouble"  # cause, held, since: while no mail goes, else None
     CONTACT = "contact with Spectrum"  # connected, at, since, error, error_at: how the last one ended
     JOB_LIST = "job list"  # at, began, said, calls, jobs, complete, proven, doubt, reading, confirmed, error, tried

@@ -168,7 +168,7 @@ class ProjectState:
 
     def refusal_reason(self, transition: Transition) -> str:
         blocker = self._blocker(transition) if self.status in TRANSITIONS[transition] else ""
-        return blocker or f"The project is {self.status} now, so it can't be {transition}."
+        return blocker or f"The project's status is {self.status}, so it can't be {transition}."
 
     def _blocker(self, transition: Transition) -> str:
         if not self.active and transition in (Transition.SEND, Transition.ACCEPT, Transition.RETRY):

@@ -115,6 +115,16 @@ def retrieve(project_id: int) -> Any:
     return redirect(url_for(".general", project_id=project.id), 303)
 
 
+@blueprint.post("/<int:project_id>/it-is-another")
+@requires(PROJECT_ADMIN)
+def tell_apart(project_id: int) -> Any:
+    """Keep that it is not the project or job that looks like it."""
+    project = _current(project_id)
+    workflow.tell_apart(project, current_user, request.form.get("other", ""))
+    db.session.commit()
+    return redirect(url_for(".general", project_id=project_id), 303)
+
+
 @blueprint.post("/<int:project_id>/drift")
 @requires(PROJECT_ADMIN)
 def settle_drift(project_id: int) -> Any:
@@ -231,7 +241,7 @@ def _current(project_id: int) -> Project:
         last = project.last_change
         who = "You" if last.person_id == current_user.id else last.who
         raise NotAllowed(
-            f"{who} changed this project while you had it open; it is {project.status} now. "
+            f"{who} changed this project while you had it open; its status is {project.status}. "
             "Nothing that you entered was applied."
         )
     return project

@@ -14,7 +14,7 @@ from blueprints.approvals.responses import get_project, last_change
 from blueprints.batch import Result, report, run_one, selected_ids
 from extensions import db
 from lib.formatting import plural
-from models import WAITING, Export, Job, NotAllowed, Project, Status, TaskKind, TaskRequest
+from models import WAITING, NotAllowed, Project, Status, TaskKind, TaskRequest
 from permissions import APPROVER, requires
 from services import accept_form as acceptance
 from services import job_numbers, mail_settings, workflow
@@ -29,7 +29,7 @@ blueprint = Blueprint("bulk", __name__, url_prefix="/erp/together")
 @requires(APPROVER)
 def accept_form() -> Any:
     projects = [project for project in _selected_projects() if project.status is Status.READY]
-    return _accept_page(acceptance.initial_many(projects)) if projects else _none_selected()
+    return _accept_page(acceptance.initial_many(projects, current_user)) if projects else _none_selected()
 
 
 @blueprint.post("/accept")
@@ -154,7 +154,7 @@ def _selected_projects() -> list[Project]:
 
 
 def _accept_page(forms: list[AcceptForm]) -> str:
-    templates = Job.templates(Export.template_last_used(current_user))
+    templates = acceptance.template_groups(current_user)
     shared = _without_own_customer(forms[0]) if request.method == "POST" else forms[0]
     return render_template("approvals/bulk_accept.html", forms=forms, shared=shared, templates=templates)
 

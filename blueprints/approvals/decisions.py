@@ -70,8 +70,8 @@ def standing(project_id: int) -> Any:
 @requires(APPROVER)
 def accept_form(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
-    initial = update_form.initial if found.status in UPDATE else acceptance.initial
-    return render_project(found, panel="accept", form=initial(found))
+    form = update_form.initial(found) if found.status in UPDATE else acceptance.initial(found, current_user)
+    return render_project(found, panel="accept", form=form)
 
 
 @blueprint.post("/preview")
@@ -125,6 +125,16 @@ def _accept_update(found: Project) -> Any:
 def read_job(project_id: int) -> Any:
     found = _acceptable(get_project(project_id))
     TaskRequest.ask(TaskKind.READ_JOB, current_user, str(found.id))
+    db.session.commit()
+    return redirect(url_for(".accept_form", project_id=project_id), 303)
+
+
+@blueprint.post("/it-is-another")
+@requires(APPROVER)
+def tell_apart(project_id: int) -> Any:
+    """Keep that it is not the project or job that looks like it, and go on with the acceptance."""
+    found = _acceptable(current_project(project_id))
+    workflow.tell_apart(found, current_user, request.form.get("other", ""))
     db.session.commit()
     return redirect(url_for(".accept_form", project_id=project_id), 303)
 

@@ -14,9 +14,25 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import FAILED, Export, Job, NotAllowed, Project, Setting, SettingName, Status
+from models import FAILED, NotAllowed, Project, Setting, SettingName, Status, Transition
 from services import worklist
+from services.accept_form import template_groups
 
+# Where a project stands, to end a sentence about it with
+STANDING = {
+    Status.NOT_SENT: "was not sent to accounting",
+    Status.READY: "is waiting for accounting",
+    Status.EXPORTING: "is being exported",
+    Status.CHECKING: "was sent, but Spectrum did not confirm it",
+    Status.SYNCED: "is now in Spectrum as job {job}",
+    Status.FAILED: "could not be exported",
+    Status.REJECTED: "was rejected",
+    Status.RETRIEVED: "was retrieved by its project manager",
+    Status.READY_TO_UPDATE: "is waiting with an update of job {job}",
+    Status.UPDATING: "is being updated in Spectrum",
+    Status.UPDATE_FAILED: "could not be updated in Spectrum",
+}
+TOLD = (Transition.SEND, Transition.REJECT, Transition.RETRIEVE)  # these say by themselves where it stands
 LOCKED_PROJECT = (
     select(Project)
     .options(joinedload(Project.export), joinedload(Project.sent_by))
@@ -41,7 +57,7 @@ def current_project(project_id: int) -> Project:
 def render_project(project: Project, status: int = 200, **panel: Any) -> Any:
     """The project, with `panel` open where one is named; the other keywords are the panel's."""
     if panel.get("panel") == "accept":
-        panel["templates"] = Job.templates(Export.template_last_used(current_user))
+        panel["templates"] = template_groups(current_user)
     if asks_for_row():
         return render_row(project, **panel), status
     return render_template("approvals/project.html", project=project, **panel), status
@@ -110,28 +126,18 @@ def comment() -> str:
 
 
 def last_change(project: Project, called: str = "") -> str:
-    """Return a sentence such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is Exporting now.”
+    """Return a sentence such as “26-014 Depot was accepted by Dana Whitfield 3 minutes ago and is being exported.”
 
     For a step of Countersign itself, the result and the reason.
     """
     last, called = project.last_change, called or project.title
+    stands = STANDING[project.status].format(job=project.spectrum_job_id)
     if last.person_id is None:
-        return f"{called} {_result(project)}. {last.comment}".rstrip()
+        return f"{called} {stands}. {last.comment}".rstrip()
     ago = format_ago(last.at)
     if last.deed != last.action:
-        return f"{called} is {project.status} now: {last.who} {last.deed} {ago}."
-    return f"{called} was {last.action} by {last.who} {ago} and is {project.status} now."
-
-
-def _result(project: Project) -> str:
-    """How a step of Countersign itself ended, to be read after the project's name."""
-    results = {
-        Status.SYNCED: f"is now in Spectrum as job {project.spectrum_job_id}",
-        Status.FAILED: "could not be exported",
-        Status.UPDATE_FAILED: "could not be updated in Spectrum",
-        Status.CHECKING: "was sent, but Spectrum did not confirm it",
-    }
-    return results.get(project.status, f"is {project.status} now")
+        return f"{called} {stands}: {last.who} {last.deed} {ago}."
+    return f"{called} was {last.action} by {last.who} {ago}{'' if last.action in TOLD else f' and {stands}'}."
 
 
 def with_announcement(page: Any, project: Project) -> Response:

@@ -5,17 +5,17 @@ Events about a person are on that person's page in the Company Directory.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
+from flask import Blueprint, Response, render_template, request, stream_with_context
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from erp import job_key
 from extensions import db
 from lib import csv_safety, pagination
-from lib.formatting import local, parse_date
+from lib.day_range import DayRange
+from lib.formatting import local
 from models import Event, Level, Person, Project, Transition
 from permissions import LARGEST_ID, Rule, requires
 from services.cache import cached
@@ -34,26 +34,20 @@ class HistoryFilter:
 
     person: int | None
     action: str
-    since: date | None
-    until: date | None
+    days: DayRange
     project: str  # its number, or words of it
 
     @classmethod
     def from_args(cls, args: Mapping[str, str]) -> "HistoryFilter":
         person = args.get("person", "")
         known = person.isascii() and person.isdecimal() and len(person) < 11 and int(person) <= LARGEST_ID
-        since, until = (_day(args.get(name, "")) for name in ("from", "to"))
-        return cls(
-            int(person) if known else None,
-            args.get("action", "")[:40],
-            since,
-            until,
-            args.get("project", "").strip()[:100],
-        )
+        known_person = int(person) if known else None
+        project = args.get("project", "").strip()[:100]
+        return cls(known_person, args.get("action", "")[:40], DayRange.from_args(args), project)
 
     @property
     def address(self) -> dict[str, Any]:
-        wanted = {"person": self.person, "action": self.action, "from": self.since, "to": self.until}
+        wanted = {"person": self.person, "action": self.action, "from": self.days.since, "to": self.days.until}
         return {name: str(value) for name, value in {**wanted, "project": self.project}.items() if value}
 
     def events(self) -> Select[Any]:
@@ -64,11 +58,7 @@ class HistoryFilter:
             rows = rows.where(Event.action.in_(DECIDED if self.action == "decided" else (self.action,)))
         if self.project:
             rows = rows.where(Event.project_id.in_(_projects(self.project)))
-        if self.since:
-            rows = rows.where(Event.at >= _midnight(self.since))
-        if self.until:
-            rows = rows.where(Event.at < _midnight(self.until + timedelta(days=1)))
-        return rows
+        return rows.where(*self.days.conditions(Event.at))
 
 
 def _projects(text: str) -> Select[Any]:
@@ -108,15 +98,3 @@ def _lines(asked: HistoryFilter) -> Iterator[list[str]]:
 def _actions() -> list[tuple[str, str]]:
     done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
     return cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = parse_date(text)
-    except ValueError:
-        return None
-    return day if day and 1900 < day.year < 9000 else None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)

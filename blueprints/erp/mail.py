@@ -19,9 +19,12 @@ KINDS = {
     MailKind.DIGEST: "Daily summary",
     MailKind.REJECTION: "Rejection notice",
     MailKind.EXPORT: "Export notice",
+    MailKind.UPDATE: "Update notice",
+    MailKind.COMMENT: "Comment",
     MailKind.INVITATION: "Invitation",
     MailKind.RESET: "Password link",
     MailKind.ALERT: "Alert",
+    MailKind.EXPIRY: "Expiration notice",
 }
 BESIDE = (joinedload(Delivery.person), joinedload(Delivery.event).joinedload(Event.project))
 REMEMBERED = timedelta(days=30)  # so long an undelivered mail stands among the stuck ones

@@ -7,12 +7,13 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user
 from sqlalchemy import select
 
+from erp import rules
 from extensions import db
 from lib.htmx import hx_trigger
 from lib.version import VERSION
 from models import Job, Setting, SettingName, TaskKind, TaskRequest
 from permissions import ERP_ADMIN, requires
-from services import connection_state, erp_settings, expiry, job_numbers
+from services import accept_form, connection_state, erp_settings, expiry, job_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/erp/settings")
 blueprint.add_app_template_global(erp_settings.admin_alarms)
@@ -88,6 +89,13 @@ def numbers() -> Any:
     return _saved("Saved.")
 
 
+@blueprint.post("/required")
+@requires(ERP_ADMIN)
+def required() -> Any:
+    erp_settings.set_required(current_user, [key for key in accept_form.CHOOSABLE if key in request.form])
+    return _saved("Saved.")
+
+
 def _saved(sentence: str) -> Any:
     db.session.commit()
     flash(sentence)
@@ -99,6 +107,8 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
     shown = {
         "pattern": pattern,
         "error": error,
+        "choosable": [each for each in rules().accept_fields if each.key in accept_form.CHOOSABLE],
+        "required": accept_form.required_fields(),
         "q": q,
         "version": VERSION,
         "backed_up": db.session.get(Setting, SettingName.BACKED_UP),

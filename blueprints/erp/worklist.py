@@ -41,13 +41,14 @@ def jobs() -> Any:
         return _cacheable(Response(status=304), tag)
     page = worklist.get_page(_current_filter(), worklist.read_params(request.args))
     elsewhere = [] if page.rows else worklist.find_elsewhere(_current_filter(), page.query.q)
-    on_page = {row.id for row in page.rows}
+    on_page = [row.id for row in page.rows]
     others = worklist.selectable_ids(_current_filter(), page.query) if request.args.get("tick") == "every" else ()
     whole = "HX-Request" not in request.headers  # a search while typing replaces the list only
     strip = cached("statistics", _render_statistics) if whole else ""
     shown = {
         "page": page,
         "elsewhere": elsewhere,
+        "facts": project_queries.export_facts(on_page) if _current_filter().slug == "synced" and on_page else {},
         "others": [each for each in others if each not in on_page],
         "statistics_strip": strip,
         **_filters(),

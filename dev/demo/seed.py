@@ -39,6 +39,14 @@ TEMPLATES = {
 }
 
 
+MARKED = {
+    "T-COMM": ("Template Commercial", "Y"),
+    "T-TI": ("Template Tenant Improve", "Y"),
+    "T-CIVIL": ("Template Civil Unit Price", "Y"),
+    "T-PUBLIC": ("Template Public Works", "N"),
+}
+
+
 def address(name: str) -> str:
     return f"{name.lower().replace(' ', '.')}@halvorsen.example"
 
@@ -63,6 +71,7 @@ def seed(many: int = 0, progress: Callable[[str], object] = lambda line: None) -
         if many:
             seed_many(many, cast["Kari Iversen"], cast["Dana Whitfield"], COMPANY_CODE, progress)
             return f"{many} projects and {len(cast)} people."
+        _mark_templates()
         rows = list(csv.DictReader((Path(__file__).parent / "projects.csv").read_text("utf-8").splitlines()))
         for row in rows:
             begins = utcnow() - timedelta(days=int(row["days"]))
@@ -78,6 +87,14 @@ def _person(name: str, erp: Level, projects: Level, directory: Level, can_push: 
     accounts.set_password(person, PASSWORD)
     db.session.add(person)
     return person
+
+
+def _mark_templates() -> None:
+    """Offer some of the templates, with Taxable remembered; the first refresh of the job list completes them."""
+    for number, (name, taxable) in MARKED.items():
+        raw = {"Job_Number": number, "Job_Description": name, **TEMPLATES[number]}
+        template = Job.upsert(rules().job_from_raw(raw))
+        template.is_template, template.taxable = True, taxable
 
 
 class Story:

@@ -30,10 +30,15 @@ ABBREVIATIONS = {
     "south": "S", "southeast": "SE", "southwest": "SW", "square": "Sq", "station": "Sta", "street": "St",
     "structure": "Struct", "system": "Sys", "systems": "Sys", "technology": "Tech", "terminal": "Term",
     "terrace": "Ter", "transportation": "Transp", "treatment": "Trtmt", "university": "Univ",
+    "gymnasium": "Gym", "auditorium": "Aud", "apparatus": "Appar", "classroom": "Clsrm", "conference": "Conf",
+    "elevator": "Elev", "exterior": "Ext", "generator": "Gen", "interchange": "Intchg", "interior": "Int",
+    "intersection": "Intx", "modernization": "Mod", "pavement": "Pvmt", "playground": "Plygrd", "relocation": "Reloc",
+    "reservoir": "Resv", "retail": "Rtl", "seismic": "Seis", "sewer": "Swr", "sidewalk": "Sdwk",
     "upgrade": "Upgr", "upgrades": "Upgrs", "utility": "Util", "utilities": "Utils", "village": "Vlg",
     "warehouse": "Whse", "water": "Wtr", "west": "W",
 }  # fmt: skip
 
+NUMBERED = {"bldg", "dock", "lot", "ph", "sect", "sta", "suite", "unit"}  # what stands before a number
 SMALL_WORDS = {"a", "an", "and", "&", "at", "by", "for", "from", "in", "of", "on", "the", "to", "with"}
 
 
@@ -47,9 +52,6 @@ def shorten(name: str, limit: int = 25) -> str:
     words = _one_by_one(name.split() or [name], limit, _abbreviate)
     if not _fits(words, limit):
         words = [word for word in words if word.casefold() not in SMALL_WORDS] or words
-    squeezed = _one_by_one(words, limit, _without_vowels)
-    if _fits(squeezed, limit):
-        return " ".join(squeezed)
     while not _fits(words, limit) and len(words) > 1:
         words.pop(_least_telling(words))
     return " ".join(words)[:limit].rstrip() or name[:limit]
@@ -80,11 +82,9 @@ def _abbreviation(word: str) -> str:
     return short.lower() if word.islower() else short
 
 
-def _without_vowels(word: str) -> str:
-    return re.sub(r"(?<=[A-Za-z])[aeiou]", "", word, flags=re.IGNORECASE) if len(word) > 4 else word
-
-
 def _least_telling(words: list[str]) -> int:
-    """Return the place of the last word that is neither the first nor has a digit, or of the last one."""
-    plain = [place for place, word in enumerate(words) if place and not re.search(r"\d", word)]
+    """Return the place of the last word that is neither the first, nor a number, nor what a number counts."""
+    numbers = {place for place, word in enumerate(words) if re.search(r"\d", word)}
+    counted = {place - 1 for place in numbers if words[place - 1].casefold() in NUMBERED}
+    plain = [place for place in range(1, len(words)) if place not in numbers | counted]
     return plain[-1] if plain else len(words) - 1

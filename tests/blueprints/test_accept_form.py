@@ -10,7 +10,7 @@ from support.jobs import keep_job, prove_job_list
 
 from erp import Customer, rules
 from extensions import db
-from models import Export, Job, Person, Project, Setting, SettingName, Transition
+from models import Job, Person, Project, Setting, SettingName, Transition
 from services import accept_form, workflow
 from services.accept_form import AcceptForm
 from tasks import job_list
@@ -28,7 +28,7 @@ def keep(number: str, status: str = "A", **marks: Any) -> Job:
 
 
 def offered(by: Person) -> list[str]:
-    return [job.number for job in Job.templates(Export.template_last_used(by))]
+    return [job.number for jobs in accept_form.template_groups(by).values() for job in jobs]
 
 
 def filled(project: Project, template: str, **typed: str) -> AcceptForm:
@@ -64,6 +64,7 @@ def test_once_some_are_marked_only_those_are_offered_and_inactive_ones_may_be_am
     keep("I-1", "I", is_template=True)
     keep("C-1", "C", is_template=True)
     assert offered(cast["approver"]) == ["A-2", "I-1"]
+    assert list(accept_form.template_groups(cast["approver"])) == ["Templates"]
 
 
 def test_a_job_that_spectrum_no_longer_lists_is_not_offered(cast: dict[str, Person]) -> None:
@@ -71,7 +72,7 @@ def test_a_job_that_spectrum_no_longer_lists_is_not_offered(cast: dict[str, Pers
     assert offered(cast["approver"]) == []
 
 
-def test_the_template_that_this_approver_used_last_is_offered_first(
+def test_the_templates_that_this_approver_used_lately_are_offered_first_and_the_last_one_is_chosen(
     cast: dict[str, Person], waiting: Project, make_project: ProjectMaker
 ) -> None:
     for number in ("A-1", "A-2", "A-3"):
@@ -83,7 +84,14 @@ def test_the_template_that_this_approver_used_last_is_offered_first(
         assert form.check() and form.template
         workflow.accept(project, cast[approver], form.lines, form.template, "HB")
     db.session.commit()
-    assert offered(cast["approver"]) == ["A-3", "A-1", "A-2"]
+    assert offered(cast["approver"]) == ["A-3", "A-2", "A-1"]
+    assert list(accept_form.template_groups(cast["approver"])) == ["Used Lately", "All Jobs"]
+    chosen = {name: accept_form.initial(waiting, cast[name]).template for name in ("approver", "controller", "clerk")}
+    assert {name: job and job.number for name, job in chosen.items()} == {
+        "approver": "A-3",
+        "controller": "A-1",
+        "clerk": None,
+    }
     assert offered(cast["controller"]) == ["A-1", "A-2", "A-3"]
     assert offered(cast["clerk"]) == ["A-1", "A-2", "A-3"]
 
@@ -93,9 +101,9 @@ def test_the_select_begins_with_choose_one_and_it_is_chosen(
 ) -> None:
     keep("A-1")
     page = html.fromstring(browser("approver").get(f"/approvals/{waiting.id}/accept").text)
-    options = page.xpath('//select[@name="template"]/option')
+    options = page.xpath('//select[@name="template"]//option')
     assert [option.text for option in options] == ["Choose one …", "A-1 Job A-1", "T-COMM Template Commercial"]
-    assert not page.xpath('//select[@name="template"]/option[@selected]')
+    assert not page.xpath('//select[@name="template"]//option[@selected]')
 
 
 @pytest.mark.parametrize("address", ["/approvals/{}/accept", "/erp/together/accept?project={}"])
@@ -105,7 +113,7 @@ def test_the_only_template_is_chosen_already_and_has_brought_its_values(
     template.taxable = "N"
     db.session.commit()
     page = html.fromstring(browser("approver").get(address.format(waiting.id)).text)
-    assert page.xpath('//select[@name="template"]/option[@selected]/@value') == ["T-COMM"]
+    assert page.xpath('//select[@name="template"]//option[@selected]/@value') == ["T-COMM"]
     assert page.xpath('//input[@name="template_shown"]/@value') == ["T-COMM"]
     assert page.xpath('//input[@name="customer"]/@value') == ["CASCREST"]
     assert page.xpath('//input[@name="taxable"][@checked]/@value') == ["N"]
@@ -248,7 +256,7 @@ def test_a_taken_number_offers_the_next_one_and_the_link(
     keep("J-07", "C")
     page = browser("approver").get(f"/approvals/{waiting.id}/number?job_number=J-07").text
     assert "Spectrum already has job J-07 Job J-07 (complete)." in page
-    assert 'Next free number: <b class="number">J-08</b>' in page
+    assert 'data-use="J-08">Use J-08</button>' in page
     assert f'href="/approvals/{waiting.id}/link?job=J-07"' in page
 
 

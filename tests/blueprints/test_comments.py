@@ -181,7 +181,7 @@ def test_with_a_script_the_comment_comes_back_alone_and_is_announced(browser: Si
 def test_a_form_that_is_submitted_twice_gives_one_comment_and_another_form_another(
     app: Flask, browser: SignIn, waiting: Project
 ) -> None:
-    """Out: _is_repeated, or its lock on PostgreSQL."""
+    """Out: _is_repeated, or the lock on PostgreSQL."""
     approver, page = browser("approver"), page_of("approver", waiting)
     address, hidden = form_on(approver, page)
     clients = [browser("approver") for _ in range(4)]

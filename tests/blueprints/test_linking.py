@@ -189,7 +189,7 @@ def test_a_pair_that_changed_since_it_was_shown_is_not_linked(
     db.session.commit()
     response = browser("approver").post("/erp/jobs/link", tick(*jobs, **pairs))
     assert response.status_code == 409
-    assert "was edited by Manager less than a minute ago and is Not Sent now." in response.text
+    assert "was edited by Manager less than a minute ago and was not sent to accounting." in response.text
     assert "No project has this number. Select this job alone to choose its project." in response.text
     assert (first.status, second.status) == (Status.NOT_SENT, Status.SYNCED)
 

@@ -12,9 +12,10 @@ from sqlalchemy import select
 from support.mail_server import Postbox
 
 import scheduler
+from blueprints.erp.mail import KINDS
 from config import load
 from extensions import db, writing
-from models import Delivery, Level, MailOutcome, Person, Project, Setting, SettingName
+from models import Delivery, Level, MailKind, MailOutcome, Person, Project, Setting, SettingName
 from services import accounts, workflow
 from tasks import digest, mail_delivery
 
@@ -69,6 +70,10 @@ def test_it_says_what_was_sent_to_whom_when(rejected: Project, browser: SignIn) 
     assert "Rejection notice: 26-014 Depot Lofts Retail Shell Manager manager@example.com" in text
     assert "now Sent" in text
     assert "Stuck" not in text
+
+
+def test_each_kind_of_mail_has_a_name_there() -> None:
+    assert set(KINDS) == set(MailKind)
 
 
 def test_it_says_what_is_stuck_and_why(rejected: Project, browser: SignIn, post: Postbox) -> None:

@@ -12,11 +12,12 @@ from flask import Flask
 from support.fault_injection import accept
 
 from extensions import db
+from lib.formatting import today
 from lib.version import VERSION
 from models import Person, Project, Setting, SettingName, utcnow
 from services import workflow
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def metrics(app: Flask) -> dict[str, float]:
@@ -39,9 +40,13 @@ def test_it_counts_what_waits_went_out_and_happened_last(
         workflow.send(waiting, cast["manager"])
     db.session.commit()
     accept("2")
+    rejected = make_project(number="3")
+    workflow.send(rejected, cast["manager"])
+    workflow.reject(rejected, cast["approver"], "Not yet.")
     Setting.write(SettingName.BACKED_UP, "/x.backup")
     Setting.write(SettingName.BACKUP_COPY, {"at": "2026-01-01T00:00:00+00:00", "error": ""})
     db.session.commit()
+    app.config |= {"OIDC_ISSUER": "https://sso.example.com", "OIDC_SECRET_EXPIRES": today() + timedelta(days=9)}
     found = metrics(app)
     wanted = {
         f'info{{version="{VERSION}"}}': 1,
@@ -50,7 +55,9 @@ def test_it_counts_what_waits_went_out_and_happened_last(
         'projects{status="Synced"}': 0,
         'exports{kind="export",outcome="under way"}': 1,
         'queue_length{queue="exports"}': 1,
-        'queue_length{queue="mails"}': 0,
+        'queue_length{queue="mails"}': 1,
+        'mails{kind="rejection",outcome="under way"}': 1,
+        'days_left{what="sign_in_secret"}': 9,
         "paused": 0,
         "mail_held": 0,
         'last_timestamp_seconds{what="backup copy"}': 1767225600,
@@ -60,6 +67,7 @@ def test_it_counts_what_waits_went_out_and_happened_last(
     assert found['last_timestamp_seconds{what="backup"}'] == pytest.approx(utcnow().timestamp(), abs=60)
 
 
+@on_sqlite
 def test_every_metric_of_the_alert_rules_in_the_documentation_exists(app: Flask) -> None:
     page = (ROOT / "docs/administration.md").read_text()
     named = set(re.findall(r"countersign_(\w+(?:\{[^}]+\})?)", page.partition("rules:")[2].partition("```")[0]))
@@ -70,6 +78,7 @@ def test_every_metric_of_the_alert_rules_in_the_documentation_exists(app: Flask)
     assert named <= metrics(app).keys()
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("address", "headers"),
     [
@@ -85,14 +94,17 @@ def test_there_is_no_such_page_for_who_comes_from_elsewhere(app: Flask, address:
     assert client.get("/metrics", environ_overrides={"REMOTE_ADDR": address}, headers=headers).status_code == 404
 
 
+@on_sqlite
 def test_another_host_is_refused_for_every_other_page(app: Flask) -> None:
     assert app.test_client().get("/readyz", headers={"Host": "127.0.0.1:9999"}).status_code == 400
 
 
+@on_sqlite
 def test_a_settings_page_says_the_version(browser: Callable[[str], Browser]) -> None:
     assert f"Countersign {VERSION}" in browser("controller").get("/erp/settings").text
 
 
+@on_sqlite
 def test_requests_are_counted_over_all_processes_of_a_server(environ: dict[str, str]) -> None:
     url = environ["DATABASE_URL"]
     with serving(url, "http://127.0.0.1:1", "127.0.0.1:1") as running:

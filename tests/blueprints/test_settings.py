@@ -355,3 +355,24 @@ def test_since_when_is_said_on_the_companys_clock(browser: SignIn) -> None:
     Setting.write(SettingName.CONTACT, {"connected": True, "since": "2026-03-09T14:05:00+00:00"})
     db.session.commit()
     assert "Connected since Mar 9, 2026, 7:05 AM" in _connection(browser("controller"))
+
+
+def test_a_setting_says_which_fields_an_acceptance_must_fill(
+    browser: SignIn, make_project: Callable[..., Project], cast: dict[str, Person], template: Job
+) -> None:
+    project = make_project()
+    workflow.send(project, cast["manager"])
+    db.session.commit()
+    controller = browser("controller")
+    form = {"version": project.version, "template": "T-COMM", "template_shown": "T-COMM", "job_number": "26-014"}
+    form |= {"job_name": "Depot", "taxable": "Y", "price_type": "F", "show": "yes", "customer": "", "division": "1"}
+    assert "must" in controller.get("/erp/settings").text
+    assert controller.post("/erp/settings/required", {"customer": "yes", "job_number": "yes"}).status_code == 303
+    assert Setting.read(SettingName.REQUIRED) == ["customer"]
+    assert "changed the required fields" in controller.get("/erp/settings").text
+    del form["show"]
+    refused = controller.post(f"/approvals/{project.id}/accept", form)
+    assert refused.status_code == 422
+    assert "Customer is missing. Your company requires it." in refused.text
+    controller.post("/erp/settings/required", {})
+    assert controller.post(f"/approvals/{project.id}/accept", form).status_code == 303

@@ -28,9 +28,10 @@ def test_each_step_is_to_do_until_it_is_done(
     page = controller.get("/setup").text
     done = [name for name, head in steps(controller).items() if head.endswith("Done")]
     assert done == ["Database", "Second approver"]
-    assert "5 steps left" not in controller.get("/erp/jobs").text and "4 steps left" in controller.get("/erp/jobs").text
+    assert "Set Up (4 left)" in controller.get("/erp/jobs").text
+    assert "4 steps left" in browser("administrator").get("/admin/directory").text
     assert 'href="/erp/settings"' in page and 'href="/admin/projects"' in page
-    assert "Company Directory is not open to you. Administrator can grant it." in page
+    assert "Settings is not open to you. Administrator can grant it." in browser("administrator").get("/setup").text
     template.is_template = True
     Setting.write(SettingName.CONTACT, {"connected": True})
     Setting.write(SettingName.JOB_LIST, {"at": "2026-03-01T00:00:00+00:00"})
@@ -38,13 +39,13 @@ def test_each_step_is_to_do_until_it_is_done(
     db.session.commit()
     left = [name for name, head in steps(controller).items() if head.endswith("To do")]
     assert left == ["Mail"]
-    assert "1 step left" in controller.get("/erp/jobs").text
+    assert "Set Up (1 left)" in controller.get("/erp/jobs").text
 
 
 def test_an_administrator_of_an_empty_company_begins_with_the_steps_and_others_with_their_tool(browser: SignIn) -> None:
     for name, page in (("controller", "/setup"), ("administrator", "/setup"), ("approver", "/erp/jobs")):
         assert browser(name).get("/").location == page
-    assert "left" not in browser("approver").get("/erp/jobs").text
+    assert "Set Up" not in browser("approver").get("/erp/jobs").text
 
 
 def test_an_administrator_of_a_company_at_work_begins_with_the_list(

@@ -99,6 +99,12 @@ def _project(page: Page, url: str, status: str) -> None:
     page.get_by_role("heading", name="General Project Information").wait_for()
 
 
+def _delete(page: Page, url: str) -> None:
+    _project(page, url, "Not Sent")
+    page.get_by_role("link", name="Delete Project").click()
+    page.get_by_role("button", name="Delete Project").wait_for()
+
+
 def _new_project_with_errors(page: Page, url: str) -> None:
     page.goto(f"{url}/admin/projects/new")
     page.get_by_role("button", name="Create Project").click()
@@ -151,6 +157,9 @@ STATES: dict[str, tuple[str, Callable[[Page, str], object]]] = {
     "mails": (APPROVER, lambda page, url: page.goto(f"{url}/erp/mails")),
     "an open link panel": (APPROVER, lambda page, url: _listed(page, url, "ready-to-export", "Link")),
     "a person": (DIRECTORY_ADMIN, lambda page, url: page.goto(f"{url}/admin/directory/1")),
+    "a new person": (DIRECTORY_ADMIN, lambda page, url: page.goto(f"{url}/admin/directory/new")),
+    "the steps of the first day": (APPROVER, lambda page, url: page.goto(f"{url}/setup")),
+    "a question before deleting": (MANAGER, _delete),
     "an import": (MANAGER, lambda page, url: page.goto(f"{url}/admin/projects/import")),
     "the projects": (MANAGER, lambda page, url: page.goto(f"{url}/admin/projects")),
     "an editable project": (MANAGER, lambda page, url: _project(page, url, "Not Sent")),
@@ -356,6 +365,8 @@ PAGES = {
         "/erp/together/accept?project=15&project=16&project=17&project=18",
         "/erp/together/reject?project=15&project=16&project=17&project=18",
         "/erp/history",
+        "/erp/figures",
+        "/setup",
         "/erp/settings",
         "/erp/mails",
         "/admin/projects",

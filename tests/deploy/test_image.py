@@ -80,8 +80,7 @@ def test_its_steps_make_what_serves_without_root_from_a_file_system_that_can_onl
         said = image.run(
             f"export {wanted}; touch /app/x 2>&1; id -u; flask db upgrade 2>/dev/null; {serve} & "
             f"for n in $(seq 120); do {healthy} 2>/dev/null && break; kill -0 %1 || break; sleep 0.5; done; "
-            f"{healthy} && echo healthy; "
-            "kill %1; wait %1; echo ended $?"
+            f"{healthy} && echo healthy; kill %1; wait %1; echo ended $?"
         )
         assert "Read-only file system" in said
         assert "10001" in said.split()

@@ -144,13 +144,14 @@ class TestShorten:
         ("name", "short"),
         [
             ("Riverside Elementary School Renovation", "Riverside Elem Sch Reno"),
-            ("Riverside Elementary School Renovation Phase 2", "Rvrsd Elem Sch Reno Ph 2"),
+            ("Riverside Elementary School Renovation Phase 2", "Riverside Elem Sch Ph 2"),
             ("Main Street Bridge Improvements", "Main Street Bridge Imprs"),
             ("The University of Texas at Austin Building 4", "Univ Texas Austin Bldg 4"),
             ("ACME DISTRIBUTION CENTER WAREHOUSE", "ACME DIST CTR WHSE"),
             ("Northwestern Memorial Hospital Emergency Department Expansion 3", "Northwestern Meml Hosp 3"),
             ("Donaudampfschifffahrtsgesellschaft Wien", "Donaudampfschifffahrtsges"),
             ("Donaudampfschifffahrtsgesellschaft 2026", "Donaudampfschifffahrtsges"),
+            ("Point Defiance Ferry Ticket Office", "Point Defiance Ferry"),
             ("City Hall Addition/Renovation 2026", "City Hall Addn/Reno 2026"),
         ],
     )

@@ -107,3 +107,10 @@ def test_a_large_answer_that_is_not_a_whole_plain_page_is_left_as_it_is(
     }
     app.add_url_rule("/large", view_func=public(answers[kind]), endpoint="large")
     assert client.get("/large", headers=GZIP).data == packed
+
+
+def test_a_script_travels_without_its_comments_and_says_the_same(app: Flask) -> None:
+    written = (Path(compression.__file__).parent.parent / "static/app.js").read_text()
+    served = app.test_client().get("/static/app.js").text
+    code = [line.strip().partition("  // ")[0] for line in written.splitlines()]
+    assert served.splitlines() == [line for line in code if line and not line.startswith("//")]

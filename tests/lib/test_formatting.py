@@ -7,7 +7,15 @@ import pytest
 import time_machine
 from flask import Flask
 
-from lib.formatting import format_ago, format_datetime, format_duration, time_tag
+from lib.formatting import (
+    format_ago,
+    format_datetime,
+    format_duration,
+    map_address,
+    phone_address,
+    readable_date,
+    time_tag,
+)
 
 NOW = datetime(2026, 12, 7, 23, 20, tzinfo=UTC)
 
@@ -39,3 +47,20 @@ def test_an_age_is_a_date_after_thirty_days(app: Flask, ago: timedelta, said: st
 
 def test_a_duration_is_written_in_its_largest_unit() -> None:
     assert format_duration(timedelta(days=45, hours=3)) == "45 days"
+
+
+def test_a_kept_date_is_read_with_the_name_of_its_month_and_nothing_else_is() -> None:
+    kept = ("2026-12-07", "12/07/2026", "2026-13-01", "Depot", "")
+    assert [readable_date(text) for text in kept] == ["Dec 7, 2026", "Dec 7, 2026", "2026-13-01", "Depot", ""]
+
+
+def test_one_phone_number_can_be_dialed_and_a_place_found() -> None:
+    dialed = {
+        "253-555-0110": "tel:+12535550110",
+        "+47 22 33 44 55": "tel:+4722334455",
+        "253-555-0110 ext. 4": "",
+        "": "",
+    }
+    assert {text: phone_address(text) for text in dialed} == dialed
+    assert map_address("", "") == ""
+    assert map_address("5810 N Waterfront Dr", "Tacoma").endswith("query=5810%20N%20Waterfront%20Dr%2C%20Tacoma")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,10 @@ import pytest
 import time_machine
 from conftest import Browser
 from flask import Flask
-from sqlalchemy import text
 
 from extensions import db
 from lib.version import VERSION
-from models import Project, Setting, SettingName, utcnow
+from models import Level, Person, Project, Setting, SettingName, utcnow
 
 Run = Callable[..., Any]
 SignIn = Callable[[str], Browser]
@@ -106,15 +105,15 @@ def test_a_rehearsal_restores_the_newest_backup_beside_the_database_and_changes_
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_rehearsal_fails_where_backup_and_database_differ_or_the_backup_is_damaged(
+def test_a_rehearsal_fails_where_the_backup_lacks_something_or_is_damaged(
     run: Run, backups: Path, browser: SignIn
 ) -> None:
     run("backups", backups)
-    db.session.execute(text("DELETE FROM person WHERE email = 'onlooker@example.com'"))
+    db.session.add(Person(id=-1, email="before@example.com", name="Before", erp=Level.NONE, projects=Level.NONE))
     db.session.commit()
     result = run("backups", "rehearse", backups)
     assert result.exit_code == 1
-    said = "has 7 people, and the database had 6 at that time."
+    said = "has 7 people, and the database had 8 at that time."
     assert said in result.output
     assert said in browser("controller").get("/erp/settings").text
     [file] = backups.iterdir()
@@ -134,6 +133,7 @@ def test_the_page_for_support_names_everything_and_holds_no_secret(
     app: Flask, run: Run, backups: Path, environ: dict[str, str]
 ) -> None:
     app.config |= {"MAIL_PASSWORD": "hush-hush", "BACKUP_COPY_COMMAND": "RESTIC_PASSWORD=hush-hush restic backup"}
+    app.config |= {"OIDC_ISSUER": "https://sso.example.com", "OIDC_SECRET_EXPIRES": date(2040, 3, 31)}
     app.config["DATABASE_URL"] = "postgresql://name:hush-hush@server/countersign"
     run("backups", "--keep", 1, backups)
     result = run("check")
@@ -142,7 +142,8 @@ def test_the_page_for_support_names_everything_and_holds_no_secret(
     for line in (
         r"BASE_URL +http://127.0.0.1",
         r"MAIL_PASSWORD +set",
-        r"OIDC_ISSUER +not set",
+        r"OIDC_CLIENT_ID +not set",
+        r"sign_in_secret +2040-03-31: The client secret for the sign-in expires in",
         r"DIGEST_DAYS +mon,tue,",
         r"Clock +\d{4}-.+ UTC",
         r"Disk +[\d.]+ GB of",
