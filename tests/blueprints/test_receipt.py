@@ -44,6 +44,7 @@ def test_a_receipt_says_field_by_field_what_was_sent_and_what_spectrum_has_now(
     address = f"/approvals/{project.id}/receipt"
     assert approver.get(address).status_code == 409  # nothing was exported yet
     exports.run_due(erp)
+    assert lines(approver.get(address).text)["Estimated Start Date"] == ["04/01/2026", "04/01/2026"]
     erp.kept["26-014"] |= {"City": "Fife", "Est_Complete_Date": "01/29/2027"}
     erp.keep({"Job_Number": "26-001"})
     job_list.refresh(erp)

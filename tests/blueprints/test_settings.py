@@ -290,7 +290,7 @@ def test_the_connection_keeps_asking_until_the_errand_is_done_and_then_announces
 
 def test_the_page_says_when_the_job_list_was_read_and_how_often(browser: SignIn, app: Flask) -> None:
     app.config["SPECTRUM_REFRESH"] = "every-4-hours"
-    assert "Read never; refreshed every 4 hours." in _connection(browser("controller"))
+    assert "Not loaded yet; refreshed every 4 hours." in _connection(browser("controller"))
     job_list.refresh(FakeERP({"Job_Number": "26-001"}))
     assert "Read less than a minute ago; refreshed every 4 hours. 1 job" in _connection(browser("controller"))
 
