@@ -99,6 +99,7 @@ def accept(project_id: int) -> Any:
     if "show" in request.form:  # another template was chosen: its values first
         return render_project(found, panel="accept", form=form)
     if not form.check() or form.template is None:
+        workflow.refuse_acceptance(found, current_user)  # correcting a field would not help then
         return render_project(found, 422, panel="accept", form=form)
     try:
         workflow.accept(found, current_user, form.lines, form.template, current_app.config["SPECTRUM_COMPANY_CODE"])
@@ -115,6 +116,7 @@ def accept(project_id: int) -> Any:
 def _accept_update(found: Project) -> Any:
     form = update_form.from_form(found, request.form)
     if not form.check():
+        workflow.refuse_acceptance(found, current_user)
         return render_project(found, 422, panel="accept", form=form)
     workflow.accept_update(found, current_user, form.request, form.seen)
     return success(found, f"The update of {found.title} is being sent to Spectrum.")
