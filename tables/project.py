@@ -132,7 +132,6 @@ class Project(ProjectState, Base):
 
     @property
     def is_deletable(self) -> bool:
-        """Whether accounting never had to do with it, and nobody's comment would be lost."""
         untouched = self.status is Status.NOT_SENT and self.sent_at is None
         kept = (event for event in self.events if event.from_status != event.to_status or event.action == COMMENTED)
         return untouched and not any(kept)
@@ -143,7 +142,6 @@ class Project(ProjectState, Base):
 
     @property
     def last_change(self) -> "Event":
-        """The latest event that is no comment."""
         return next(event for event in self.events if event.action != COMMENTED)
 
     def latest(self, transition: Transition) -> "Event | None":
@@ -313,7 +311,7 @@ class Event(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
-    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id", deferrable=True), index=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
     subject_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # whom it is about
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))  # who did it; None: Countersign itself
     action: Mapped[str] = mapped_column(String(40))

@@ -100,7 +100,6 @@ def next_form(project: Project) -> str:
 
 
 def export_begun(project: Project) -> str:
-    """What an acceptance leads to, to be read after the project's name."""
     if Setting.read(SettingName.PAUSED):
         return f"was accepted as job {project.spectrum_job_id}. It is exported once exports are resumed."
     return f"is being exported as job {project.spectrum_job_id}."
@@ -131,7 +130,7 @@ def last_change(project: Project, called: str = "") -> str:
     For a step of Countersign itself, the result and the reason.
     """
     last, called = project.last_change, called or project.title
-    stands = STANDING[project.status].format(job=project.spectrum_job_id)
+    stands = STANDING.get(project.status, f"is {project.status} now").format(job=project.spectrum_job_id)
     if last.person_id is None:
         return f"{called} {stands}. {last.comment}".rstrip()
     ago = format_ago(last.at)

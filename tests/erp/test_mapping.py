@@ -517,7 +517,7 @@ class TestRules:
         assert RULES.project_problems(PROJECT | {"zip": "1_2"}).keys() == {"zip"}
         assert RULES.project_changes(PROJECT | {"number": "26/014"}).keys() == {"name", "number"}
         assert RULES.project_changes(PROJECT | {"name": "Short"}) == {}
-        assert RULES.limits == {"address_1": 30, "address_2": 30, "city": 25, "state": 2, "zip": 10}
+        assert RULES.limits == {"address_1": 30, "address_2": 30, "city": 25, "zip": 10}
 
     def test_taxable_as_remembered_with_a_template_is_a_fixed_value(self) -> None:
         request = RULES.build_request(PROJECT, {"taxable": "N"}, TEMPLATE, {"taxable": "N", "Tax_Class_Code": "STD"})

@@ -1,6 +1,5 @@
 """The status of a project: every move from every status, allowed or refused, and the event that it leaves."""
 
-import itertools
 from collections.abc import Callable
 
 import pytest
@@ -49,26 +48,27 @@ ALLOWED = {
 LINES = compose({"number": "26-014", "name": "Depot"}, {}, {"Job_Number": "26-014", "Taxable_Flag": "Y"})
 
 
-@pytest.mark.parametrize(("status", "move"), list(itertools.product(Status, Transition)))
+@pytest.mark.parametrize("status", Status)
 def test_a_move_is_allowed_from_the_statuses_of_the_table_and_leaves_an_event(
-    cast: dict[str, Person], make_project: Callable[..., Project], status: Status, move: Transition
+    cast: dict[str, Person], make_project: Callable[..., Project], status: Status
 ) -> None:
-    project = make_project()
-    project.status = status
-    db.session.commit()
-    to = ALLOWED.get((status, move))
-    if to is None:
-        with pytest.raises(NotAllowed, match=status):
-            workflow._apply(project, move, cast["approver"], "because")
-        assert [event.action for event in project.events] == ["created"]
-        assert project.status is status
-        return
-    workflow._apply(project, move, cast["approver"], "because")
-    db.session.commit()
-    event = project.events[0]
-    assert (event.action, event.from_status, event.to_status) == (move, status, to)
-    assert (event.who, event.comment) == ("Approver", "because")
-    assert project.status == to
+    for number, move in enumerate(Transition):
+        project = make_project(number=f"26-{number:03}")
+        project.status = status
+        db.session.commit()
+        to = ALLOWED.get((status, move))
+        if to is None:
+            with pytest.raises(NotAllowed, match=status):
+                workflow._apply(project, move, cast["approver"], "because")
+            assert [event.action for event in project.events] == ["created"]
+            assert project.status is status
+            continue
+        workflow._apply(project, move, cast["approver"], "because")
+        db.session.commit()
+        event = project.events[0]
+        assert (event.action, event.from_status, event.to_status) == (move, status, to)
+        assert (event.who, event.comment) == ("Approver", "because")
+        assert project.status == to
 
 
 def test_every_status_can_be_reached_and_left() -> None:
