@@ -47,8 +47,11 @@ def serve_static(filename: str) -> Response:
     if compressed:
         response.content_encoding = "gzip"
     response.vary.add("Accept-Encoding")
+    if request.args.get("v") == file.version:
+        response.headers["Cache-Control"] = IMMUTABLE
+        return response
+    response.headers["Cache-Control"] = "no-cache"
     response.set_etag(file.version + ("-gzip" if compressed else ""))
-    response.headers["Cache-Control"] = IMMUTABLE if request.args.get("v") == file.version else "no-cache"
     response.make_conditional(request)
     return response
 

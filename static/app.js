@@ -136,11 +136,7 @@ window.addEventListener("pageshow", () => endedSessions().includes(sessionMark()
 // --- Back shows the page as it is: it posts no form again, and shows no list that was kept from before ---
 
 history.replaceState(history.state, "", location.href);
-window.addEventListener("pageshow", ({ persisted }) => {
-  const [came] = performance.getEntriesByType("navigation");
-  if (persisted) location.reload();
-  else if (came?.type === "back_forward" && document.getElementById("found")) refresh(document.getElementById("found"));
-});
+window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 // --- the address of what is shown, after a search while typing ---
 
@@ -153,10 +149,7 @@ document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
 function catchUp({ target }) {
   const found = document.getElementById("found");
   const stale = target.matches?.("[hx-trigger^=every][data-revision]") && found && found.dataset.revision !== document.querySelector("ul[data-revision]").dataset.revision;
-  if (stale && !found.matches(":focus-within") && !found.querySelector(":checked, .panel, tr[hx-trigger]")) refresh(found);
-}
-
-function refresh(found) {
+  if (!stale || found.matches(":focus-within") || found.querySelector(":checked, .panel, tr[hx-trigger]")) return;
   htmx.ajax("GET", location.href, { target: found, select: "#found", swap: "outerMorph", headers: { Unattended: "true" } });
 }
 

@@ -78,7 +78,7 @@ def _note(errors: dict[str, str]) -> str:
 def _refused_by_erp(
     information: Mapping[str, Any], columns: Collection[str], errors: dict[str, str], anyway: bool
 ) -> dict[str, str]:
-    """Add Spectrum's refusals to the errors; return those that accounting can change, so that they can be sent."""
+    """Add Spectrum's refusals to the errors; return those that accounting can change, to be sent anyway."""
     ours, of_accounting = problems_before_send(information, columns)
     errors |= ours if anyway else ours | of_accounting
     return {} if ours else of_accounting
