@@ -68,7 +68,6 @@ def only_reads() -> bool:
 
 
 def defer_foreign_keys() -> None:
-    """Check them at the end of this transaction, as far as the database may."""
     sqlite = db.engine.dialect.name == "sqlite"
     db.session.execute(text("PRAGMA defer_foreign_keys = ON" if sqlite else "SET CONSTRAINTS ALL DEFERRED"))
 

@@ -64,7 +64,6 @@ def error_page(error: HTTPException) -> Any:
 
 
 def _page_above() -> str | None:
-    """The nearest page above an address that takes forms only: Back leads there after a form was sent."""
     path = request.path
     while path := path.rpartition("/")[0]:
         if current_app.create_url_adapter(request).test(path, "GET"):  # type: ignore[union-attr]  # inside a request

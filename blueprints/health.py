@@ -43,7 +43,6 @@ def readyz() -> Any:
 @blueprint.get(request_metrics.PATH)
 @public
 def metrics() -> Any:
-    """Answer a scraper of this machine; to everybody else there is no such page."""
     if not request_metrics.is_local(request.environ):
         abort(404)
     return Response(request_metrics.render(DatabaseCollector()), content_type=CONTENT_TYPE_LATEST)

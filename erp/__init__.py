@@ -85,8 +85,7 @@ class Rules(Protocol):
 
     def label(self, key: str) -> str: ...
 
-    def form_key(self, key: str) -> str:
-        """Return the form key or column of a request's key; the key itself where there is none."""
+    def form_key(self, key: str) -> str: ...
 
     def job_number_problem(self, number: str) -> str | None:
         """Return what keeps a text from being the number of a new job, as a sentence; None when nothing does."""
@@ -201,11 +200,9 @@ class Connection(Protocol):
     def learn(self) -> Learned:
         """Ask in every way there is, and use from now on what shows jobs. Raises ReadError where nothing answers."""
 
-    def sign_in(self) -> None:
-        """Sign in anew, where that is a call of its own. Raises ReadError."""
+    def sign_in(self) -> None: ...
 
-    def secret_in_use(self) -> str:
-        """Return the client secret that was let in last; "" where none was yet."""
+    def secret_in_use(self) -> str: ...
 
     def rotate_secret(self) -> NewSecret:
         """Replace the client secret; the caller must keep the new one. Raises ReadError."""

@@ -74,7 +74,6 @@ class ErpJob:
 
     @property
     def customer_title(self) -> str:
-        """The customer's code and name, as far as the system said them."""
         return f"{self.customer} {self.customer_name}".strip()
 
 

@@ -40,7 +40,6 @@ def format_datetime(moment: datetime) -> str:
 
 
 def format_time(moment: datetime) -> str:
-    """Such as “3:20 PM”; of another day with its date."""
     return format_datetime(moment).removeprefix(f"{format_date(today())}, ")
 
 
@@ -77,7 +76,6 @@ def format_duration(span: timedelta) -> str:
 
 
 def short_duration(span: timedelta) -> str:
-    """Such as “3 d”, “1 h”, “0 min”."""
     count, unit = _largest_unit(span)
     return f"{count} {SHORT[unit]}"
 
@@ -133,7 +131,6 @@ def phone_address(text: str) -> str:
 
 
 def map_address(*parts: str) -> str:
-    """The address of a map of a place; "" without any part of it."""
     place = ", ".join(filter(None, parts))
     return f"https://www.google.com/maps/search/?api=1&query={quote(place)}" if place else ""
 

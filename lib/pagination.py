@@ -139,7 +139,6 @@ class PagedQuery:
         return replace(query, page=page if after else 1, after=after)
 
     def ids(self, values: Values, limit: int) -> list[int]:
-        """The ids of the first rows in order."""
         first = self._ids.order_by(*self.order.by(forwards=True)).limit(limit)
         return list(db.session.connection().scalars(first, dict(values)))
 

@@ -21,7 +21,6 @@ COMPARED: dict[tuple[str, str], Any] = {
 
 
 def rehearse(directory: Path) -> str:
-    """Rehearse with the newest backup of the folder; return and keep a sentence that says how. Raises BackupError."""
     files = sorted(directory.glob("countersign-*.backup"))
     if not files:
         raise BackupError(f"There is no backup in {directory}.")

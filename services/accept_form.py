@@ -89,11 +89,6 @@ def required_fields() -> list[str]:
 
 
 def initial(project: Project, by: Person | None = None, taken_in_form: Iterable[str] = ()) -> AcceptForm:
-    """The form as it opens: from the project and a template, or with the values of a failed export.
-
-    The template is the last one that the approver used, or the only one there is. `taken_in_form` are the job numbers
-    that other rows of the same form got.
-    """
     if project.export:
         typed = dict.fromkeys(FIELDS, "") | rules().typed(project.export.lines)
         template = _find_template(project.export.template_number)
@@ -178,7 +173,6 @@ def _only_template() -> Job | None:
 
 
 def _starting_values(template: Job | None) -> dict[str, str]:
-    """Return a template's first values by field name; Taxable is the template's, else the customer's."""
     share = rules().starting_values(template.row if template else {})
     taxable = template.taxable if template else ""
     return share | {"taxable": taxable or Customer.taxable_of(share["customer"])}

@@ -1,4 +1,4 @@
-"""Comments on a project: who may be asked, who gets a mail, and whether an answer is waited for.
+"""Comments on a project: their readers, their mails, and the question that waits for an answer.
 
 A comment changes neither the project's status nor its version, so a form that somebody has open stays good.
 """
@@ -19,7 +19,6 @@ DECISIONS = (
 
 
 def problem(text: str) -> str:
-    """Return what is wrong with a comment, as a sentence; empty where nothing is."""
     if not text:
         return "Enter a comment."
     return f"The comment is {len(text):,} characters long; it can hold {LONGEST:,}." if len(text) > LONGEST else ""
@@ -50,7 +49,6 @@ def side_of(project: Project, person: Person) -> Side:
 
 
 def find_readers(project: Project, by: Person) -> list[Person]:
-    """Return who gets a comment by mail: the sender, or the approvers at work on the project; never its author."""
     if side_of(project, by) is Side.ACCOUNTING:
         sender = project.sent_by or project.created_by
         people = [sender] if sender and sender.active else []
@@ -64,12 +62,10 @@ def find_readers(project: Project, by: Person) -> list[Person]:
 
 
 def latest(project: Project) -> Event:
-    """Return the comment that waits for an answer."""
     return next(event for event in project.events if event.action == COMMENTED)
 
 
 def describe_readers(readers: list[Person]) -> str:
-    """Return a sentence about who is notified; empty where nobody is."""
     if not readers or not mail_settings.is_set_up():
         return ""
     names = readers[0].name if len(readers) == 1 else f"{readers[0].name} and {plural(len(readers) - 1, 'other')}"
@@ -85,7 +81,7 @@ def _next_question(project: Project, side: Side, text: str, answer_needed: bool)
 
 
 def _is_repeated(project: Project, by: Person, text: str, form: str) -> bool:
-    """Whether this form was submitted before."""
+    """Tell whether this form was submitted before."""
     own = Event.project_id == project.id, Event.person_id == by.id, Event.action == COMMENTED
     last = db.session.scalar(select(Event).where(*own).order_by(Event.id.desc()).limit(1))
     return last is not None and (last.comment, last.details.get("form")) == (text, form[:20])

@@ -20,7 +20,6 @@ RENEW_BY_HAND = (
 
 
 def job_list() -> dict[str, Any]:
-    """When the job list was last read, and how that went; empty before the first time."""
     return dict(Setting.read(SettingName.JOB_LIST) or {})
 
 
@@ -39,7 +38,6 @@ def server_digest() -> str:
 
 
 def style() -> list[str]:
-    """The settings that overrule what is learned: it is learned again where they are changed."""
     settings = current_app.config
     return [settings["SPECTRUM_AUTH"], settings["SPECTRUM_GUID"], settings["SPECTRUM_CLIENT_ID"]]
 
@@ -53,13 +51,12 @@ def _digest(text: str) -> str:
 
 
 def uses_kept_secret() -> bool:
-    """Whether a rotation's secret beats the environment's: until that is another one, or where that is refused."""
+    """Tell whether a rotation's secret is used: until the environment has another one, or where that is refused."""
     kept = Setting.read(SettingName.CLIENT_SECRET) or {}
     return bool(kept.get("encrypted")) and secret_digest() in (kept["replaced"], kept.get("refused"))
 
 
 def secret_alarm() -> str:
-    """Return what has to be done by hand about the client secret, as a sentence; "" where nothing has."""
     state = Setting.read(SettingName.CLIENT_SECRET) or {}
     if state.get("environment") != secret_digest():
         return ""

@@ -139,5 +139,4 @@ def _export_alarm() -> str:
 
 
 def admin_alarms() -> list[str]:
-    """Return the warnings that ERP Admins see on every ERP page, as sentences."""
     return [alarm for alarm in (cached("client secret", secret_alarm), *expiry.warnings()) if alarm]

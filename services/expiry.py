@@ -61,7 +61,6 @@ class Expiry:
 
     @property
     def heading(self) -> str:
-        """Such as “Spectrum's client secret expires in 3 days”."""
         days = self.days_left
         if days is None:
             return f"{self.label}: the end is not known"
@@ -81,7 +80,6 @@ class Expiry:
 
 
 def list_expiries() -> list[Expiry]:
-    """Return everything that runs out here; what is not set up is left out."""
     return [*_certificates(), *_secrets(), *_backups()]
 
 
@@ -91,7 +89,6 @@ def find(mail_due: str) -> Expiry | None:
 
 
 def warnings() -> list[str]:
-    """Return what expires soon or has expired, as sentences."""
     return cached("expiries", lambda: [each.sentence for each in list_expiries() if each.is_urgent])
 
 

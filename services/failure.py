@@ -1,4 +1,4 @@
-"""A failed export: which field its cause is about, and what to do next, and who can do it."""
+"""A failed export: the fields that its cause is about, and the next steps with who can take them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,20 +16,18 @@ DEFAULT_FIELDS = {each.key for each in rules().default_fields}
 
 @dataclass(frozen=True)
 class Step:
-    """What to do next, as a sentence; and the template whose fixed values are to be changed, if any."""
+    """A next step as a sentence, and the template whose fixed values it is about, if any."""
 
     sentence: str
     template: str = ""
 
 
 def field_errors(export: Export) -> dict[str, str]:
-    """Spectrum's messages about fields of the accept form, by form key."""
     by_key = {rules().form_key(element): text for element, text in export.field_errors}
     return {key: f"Spectrum: “{text}”" for key, text in by_key.items() if key in ACCEPT_FIELDS}
 
 
 def next_steps(export: Export, is_erp_admin: bool) -> list[Step]:
-    """What an approver can do about a failed export."""
     return list(dict.fromkeys(_steps(export, is_erp_admin)))
 
 

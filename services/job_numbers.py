@@ -84,7 +84,7 @@ def _matching(part: str, written: str) -> str:
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """Whether a number can be used; where not, why, the next one that can, and Spectrum's job to link to."""
+    """The result of checking a number: usable or not, why, the next one that is, and Spectrum's job to link to."""
 
     number: str
     problem: str = ""

@@ -24,7 +24,6 @@ def mailbox() -> str:
 
 
 def server() -> str:
-    """The mail server as people know it: `host:port`, or Graph's host."""
     settings = current_app.config
     if uses_graph():
         return urlsplit(str(settings["MAIL_GRAPH_URL"])).netloc
@@ -32,7 +31,6 @@ def server() -> str:
 
 
 def describe_digest_times() -> str:
-    """When the daily summary goes out, such as “at 7:00 AM on Monday and Friday”."""
     at, days = current_app.config["DIGEST_TIME"], sorted(current_app.config["DIGEST_DAYS"])
     *most, last = [day_name[day] for day in days]
     on = "every day" if len(days) == len(day_name) else f"on {', '.join(most)}{' and ' if most else ''}{last}"

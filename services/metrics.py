@@ -1,4 +1,4 @@
-"""What the database counts, for Prometheus."""
+"""Counts from the database, for Prometheus."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -17,13 +17,12 @@ INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u2
 
 
 def abbreviate_state(text: str) -> str:
-    """“Washington” and “wa” are WA; anything else stays as it is typed."""
     typed = normalize(text).casefold()
     return next((code for code, name in rules().states.items() if typed in (code.casefold(), name.casefold())), text)
 
 
 def problems_before_send(values: Mapping[str, Any], columns: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What Spectrum would refuse: of what only the project manager can correct, and of what accounting can change."""
+    """Return two dicts of Spectrum's refusals: fields that only the project manager, and that accounting can change."""
     ours = {column: told for column, told in rules().project_problems(values).items() if column in columns}
     number = rules().project_changes(values).get("number") if "number" in columns else None
     return ours, {"number": number} if number else {}

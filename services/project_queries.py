@@ -172,7 +172,7 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
 
 @dataclass(frozen=True)
 class ExportFacts:
-    """What a list of synced projects shows of an export."""
+    """The part of an export that a list of synced projects shows."""
 
     exported_at: datetime | None
     accepted_by: str
@@ -256,10 +256,6 @@ def after_in_queue() -> tuple[Any, Any]:
 
 @cached_statement
 def managed(show: str, sort: str, words: int, by_words: bool, most: bool) -> PagedQuery:
-    """The projects under a filter of the project managers, newest first, found `by_words` or scanned.
-
-    `most` as above: a status that most projects have is no help to find them.
-    """
     listing = by_index((), False, sort, "", words) if by_words else projects((), False, sort, "", words)
     rows = listing.rows.add_columns(UPDATED).where(*managed_by(show, indexed=not (most or by_words)))
     if show == "in-spectrum" and sort.endswith("job"):
@@ -268,7 +264,6 @@ def managed(show: str, sort: str, words: int, by_words: bool, most: bool) -> Pag
 
 
 def managed_by(show: str, indexed: bool = True) -> list[Any]:
-    """The conditions of a filter; `me` is a parameter of Mine."""
     if statuses := MANAGED[show].statuses:
         return [_status_is(statuses, indexed)]
     created, sent = (

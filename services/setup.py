@@ -41,7 +41,6 @@ def list_steps() -> list[Step]:
 
 
 def command(rest: str) -> str:
-    """The whole command, as it is typed on this server."""
     installed = current_app.root_path.startswith(INSTALLED)
     return f"{'sudo countersign' if installed else '.venv/bin/flask --app app'} {rest}"
 

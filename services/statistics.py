@@ -86,7 +86,6 @@ def _summary(
 
 
 def _count_waiting() -> tuple[list[int], datetime | None]:
-    """The number of waiting projects by age, and since when the oldest one waits."""
     now = utcnow()
     columns = [func.count().filter(*each.conditions(**each.params(now))) for each in project_queries.AGES.values()]
     oldest = func.min(project_queries.waiting_since)
@@ -173,5 +172,4 @@ def _ticks(top: int) -> list[tuple[int, str]]:
 
 
 def _height(value: float, top: int) -> int:
-    """The height of a bar; a value above zero stays visible."""
     return max(round(HEIGHT * value / top), 2 if value else 0)

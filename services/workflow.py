@@ -169,7 +169,6 @@ def undo_rejection(project: Project, by: Person) -> None:
 
 
 def can_undo_rejection(project: Project) -> bool:
-    """Whether the project was rejected some seconds ago, and nothing happened since."""
     if project.status is not Status.REJECTED:
         return False
     return _is_undoable(project, _last_event(project), _rejection_mails(project))
@@ -374,7 +373,7 @@ def _apply(project: Project, transition: Transition, by: Person | None, comment:
 
 
 def _settle_question(project: Project, transition: Transition) -> None:
-    """A decision ends what was asked before; what the project manager asked outlives their own sending."""
+    """End open questions at a decision; one by the project manager outlives their own sending."""
     if project.question_to is Side.SENDER or transition not in (Transition.SEND, Transition.RETRIEVE):
         project.question_to = None
 

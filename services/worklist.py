@@ -92,7 +92,6 @@ def read_params(args: Mapping[str, str]) -> ListParams:
 
 
 def managed_filter(args: Mapping[str, str]) -> str:
-    """The filter of the project managers' list that an address asks for."""
     show = args.get("show", "")
     return show if show in project_queries.MANAGED else ""
 
@@ -124,7 +123,6 @@ def get_page(shown: Filter, query: ListParams) -> Page:
 
 
 def managed_projects(query: ListParams, show: str, person_id: int) -> Page:
-    """One page of the projects under a filter of the project managers, newest first."""
     words, count = project_queries.split_words(query.q), _count(project_queries.MANAGED[show].statuses)
     values = project_queries.search_params(words) | {"me": person_id}
     unindexed = project_queries.unindexed(words)
@@ -141,7 +139,6 @@ def managed_projects(query: ListParams, show: str, person_id: int) -> Page:
 
 
 def selectable_ids(shown: Filter, query: ListParams) -> list[int]:
-    """The ids of all projects in a list that waits for decisions, at most `MOST_SELECTED`."""
     if not WAITING.intersection(shown.statuses):
         return []
     rows, _, values = _choose_query(shown.statuses, shown.oldest_first, query)
@@ -190,7 +187,6 @@ def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:
 
 
 def describe_place(project: Project) -> str:
-    """Where the project is, to be read after its name."""
     listed = next((each for each in FILTERS.values() if project.status in each.statuses), None)
     if listed:
         return f"is under {listed.label}"

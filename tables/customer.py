@@ -33,7 +33,6 @@ class Customer(Base):
 
     @classmethod
     def name_of(cls, code: str) -> str:
-        """The customer's name; "" where it is not known."""
         customer = cls.by_code(code)
         return customer.name if customer else ""
 

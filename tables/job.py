@@ -84,7 +84,6 @@ class Job(Base):
 
     @property
     def unavailable_reason(self) -> str:
-        """Why a project can no longer count on this job, as a sentence; "" while it is open."""
         if self.removed_at:
             return f"Spectrum no longer lists job {self.number}."
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""

@@ -108,7 +108,6 @@ class Delivery(Leased, Base):
 
     @property
     def subject(self) -> str:
-        """What `queue_expiry` was told."""
         return self.key.removeprefix(f"{self.kind}:").rpartition(":")[0]
 
     @property

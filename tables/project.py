@@ -132,7 +132,6 @@ class Project(ProjectState, Base):
 
     @property
     def is_deletable(self) -> bool:
-        """Whether accounting never had to do with it, and nobody's comment would be lost."""
         untouched = self.status is Status.NOT_SENT and self.sent_at is None
         kept = (event for event in self.events if event.from_status != event.to_status or event.action == COMMENTED)
         return untouched and not any(kept)
@@ -143,7 +142,6 @@ class Project(ProjectState, Base):
 
     @property
     def last_change(self) -> "Event":
-        """The latest event that is no comment."""
         return next(event for event in self.events if event.action != COMMENTED)
 
     def latest(self, transition: Transition) -> "Event | None":

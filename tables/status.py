@@ -1,4 +1,4 @@
-"""The status of a project, what may follow what, and what can be done with a project now.
+"""The status of a project, the transitions between statuses, and the actions that a project allows now.
 
 This is the only state machine of the product. A whole project answers these questions, and so does its row in a list,
 which is read as plain columns.

@@ -38,7 +38,6 @@ def in_order() -> tuple[str, ...]:
 
 
 def note_use(secret: str) -> None:
-    """Keep which secret was let in, where there are two to choose from."""
     state, digest = _read(), connection_state.secret_digest()
     if not secret or len(in_order()) < 2:
         return
@@ -106,7 +105,7 @@ def forget_interrupted() -> None:
 
 
 def _state() -> dict[str, Any]:
-    """What is kept of the secret in use; where the environment has another one, that one's time begins now."""
+    """Return the record of the secret in use; a new one in the environment begins a new record."""
     digest = connection_state.secret_digest()
     if _read().get("environment") != digest:
         _write(environment=digest, at=_now(), refused=None, asked_at=None, error="")
@@ -123,7 +122,6 @@ def _begin(state: dict[str, Any]) -> None:
 
 
 def _kept_secret() -> str:
-    """The secret of the last rotation; "" where there is none, or SECRET_KEY is another one."""
     try:
         return _cipher().decrypt(_read().get("encrypted", "").encode()).decode()
     except InvalidToken:
@@ -140,7 +138,6 @@ def _write(**changes: Any) -> None:
 
 
 def _lock() -> dict[str, Any]:
-    """What is kept, read anew and locked until the transaction ends."""
     row = db.session.get(Setting, SettingName.CLIENT_SECRET, with_for_update=True, populate_existing=True)
     return dict(row.value) if row else {}
 

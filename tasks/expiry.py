@@ -1,4 +1,4 @@
-"""What runs out: the ends of certificates are looked at, and ERP admins get a mail in time."""
+"""Expirations: reading the ends of certificates, and mailing ERP admins in time."""
 
 import socket
 import ssl
@@ -30,7 +30,6 @@ def look_at_certificates() -> None:
 
 
 def queue_mails() -> None:
-    """Queue what is due to each ERP admin who has not got it yet."""
     subjects = [] if blocked_reason() else [each.mail_due for each in expiry.list_expiries() if each.mail_due]
     for subject in subjects:
         known = select(Delivery.person_id).where(Delivery.key.startswith(f"{MailKind.EXPIRY}:{subject}:"))
@@ -49,7 +48,6 @@ def _is_due(found: dict[str, str] | None) -> bool:
 
 
 def _look(address: str) -> dict[str, str]:
-    """What there is to keep: the certificate's end, or why it could not be read."""
     tried, host = utcnow().isoformat(), address.rpartition(":")[0]
     try:
         pem = _certificate(host, int(address.rpartition(":")[2]))

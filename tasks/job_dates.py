@@ -41,5 +41,4 @@ def _questions(jobs: Sequence[ErpJob]) -> Iterator[dict[str, str]]:
 
 
 def _filed(jobs: Iterable[ErpJob], filters: dict[str, str]) -> set[str]:
-    """The jobs under these values, by key."""
     return {job.key for job in jobs if all(getattr(job, name) == value for name, value in filters.items())}

@@ -144,7 +144,6 @@ def _update_jobs(reading: JobList, can_be_gone: set[str]) -> tuple[int, list[str
 
 
 def _save_dates(dates: dict[str, JobDates]) -> list[str]:
-    """Keep the dates of jobs; returns the keys of those that have others now."""
     if not dates:
         return []
     kept = db.session.execute(select(Job.id, Job.key, Job.dates))

@@ -44,7 +44,6 @@ def new() -> Any:
 @blueprint.post("")
 @requires(PROJECT_ADMIN)
 def create() -> Any:
-    """Create a project, and send it where the button says so; nothing of either where something is wrong."""
     typed, information, errors = read_information(request.form, None)
     note, sends = _note(errors), request.form.get("send")
     anyway = {} if errors or not sends else _refused_by_erp(information, INFORMATION, errors, sends == "anyway")
@@ -79,7 +78,7 @@ def _note(errors: dict[str, str]) -> str:
 def _refused_by_erp(
     information: Mapping[str, Any], columns: Collection[str], errors: dict[str, str], anyway: bool
 ) -> dict[str, str]:
-    """Add what Spectrum would refuse to the errors; return what can be sent anyway, because accounting changes it."""
+    """Add Spectrum's refusals to the errors; return those that accounting can change, so that they can be sent."""
     ours, of_accounting = problems_before_send(information, columns)
     errors |= ours if anyway else ours | of_accounting
     return {} if ours else of_accounting

@@ -70,7 +70,6 @@ def update() -> Any:
 @blueprint.get("/results")
 @requires(APPROVER)
 def results() -> Any:
-    """How the exports of the selected projects end; the page refreshes itself until each has."""
     projects = _selected_projects()
     counts = Counter(project.status for project in projects)
     return render_template("approvals/bulk_results.html", projects=projects, counts=counts)
@@ -89,7 +88,6 @@ def read_jobs() -> Any:
 @blueprint.get("/number/<int:project_id>")
 @requires(APPROVER)
 def number(project_id: int) -> Any:
-    """Check the Spectrum Job ID that is being typed in a row, also against the other rows."""
     numbers = {name: " ".join(value.split()) for name, value in request.args.items()}
     typed, found = numbers.pop(f"job_number-{project_id}", ""), get_project(project_id)
     number_check = job_numbers.check(typed, found, numbers.values())
@@ -160,7 +158,6 @@ def _accept_page(forms: list[AcceptForm]) -> str:
 
 
 def _without_own_customer(form: AcceptForm) -> AcceptForm:
-    """The form with the customer that is typed for all."""
     own = request.form.get(f"customer-{form.project.id}")
     errors = {name: error for name, error in form.errors.items() if not (own and name == "customer")}
     customer = acceptance.from_form(form.project, request.form).typed["customer"]
@@ -173,6 +170,5 @@ def _none_selected() -> Any:
 
 
 def _report(results: list[Result], sentence: str, forms: Sequence[AcceptForm | UpdateForm] = ()) -> Any:
-    """The list; for exports the page on which they are followed."""
     ids = [form.project.id for form in forms]
     return report(results, sentence, url_for(".results", project=ids) if ids else url_for("erp.jobs"))

@@ -206,7 +206,6 @@ def _not_free(job: Job) -> str:
 
 
 def _pair_as_shown(job: Job) -> Project:
-    """The project that the row offered, as the row showed it; else Refused."""
     project_id, _, version = request.form.get(f"pair-{job.id}", "").partition(":")
     if not project_id:
         raise NotAllowed("No project has this number. Select this job alone to choose its project.")

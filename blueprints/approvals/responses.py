@@ -100,7 +100,6 @@ def next_form(project: Project) -> str:
 
 
 def export_begun(project: Project) -> str:
-    """What an acceptance leads to, to be read after the project's name."""
     if Setting.read(SettingName.PAUSED):
         return f"was accepted as job {project.spectrum_job_id}. It is exported once exports are resumed."
     return f"is being exported as job {project.spectrum_job_id}."

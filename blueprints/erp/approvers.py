@@ -25,7 +25,6 @@ def report() -> Any:
 
 @blueprint.app_template_global()
 def approver_alerts() -> list[tuple[str, str]]:
-    """Warnings about the approvers, as kind and sentence; who is the only one is spoken to."""
     only, alerts = cached("approver alerts", _alerts)
     return [("warning", ONLY_YOU), *alerts[1:]] if only == current_user.id else alerts
 

@@ -35,7 +35,6 @@ def home() -> Any:
 @blueprint.get("/erp/jobs")
 @requires(Rule(erp=Level.READ_ONLY))
 def jobs() -> Any:
-    """A list; 304 where the browser has it already."""
     tag, announces = _etag(), "_flashes" in session  # do not cache a page with a flash message
     if not announces and request.if_none_match.contains_weak(tag):
         return _cacheable(Response(status=304), tag)
@@ -70,7 +69,6 @@ def statistics_page() -> Any:
 @blueprint.get("/setup")
 @signed_in
 def setup_page() -> Any:
-    """The steps of the first day."""
     return render_template("erp/setup.html", steps=setup.list_steps(), command=setup.command, may_open=_may_open)
 
 

@@ -49,7 +49,6 @@ class Access:
         return [self._basic, self._token, *self._client_secrets]
 
     def sign_in(self) -> None:
-        """Fetch a token although there may be one. Raises ReadError."""
         if self.style == "token":
             with self._lock:
                 self._fetch_token()
