@@ -230,4 +230,6 @@ def _acceptable(found: Project) -> Project:
 def _decidable(found: Project) -> Project:
     if not (found.allows(Transition.ACCEPT) or found.allows(Transition.RETRY)):
         raise NotAllowed(found.refusal_reason(Transition.RETRY if found.status in FAILED else Transition.ACCEPT))
+    if found.violates_four_eyes(current_user.id):
+        raise NotAllowed(workflow.OTHER_APPROVER_NEEDED)
     return found

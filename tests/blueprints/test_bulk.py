@@ -12,7 +12,7 @@ from support.jobs import prove_job_list, values
 from extensions import db
 from lib import pagination
 from models import Delivery, Job, Person, Project, Setting, SettingName, Status
-from services import workflow
+from services import workflow, worklist
 
 
 @pytest.fixture
@@ -212,3 +212,4 @@ def test_all_of_a_list_can_be_selected_and_not_only_its_page(
         ("hidden", str(waiting[2].id)),
     ]
     assert 'type="hidden" name="project"' not in approver.get("/erp/jobs?filter=synced&tick=every").text
+    assert worklist.selectable_ids(worklist.FILTERS["ready-to-import"], worklist.read_params({})) == []
