@@ -396,7 +396,7 @@ def test_with_another_job_found_retry_and_reject_wait_for_whose_it_is(browser: B
     approver = browser("approver")
     page = approver.get(f"/approvals/{mistaken.id}").text
     buttons = re.findall(r"<button[^>]*>(.+?)</button>", page)
-    assert buttons == ["Sign out", "Link to it instead", "Not ours"]
+    assert buttons == ["Sign out", "Link to it instead", "Not ours", "Comment"]
     for address, data in (("reject", {"comment": "No"}), ("accept", {})):
         response = approver.post(f"/approvals/{mistaken.id}/{address}", {**data, **version(mistaken)})
         assert response.status_code == 409

@@ -89,7 +89,7 @@ def test_a_wrong_value_is_refused_with_a_sentence_that_names_the_setting(name: s
 def test_every_setting_of_free_form_aside_each_can_be_wrong() -> None:
     free = {"SPECTRUM_CLIENT_ID", "SPECTRUM_CLIENT_SECRET", "MAIL_USERNAME", "MAIL_PASSWORD"}
     free |= {"MAIL_OAUTH_CLIENT_ID", "MAIL_OAUTH_CLIENT_SECRET", "MAIL_OAUTH_SCOPE"}
-    free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME"}
+    free |= {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_NAME", "BACKUP_COPY_COMMAND"}
     assert {name for name, _ in WRONG} == config.SETTINGS.keys() - free
 
 
