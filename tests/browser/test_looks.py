@@ -83,6 +83,7 @@ def _many(page: Page, url: str, decision: str) -> None:
 
 def _many_with_errors(page: Page, url: str) -> None:
     _many(page, url, "Accept")
+    page.get_by_label("Spectrum Job ID of").first.fill("")
     page.get_by_role("button", name="Export", exact=True).click()
     page.get_by_role("alert").first.wait_for()
 

@@ -12,7 +12,8 @@ PARENTS = {
     "li": {"ul", "ol"},
     "dt": {"div", "dl"},
     "dd": {"div", "dl"},
-    "option": {"select", "datalist"},
+    "option": {"select", "datalist", "optgroup"},
+    "optgroup": {"select"},
     "legend": {"fieldset"},
     "summary": {"details"},
 }
