@@ -21,7 +21,7 @@ from dev.demo.bulk import PLACES, RARE
 from extensions import db
 from lib import pagination
 from models import Person, utcnow
-from services import cache
+from services import cache, project_queries
 
 SIZES = (1_000, 4_000)  # projects
 ROOM = 1.05  # for a tree that is one step deeper
@@ -82,10 +82,14 @@ def no_stale_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of which each list has several in the small company too."""
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of which each list has several in the small company too, as a hint has more hits than it reads."""
     monkeypatch.setattr(pagination, "PER_PAGE", 3)
     monkeypatch.setattr(pagination, "MANY", 4)
+    monkeypatch.setattr(project_queries, "HITS", 2)
+    project_queries.some_outside.cache_clear()
+    yield
+    project_queries.some_outside.cache_clear()
 
 
 def onwards(page: str) -> str:
