@@ -57,7 +57,7 @@ def test_it_counts_what_waits_went_out_and_happened_last(
         'queue_length{queue="exports"}': 1,
         'queue_length{queue="mails"}': 1,
         'mails{kind="rejection",outcome="under way"}': 1,
-        'days_left{what="sign_in_secret"}': 9,
+        'days_left{item="sign_in_secret"}': 9,
         "paused": 0,
         "mail_held": 0,
         'last_timestamp_seconds{what="backup copy"}': 1767225600,

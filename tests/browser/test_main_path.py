@@ -284,6 +284,7 @@ def test_an_export_with_something_wrong_comes_back_in_place_with_what_was_typed(
     send(manager)
     row_of(approver, live, number).get_by_role("button", name="Accept").click()
     approver.get_by_label("Select a Job Template").select_option("")
+    approver.wait_for_load_state("networkidle")  # with a script, the form comes back without the template
     approver.get_by_label("Spectrum Job ID").fill("24-107")
     approver.get_by_label("Spectrum Job Name").fill("Kept as typed")
     approver.get_by_role("button", name="Export", exact=True).click()
