@@ -67,6 +67,6 @@ def test_a_list_holds_still_while_somebody_is_at_work_in_it(live: Live, approver
     expect(comment).to_have_value("The address is")
     expect(row(approver, "In Between")).to_have_count(0)
     approver.get_by_role("button", name="Cancel").click()
-    expect(rows(approver).first.get_by_role("button", name="Accept")).to_be_focused()  # the row is back
+    expect(rows(approver).first.get_by_role("button", name="Reject")).to_be_focused()  # the row is back
     approver.get_by_role("heading", level=1).click()  # the focus leaves the list
     expect(row(approver, "In Between")).to_have_count(1, timeout=SOON)
