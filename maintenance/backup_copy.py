@@ -11,9 +11,9 @@ from models import Setting, SettingName, utcnow
 
 
 def copy_away(file: Path) -> bool:
-    """Run the command on a verified backup, and keep how it ended. Return False where there is no command.
+    """Run the command on a verified backup and keep the result; return False without a command.
 
-    Raises BackupError where it failed. What it printed is in the log, and nowhere else: it may name accounts.
+    Raises BackupError if it fails. Its output goes to the log alone, because it may name accounts.
     """
     command = current_app.config["BACKUP_COPY_COMMAND"]
     if not command:

@@ -134,7 +134,7 @@ class ReusedDatabase:
     """A migrated PostgreSQL database that is emptied after each test: making one takes ten times as long."""
 
     TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-    OTHERS = "pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     SHAPE = " UNION ALL ".join(
         f"SELECT {column}::text FROM {table}"
         for column, table in (
@@ -160,7 +160,7 @@ class ReusedDatabase:
 
     def __exit__(self, *_: object) -> None:
         with suppress(psycopg.Error), psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"SELECT pg_terminate_backend(pid), {self.OTHERS}")
+            connection.execute(f"SELECT pg_terminate_backend(pid) {self.OTHERS}")
             if connection.execute(self.SHAPE).fetchall() == self.shape:
                 tables = [name for (name,) in connection.execute(self.TABLES)]
                 used = [name for name in tables if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone()]  # type: ignore[arg-type]
@@ -228,6 +228,20 @@ def app(environ: dict[str, str], tmp_path: Path, compiled_templates: FileSystemB
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture
+def run(app: Flask) -> Callable[..., Any]:
+    """Run a command of the command line and return its result; the test then reads afresh."""
+
+    def invoke(*arguments: object) -> Any:
+        db.session.rollback()
+        result = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
+        db.session.expire_all()
+        db.session.rollback()
+        return result
+
+    return invoke
 
 
 @pytest.fixture

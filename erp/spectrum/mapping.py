@@ -77,9 +77,9 @@ def build_request(
     typed: Mapping[str, str],
     fixed: Mapping[str, str] | None = None,
 ) -> list[FieldValue]:
-    """Return everything AddJob will receive, in wire order: what has a value or is required.
+    """Return AddJob's fields in wire order: the required ones and those with a value.
 
-    Typed wins also where it is empty; a fixed value only fills what nothing else gives.
+    A typed value wins even if it is empty; a fixed value fills a field that no other source gives.
     """
     share, start = from_project(project), from_template(template)
     named = {"Job_Number": _text(project.get("number")), "Job_Description": shorten(_text(project.get("name")))}

@@ -40,6 +40,7 @@ SignIn = Callable[[str], Browser]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    (tmp_path / "backups").mkdir()
     return tmp_path / "backups" / "countersign.backup"
 
 
@@ -47,21 +48,6 @@ def file(tmp_path: Path) -> Path:
 def erp() -> FakeERP:
     """An accounting system that lists the template: one without jobs is not taken for a whole list."""
     return FakeERP({"Job_Number": "T-COMM", "Job_Description": "Template Commercial"})
-
-
-@pytest.fixture
-def run(app: Flask, file: Path) -> Callable[..., Any]:
-    """A command of the command line; its result."""
-    file.parent.mkdir()
-
-    def invoke(*arguments: object) -> Any:
-        db.session.rollback()
-        result = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
-        db.session.expire_all()
-        db.session.rollback()
-        return result
-
-    return invoke
 
 
 def numbers() -> list[str]:

@@ -21,20 +21,6 @@ MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
-def run(app: Flask) -> Run:
-    """A command of the command line; its result."""
-
-    def invoke(*arguments: object) -> Any:
-        db.session.rollback()
-        result = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
-        db.session.expire_all()
-        db.session.rollback()
-        return result
-
-    return invoke
-
-
-@pytest.fixture
 def copies(app: Flask, tmp_path: Path) -> Iterator[Path]:
     """The folder that the command of BACKUP_COPY_COMMAND copies into."""
     place = tmp_path / "elsewhere"

@@ -22,20 +22,6 @@ Run = Callable[..., Any]
 NONE, OLD = "There is no backup of Countersign.", "The last backup of Countersign was made 1 day ago."
 
 
-@pytest.fixture
-def run(app: Flask) -> Run:
-    """A command of the command line; its result."""
-
-    def invoke(*arguments: object) -> Any:
-        db.session.rollback()
-        result = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
-        db.session.expire_all()
-        db.session.rollback()
-        return result
-
-    return invoke
-
-
 def test_the_newest_backups_stay_and_other_files_too(run: Run, tmp_path: Path) -> None:
     (tmp_path / "before-upgrade.backup").touch()
     began = utcnow()
