@@ -53,6 +53,7 @@ document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
   const target = ctx.target.matches ? ctx.target : document.querySelector(ctx.target);  // a text where the answer chose it
   ctx.leaving = target.contains(document.activeElement);
   ctx.stop = stops(target).indexOf(document.activeElement);
+  ctx.focused = document.activeElement.id;
   ctx.typed = target.querySelector("[data-typed]");
   ctx.decided = ctx.sourceEvent?.type === "submit" && target.querySelector(".panel [method=post]");
 });
@@ -66,7 +67,21 @@ document.addEventListener("htmx:after:swap", (event) => {
   const invalid = asked && target.querySelector(INVALID);
   if (invalid) invalid.focus();
   else if (ctx.decided && !target.querySelector(".panel, [role=alert]")) goOn(target, ctx.sourceEvent.submitter);
-  else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop)?.focus();
+  else if ((asked || ctx.leaving) && !target.contains(document.activeElement)) landing(target, asked ? -1 : ctx.stop, asked ? "" : ctx.focused)?.focus();
+});
+
+// What was typed while a chosen template's values were on their way stays.
+document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+  const form = ctx.sourceElement.name === "template" && ctx.sourceElement.form;
+  ctx.late = form ? [...new FormData(form)].filter(([name, value]) => ctx.request.body.get(name) !== value) : [];
+});
+
+document.addEventListener("htmx:after:swap", ({ detail: { ctx }, target }) => {
+  for (const [name, value] of ctx.late) {
+    const field = target.querySelector(`[name="${name}"]`);
+    field.form.elements[name].value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
 });
 
 // After a decision to the next project that waits below, else above; else to what the decided row offers.
@@ -79,11 +94,12 @@ function goOn(row, submitter) {
   if (submitter?.name === "open_next" && button?.name === "accept") button.click();
 }
 
-// A panel's first field; in a refreshed row the same place; in one that was closed the button that opened it; else one
-// that only asks: a second Enter must not act.
-function landing(target, stop) {
+// In a refreshed panel the same field, else the first one; in a refreshed row the same place; in one that was closed the
+// button that opened it; else one that only asks: a second Enter must not act.
+function landing(target, stop, focused) {
   const asked = target.querySelector(`.asks [name="${opened[target.id]}"]`);
-  return firstField(target) ?? stops(target)[stop] ?? asked ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
+  const same = focused && document.getElementById(focused);
+  return (same || firstField(target)) ?? stops(target)[stop] ?? asked ?? target.querySelector(".asks button") ?? target.querySelector("a, button");
 }
 
 document.addEventListener("DOMContentLoaded", () => (document.querySelector(INVALID) ?? firstField(document))?.focus());

@@ -30,6 +30,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser as ChromiumBrowser
+from playwright.sync_api import Error as ChromiumError
 from playwright.sync_api import Page, sync_playwright
 from support.fake_erp import FakeERP
 from support.jobs import keep_job
@@ -520,6 +521,13 @@ def new_page(request: pytest.FixtureRequest, chromium: ChromiumBrowser) -> Itera
     yield open_page
     for context in contexts:
         context.close()
+
+
+def go_back(page: Page) -> None:
+    """Press Back; a page that was kept loads itself anew, and ends the navigation that is waited for here."""
+    with suppress(ChromiumError):
+        page.go_back()
+    page.wait_for_load_state()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import re
 
 from conftest import Live
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 
 def button(place: Page | Locator, name: str) -> Locator:
@@ -12,7 +12,7 @@ def button(place: Page | Locator, name: str) -> Locator:
 
 def fill_accept(page: Page) -> None:
     page.get_by_label("Select a Job Template").select_option("T-COMM")
-    expect(page.get_by_label("Customer", exact=True)).to_have_value("CASCREST")
+    expect(page.locator("[name=template_shown]")).to_have_value("T-COMM")
     page.get_by_label("Yes", exact=True).check()
 
 
@@ -45,3 +45,29 @@ def test_after_each_decision_the_next_waiting_project_is_at_hand(live: Live, pag
     expect(page.get_by_role("status").get_by_role("link", name=number)).to_be_visible()
     page.get_by_text("Next:").get_by_role("link").first.click()
     expect(page.get_by_label("Sync Status")).to_have_text("Ready to Export")
+
+
+def test_what_is_typed_before_a_templates_values_have_come_stays_and_the_last_one_chosen_counts(
+    live: Live, page: Page
+) -> None:
+    live.sign_in(page).goto(f"{live.url}/erp/jobs")
+    row = page.locator(f"#{page.locator('#found tbody tr').first.get_attribute('id')}")
+    button(row, "Accept").click()
+    held: list[Route] = []
+    page.route("**/approvals/*/accept", lambda route: held.append(route), times=1)
+    page.get_by_label("Select a Job Template").select_option("T-CIVIL")
+    page.get_by_label("No", exact=True).check()
+    page.get_by_label("Spectrum Job ID").fill("J-70001")
+    held.pop().continue_()
+    expect(page.locator("[name=template_shown]")).to_have_value("T-CIVIL")
+    expect(page.get_by_label("Spectrum Job ID")).to_have_value("J-70001")
+    expect(page.get_by_label("Spectrum Job ID")).to_be_focused()
+    expect(page.get_by_label("No", exact=True)).to_be_checked()
+    expect(page.get_by_role("row", name="Spectrum Job ID J-70001")).to_be_visible()
+    page.route("**/approvals/*/accept", lambda route: held.append(route), times=1)
+    page.get_by_label("Select a Job Template").select_option("T-PUBLIC")
+    page.get_by_label("Select a Job Template").select_option("T-COMM")
+    expect(page.locator("[name=template_shown]")).to_have_value("T-COMM")
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(row.get_by_text("Synced", exact=True)).to_be_visible()
+    assert live.jobs()["J-70001"]["Customer_Code"] == live.jobs()["T-COMM"]["Customer_Code"]

@@ -75,7 +75,7 @@ def fill_accept(page: Page, number: str, template: str = "T-CIVIL", **changes: s
     page.get_by_label("Select a Job Template").select_option(template)
     if page.get_by_role("button", name="Show the Template's Values").count():
         page.get_by_role("button", name="Show the Template's Values").click()
-    expect(page.get_by_label("Division")).not_to_have_value("")
+    expect(page.locator("[name=template_shown]")).to_have_value(template)
     page.get_by_label("Spectrum Job ID").fill(number)
     page.get_by_label("Yes", exact=True).check()
     fill(page, changes)

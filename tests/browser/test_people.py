@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from conftest import Live, wait_until
+from conftest import Live, go_back, wait_until
 from playwright.sync_api import Page, expect
 
 from app import create_app
@@ -160,7 +160,7 @@ def test_after_the_sign_out_back_shows_nothing_of_what_was_there(live: Live, new
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     for _ in range(2):
-        page.go_back()
+        go_back(page)
         expect(page.get_by_label("Password")).to_be_visible()
         expect(page.get_by_role("table")).to_have_count(0)
 

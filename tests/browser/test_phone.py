@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import Live
+from conftest import Live, go_back
 from playwright.sync_api import Browser as ChromiumBrowser
 from playwright.sync_api import Page, expect
 
@@ -104,10 +104,10 @@ def test_back_after_a_form_that_was_refused_and_then_sent_shows_the_project_as_i
     page.get_by_label("Phone").fill("253-555-0101")
     page.get_by_role("button", name="Send to ERP").click()
     expect(page.get_by_role("button", name="Retrieve from ERP")).to_be_visible()
-    page.go_back()
+    go_back(page)
     expect(page.get_by_role("button", name="Retrieve from ERP")).to_be_visible()
     for _ in range(2):
-        page.go_back()
+        go_back(page)
         expect(page.get_by_role("navigation", name="Tools")).to_be_visible()
         expect(page.get_by_role("alert")).to_have_count(0)
 
@@ -123,6 +123,6 @@ def test_back_to_a_list_shows_what_was_decided_meanwhile(live: Live, page: Page)
     page.get_by_text("was rejected").first.wait_for()
     for _ in range(3):
         if not page.url.endswith("/erp/jobs"):
-            page.go_back()
+            go_back(page)
     expect(page.get_by_role("link", name="Titlow Beach Boardwalk")).to_be_visible()
     expect(page.get_by_role("link", name=name)).to_have_count(0)

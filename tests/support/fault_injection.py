@@ -91,6 +91,10 @@ class Sandbox:
         answer = httpx.post(f"{self.address}/sandbox/faults", json={"service": service, "fault": fault, **more})
         answer.raise_for_status()
 
+    def recover(self) -> None:
+        """Without faults from now on."""
+        httpx.delete(f"{self.address}/sandbox/faults").raise_for_status()
+
     def calls(self, service: str = "", fault: str = "") -> list[dict[str, Any]]:
         listed = httpx.get(f"{self.address}/sandbox/calls", timeout=30).json()
         return [call for call in listed if service in ("", call["service"]) and fault in (call["fault"] or "")]
