@@ -36,6 +36,6 @@ __all__ = [
     "COMMENTED", "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "JOB_LIST", "JOB_ORDERS", "ORDERS", "OUTSTANDING",
     "TRANSITIONS", "UPDATE", "WAITING", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job",
     "LeaseLost", "Level", "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState",
-    "Setting", "SettingName", "Side", "Status", "TaskKind", "TaskRequest", "Transition", "as_text", "diff", "search_text",
-    "utcnow",
+    "Setting", "SettingName", "Side", "Status", "TaskKind", "TaskRequest", "Transition", "as_text", "diff",
+    "search_text", "utcnow",
 ]  # fmt: skip
