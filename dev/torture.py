@@ -1,9 +1,9 @@
 """`make torture`: kills at random while everything else goes wrong too, and a table of what became of it all.
 
-Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL, while
-Spectrum becomes one after another of those that the sandbox can be; beside them the tests in RUNS inject one fault
-each. It ends with 1 where a job or a mail is there twice, one is lost without a word, or one is stuck for longer than
-its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
+Not part of `make test`. Half of the kills hit one machine on SQLite, half two machines on one PostgreSQL that sign in
+to Spectrum by token, while Spectrum becomes one after another of those that the sandbox can be; beside them the tests
+in RUNS inject one fault each. It ends with 1 where a job or a mail is there twice, one is lost without a word, or one
+is stuck for longer than its lease and a minute. KILLS and PROJECTS make it shorter, SEED repeats the dice.
 """
 
 import os
@@ -84,6 +84,8 @@ PERSONALITY: dict[str, tuple[Any, ...]] = {
     "wrap_errors": (False, True),
     "update_blanks": ("keep", "reset"),
 }
+HOSTED: dict[str, tuple[Any, ...]] = PERSONALITY | {"sign_in": ("none", "token"), "token_seconds": (2, 3600)}
+CLIENT = {"SPECTRUM_CLIENT_ID": "countersign", "SPECTRUM_CLIENT_SECRET": "sandbox-secret"}
 BECAME = "Spectrum becomes another one"
 MAIL: dict[str, dict[str, Any]] = {
     "mail server silent before the text": {"command": "RCPT", "reply": "silence"},
@@ -149,7 +151,9 @@ def stop(server: Server) -> str:
     return "SIGTERM and a start"
 
 
-def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[str]:
+def torture(
+    sandbox: Sandbox, mailbox: str, machines: list[Server], personality: dict[str, tuple[Any, ...]]
+) -> Counter[str]:
     """Half of the kills, with new work before each; how often what happened."""
     tries: Counter[str] = Counter()
     kills, projects = KILLS // 2, PROJECTS // 2
@@ -165,7 +169,7 @@ def torture(sandbox: Sandbox, mailbox: str, machines: list[Server]) -> Counter[s
             accept(f"K26-{new:04}")
         update_some()
         if number % 3 == 0:
-            become(sandbox, {name: chance.choice(choices) for name, choices in PERSONALITY.items()})
+            become(sandbox, {name: chance.choice(choices) for name, choices in personality.items()})
             tries[BECAME] += 1
         if number % 2:
             faults.append((chance.choice(list(SPECTRUM)), chance.choice(list(MAIL))))
@@ -266,12 +270,15 @@ def in_words(states: Iterable[object]) -> str:
     return ", ".join(f"{count} {state}" for state, count in Counter(map(str, states)).most_common())
 
 
-def at_random(place: Path, name: str, url: str, machines: int) -> tuple[Counter[str], list[str], bool]:
+def at_random(
+    place: Path, name: str, url: str, machines: int, hosted: bool = False
+) -> tuple[Counter[str], list[str], bool]:
     """A half of the run on one database: how often what was done, the row that tells the end, whether it holds."""
     migrate(url)
     quick = {"EXPORT_CHECK_SECONDS": "1", "SPECTRUM_READ_TIMEOUT": "2", "SPECTRUM_DEADLINE": "3"}
     with sandboxed(place / name) as found:
-        settings = server_settings(url, found["spectrum"], found["smtp"], **quick, SPECTRUM_REFRESH="never")
+        quick |= {"SPECTRUM_REFRESH": "never"} | (CLIENT if hosted else {})
+        settings = server_settings(url, found["spectrum"], found["smtp"], **quick)
         servers = [Server(settings | {"DIGEST_TIME": "23:59"} | at_another_port()) for _ in range(machines)]
         sandbox = Sandbox(found["spectrum"])
         sandbox.fail("*", "slow", milliseconds=200, times=None)
@@ -280,7 +287,7 @@ def at_random(place: Path, name: str, url: str, machines: int) -> tuple[Counter[
             try:
                 for server in servers:
                     server.start()
-                tries = torture(sandbox, found["mailbox"], servers)
+                tries = torture(sandbox, found["mailbox"], servers, HOSTED if hosted else PERSONALITY)
                 said, holds = verdict(sandbox, found["mailbox"])
             finally:
                 for server in servers:
@@ -292,7 +299,7 @@ def kills_at_random(place: Path) -> tuple[list[list[str]], bool]:
     halves = [at_random(place, "SQLite", f"sqlite:///{place / 'torture.db'}", 1)]
     with postgresql_server() as address:
         run_sql(address, "CREATE DATABASE torture")
-        halves.append(at_random(place, "two machines on PostgreSQL", f"{address}/torture", 2))
+        halves.append(at_random(place, "two machines on PostgreSQL", f"{address}/torture", 2, hosted=True))
     tries, holds = halves[0][0] + halves[1][0], all(half[2] for half in halves)
     rows = [[what, "at random", str(count), RESULT[holds]] for what, count in sorted(tries.items())]
     return [*rows, *(half[1] for half in halves)], holds
