@@ -102,7 +102,7 @@ RUNS = [
     ("kill -9 at each step of a mail", "both databases", r"test_mail_crash\.test_(killed|three)"),
     ("SIGTERM, SIGHUP in a mail", "between DATA and its answer", r"test_mail_crash\.test_told"),
     ("Spectrum gone for a day", "500 accepted meanwhile", "down_for_a_day"),
-    ("20 people at once decide on the same 50 projects", "two machines of two processes", "test_concurrency"),
+    ("20 people at once decide on the same 25 projects", "two machines of two processes", "test_concurrency"),
     ("database out of reach", "timetable and pages", r"test_json_log\.\w*(reached|finds_no)"),
     ("disk full, database read-only or locked", "SQLite", r"test_degraded\.\w*(disk|only_be_read|locked)"),
     ("clock set back two hours", "with work under way", r"test_degraded\.\w*clock"),
