@@ -49,7 +49,7 @@ def jobs() -> Any:
     shown = {
         "page": page,
         "elsewhere": elsewhere,
-        "facts": project_queries.export_facts(on_page) if _current_filter().slug == "synced" and on_page else {},
+        "facts": project_queries.export_facts(on_page) if _current_filter().slug == "synced" else None,
         "others": [each for each in others if each not in on_page],
         "rejected": workflow.undoable_rejections(selected_ids("rejected")) if "rejected" in request.args else (),
         "statistics_strip": strip,
