@@ -48,7 +48,7 @@ def _company_sign_in() -> dict[str, str]:
         "OIDC_ISSUER": f"http://127.0.0.1:{os.environ.get('OIDC_PORT', '8090')}",
         "OIDC_CLIENT_ID": CLIENT[0],
         "OIDC_CLIENT_SECRET": CLIENT[1],
-        "OIDC_NAME": "your Halvorsen account",
+        "OIDC_NAME": "Halvorsen",
     }
 
 
