@@ -50,11 +50,8 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@$(BIN)/python -m pytest dev/screenshots.py
 
-image: ## an OCI image of the product, countersign:<version>, by docker or podman
-	@for each in docker podman; do if $$each info >/dev/null 2>&1; then engine=$$each; break; fi; done; \
-	  if [ -z "$$engine" ]; then echo "No container engine runs here. Install and start docker or podman, then try again." >&2; exit 1; fi; \
-	  version=$$(sed -n 's/^VERSION = "\(.*\)"/\1/p' lib/version.py); \
-	  $$engine build --file Containerfile --tag "countersign:$$version" .
+image: ## an OCI image of the product, countersign:<version>, by docker or podman (BASE=…: on another base)
+	@BASE='$(BASE)' deploy/build-image
 
 sbom: install ## a bill of materials in CycloneDX, with the licenses, into sbom.json
 	@$(BIN)/python -m dev.sbom >sbom.json
