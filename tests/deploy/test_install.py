@@ -3,6 +3,8 @@
 What each test leaves behind is an installation that answers, so that they can run in any order.
 """
 
+import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -12,13 +14,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from conftest import PASSWORD, ROOT, wait_until
-from support.vm import Machine, booted, opened
+from support.vm import PACKAGES, Machine, booted, opened, prepared, systems
 
 NAME = "countersign.example.com"
 SECRET = "hush hush"
@@ -33,6 +36,7 @@ EVERYTHING = set(PROJECTS.splitlines()[1:])
 CURRENT = "readlink /opt/countersign/current"
 DATA = "var/lib/countersign"
 LINKS = ("revision", "down_revision")
+HISTORY = ["git", "-C", str(ROOT), "-c", "safe.directory=*"]
 PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 CURL = f"curl --silent --cacert /etc/countersign/tls.crt --resolve {NAME}:443:127.0.0.1 --resolve {NAME}:80:127.0.0.1"
 BREAKING = '''"""A change that its own code can not live with."""
@@ -57,18 +61,28 @@ class Upgrade:
     before: str
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=systems())
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with an older version, and a person and two projects in it."""
-    with booted(tmp_path_factory.mktemp("machines")) as running:
-        put_code(running, "older", older=True)
-        (running.root / "root" / "settings.env").write_text(SETTINGS)
-        running.run("/root/older/deploy/install --settings /root/settings.env", **PIP)
-        create = "countersign users create you@example.com --name You --directory admin --password-stdin"
-        running.run(f"echo {PASSWORD} | {create}")
-        (running.root / DATA / "projects.csv").write_text(PROJECTS)
-        running.run("countersign projects import /var/lib/countersign/projects.csv")
+    kept = prepared(tmp_path_factory.mktemp("prepared"), request.param, f"older-{older_key()}", install_older)
+    with booted(tmp_path_factory.mktemp("machines"), request.param, kept) as running:
         yield running
+
+
+def older_key() -> str:
+    """A name for the older installation: by all that makes it, and by the month, because its certificate runs out."""
+    made_of = [first_installer() or f"{os.getpid()}", PACKAGES, (ROOT / "requirements.txt").read_text(), SETTINGS]
+    return hashlib.sha256("\n".join([*made_of, f"{datetime.now(UTC):%Y-%m}"]).encode()).hexdigest()[:8]
+
+
+def install_older(machine: Machine) -> None:
+    put_code(machine, "older", older=True)
+    (machine.root / "root" / "settings.env").write_text(SETTINGS)
+    machine.run("/root/older/deploy/install --settings /root/settings.env", **PIP)
+    create = "countersign users create you@example.com --name You --directory admin --password-stdin"
+    machine.run(f"echo {PASSWORD} | {create}")
+    (machine.root / DATA / "projects.csv").write_text(PROJECTS)
+    machine.run("countersign projects import /var/lib/countersign/projects.csv")
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +98,22 @@ def machine(older: Machine, upgrade: Upgrade) -> Machine:
     return older
 
 
+def first_installer() -> str:
+    """The commit with which the installer began; none in a copy without its history."""
+    log = [*HISTORY, "log", "--format=%H", "--", "deploy/install"]
+    return (
+        subprocess.run(log, capture_output=True, text=True, check=False).stdout.rpartition("\n")[0].rpartition("\n")[2]
+    )
+
+
 def put_code(machine: Machine, name: str, older: bool = False) -> Path:
     """The code as it is here, or as it was when it got its installer."""
     place = machine.root / "root" / name
     place.mkdir()
-    history = ["git", "-C", str(ROOT), "-c", "safe.directory=*"]
-    log = [*history, "log", "--format=%H", "--", "deploy/install"]
-    commits = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
     leave = ["--exclude=./.*", "--exclude=./instance", "--exclude=__pycache__"]
     pack = ["tar", "-C", str(ROOT), *leave, "-cf", "-", "."]
-    if older and commits:  # in a copy without its history, the version is the same
-        pack = [*history, "archive", commits[-1]]
+    if older and (commit := first_installer()):  # in a copy without its history, the version is the same
+        pack = [*HISTORY, "archive", commit]
     packed = subprocess.run(pack, check=True, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-C", place, "-xf", "-"], input=packed, check=True)
     shutil.copy(ROOT / "requirements.txt", place)
