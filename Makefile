@@ -32,7 +32,8 @@ test: $(VENV)/installed-dev ## all tests
 torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
 	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
 
-nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
+nightly: $(VENV)/installed-dev ## the search for events that break a promise, at length, and the installer on each system (MIRROR=…: Ubuntu's)
+	@SYSTEMS="bookworm trixie noble" $(BIN)/python -m pytest tests/deploy/test_install.py
 	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py tests/services/test_update_property.py
 
 bench: install ## the tables of docs/performance.md (SIZES=100,10000: a quick one; OPTIONS=--help)
