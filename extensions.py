@@ -8,6 +8,7 @@ A connection to PostgreSQL is tested before it is used, and a request waits for 
 hangs must not hang every thread, and with them /healthz.
 """
 
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ PRAGMAS = (
     "cache_size=-512",  # kilobytes: there are many connections, and the system keeps the file in memory as well
 )
 PING_LIMIT, ANSWER_LIMIT = 3, 15  # seconds that a request waits for an idle connection, and for any answer
+PROGRAM = "countersign"  # PostgreSQL shows each connection as countersign@machine
 LOCK_LIMIT = "10s"  # that a statement waits for another one's lock, less than a request waits for the statement
 
 
@@ -119,7 +121,8 @@ def _limited_connection() -> Any:
 def _connect_to_postgresql(dialect: Any, _record: Any, arguments: Any, settings: dict[str, Any]) -> Any:
     if dialect.name != "postgresql":
         return None
-    defaults = {"connect_timeout": PING_LIMIT, "client_encoding": "utf8"}
+    name = f"{PROGRAM}@{socket.gethostname()}"
+    defaults = {"connect_timeout": PING_LIMIT, "client_encoding": "utf8", "fallback_application_name": name}
     return _limited_connection().connect(*arguments, **(defaults | settings))
 
 
