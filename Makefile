@@ -20,7 +20,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
 
 install: $(VENV)/installed ## make .venv with what the product needs to run
 
-run: install ## the demo: app, sandbox Spectrum and mailbox, until Ctrl-C (OIDC=yes: with a company sign-in)
+run: install ## the demo: app, sandbox Spectrum and mailbox, until Ctrl-C (OIDC=yes: with a company sign-in; MAIL_AUTH=oauth or graph)
 	@exec $(BIN)/python -m dev.sandbox.run
 
 serve: install ## the production server, with the settings of the environment

@@ -11,24 +11,38 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from conftest import migrate
+from sqlalchemy import select
+from support.openid_provider import CLIENT_ID, CLIENT_SECRET
 from support.proxy import Front, fronted
 
 from app import create_app
 from dev.demo import seed
 from extensions import db
-from models import Level, Person
+from models import Level, Person, Project, Status
 
-# those that need nothing of the internet
+# those that need nothing of the internet; not ldap, which there is none of: it takes a token that changes for a hit
 MODULES = "backup,cookieflags,crlf,csp,csrf,exec,file,htaccess,http_headers,https_redirect,methods,permanentxss"
-MODULES += ",redirect,shellshock,sql,timesql,upload,xss,ldap"
+MODULES += ",redirect,shellshock,sql,timesql,upload,xss"
 LIMITS = ["--depth", "3", "--max-links-per-page", "25", "--max-files-per-dir", "15", "--max-scan-time", "150"]
 LIMITS += ["--max-attack-time", "40", "--timeout", "10"]
 MEDIUM = 2
+SIGN_INS = "1000r/s"  # else nginx answers before the product does, with and without a good token
+SIGN_IN = ["/login?local=1", "/login/oidc?next=/erp/jobs", "/login/oidc/callback?code=x&state=x&iss=x"]
+ERP_PAGES = [
+    "/me",
+    "/erp/jobs?filter=synced&rejected=1",
+    "/erp/jobs?filter=ready-to-update",
+    "/erp/mails",
+    "/erp/figures",
+]
+OIDC_CLIENT = {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET}
 
 
 def main() -> int:
@@ -39,13 +53,28 @@ def main() -> int:
         place = Path(folder)
         url = f"sqlite:///{place / 'scanned.db'}"
         migrate(url)
-        with fronted(url, place) as front:
-            email = _fill(front)
-            visits = {"nobody": [], "signed in": ["--header", f"Cookie: {_signed_in(front, email)}"]}
+        with _openid_provider() as issuer, fronted(url, place, SIGN_INS, OIDC_ISSUER=issuer, **OIDC_CLIENT) as front:
+            email, pages = _fill(front)
+            signed_in = ["--header", f"Cookie: {_signed_in(front, email)}"]
+            visits = {"nobody": _starts(front, SIGN_IN), "signed in": signed_in + _starts(front, pages)}
             return max([_scan(wapiti, who, front, options, place) for who, options in visits.items()])
 
 
-def _fill(front: Front) -> str:
+@contextmanager
+def _openid_provider() -> Iterator[str]:
+    command = [sys.executable, "-m", "support.openid_provider"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+def _starts(front: Front, paths: Sequence[str]) -> list[str]:
+    return [word for path in paths for word in ("--start", f"{front.url}{path}")]
+
+
+def _fill(front: Front) -> tuple[str, list[str]]:
+    """Seed the demo; return who may open everything, and pages that a crawl would reach late or never."""
     app = create_app(front.environ)
     with app.app_context():
         seed.seed()
@@ -53,7 +82,13 @@ def _fill(front: Front) -> str:
         assert person
         person.erp = person.projects = person.directory = Level.ADMIN
         db.session.commit()
-        return person.email
+        each = {status: db.session.scalar(select(Project.id).where(Project.status == status)) for status in Status}
+        pages = [f"/approvals/{number}" for number in each.values()]
+        asks = (Status.READY, Status.READY_TO_UPDATE, Status.FAILED)
+        pages += [f"/approvals/{each[status]}/accept" for status in asks]
+        pages += [f"/approvals/{each[Status.SYNCED]}/receipt", f"/admin/projects/{each[Status.SYNCED]}"]
+        pages += [f"/admin/projects/{each[Status.NOT_SENT]}", f"/admin/directory/{person.id}", *ERP_PAGES]
+        return person.email, pages
 
 
 def _signed_in(front: Front, email: str) -> str:

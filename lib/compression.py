@@ -1,4 +1,7 @@
-"""Gzip: static files are compressed once and cached by browsers for good, pages are compressed as they go out."""
+"""Compression: static files are compressed once and cached by browsers for good, pages as they go out.
+
+A file with a `.br` beside it is sent as that one to whoever takes Brotli; everything else is gzip.
+"""
 
 import gzip
 import hashlib
@@ -16,6 +19,8 @@ from werkzeug.security import safe_join
 IMMUTABLE = "public, max-age=31536000, immutable"
 MIN_SIZE = 1000  # bytes
 COMMENTS = re.compile(rb"^[ \t]*(?://[^\n]*)?\n|^[ \t]+|  // [^\n]*$", re.MULTILINE)  # and the indentation
+CSS_COMMENTS = re.compile(rb"/\*.*?\*/|\n\s*|(?<=,) | (?={)", re.DOTALL)  # and what space a browser does not need
+IMPORT = re.compile(rb'@import "([^"]+)";')
 LEVEL = 2  # of Intel's library: a sixth of the time of gzip's 5, for one byte in ten
 
 
@@ -24,7 +29,7 @@ class StaticFile:
     """A file as this process first read it: plain, compressed, and the hash in its address."""
 
     content: bytes
-    compressed: bytes
+    packed: dict[str, bytes]  # by encoding, the smallest first
     version: str
 
 
@@ -41,17 +46,17 @@ def serve_static(filename: str) -> Response:
     if not path.is_file():
         abort(404)
     file = _read(path)
-    compressed = _accepts_gzip() and len(file.compressed) < len(file.content)
+    encoding = next((each for each in file.packed if _accepts(each)), "")
     kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-    response = Response(file.compressed if compressed else file.content, mimetype=kind)
-    if compressed:
-        response.content_encoding = "gzip"
+    response = Response(file.packed.get(encoding, file.content), mimetype=kind)
+    if encoding:
+        response.content_encoding = encoding
     response.vary.add("Accept-Encoding")
     if request.args.get("v") == file.version:
         response.headers["Cache-Control"] = IMMUTABLE
         return response
     response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(file.version + ("-gzip" if compressed else ""))
+    response.set_etag(f"{file.version}-{encoding}")
     response.make_conditional(request)
     return response
 
@@ -66,7 +71,7 @@ def _compress_page(response: Response) -> Response:
     if response.mimetype != "text/html" or response.content_encoding or length < MIN_SIZE:
         return response
     response.vary.add("Accept-Encoding")
-    if _accepts_gzip():
+    if _accepts("gzip"):
         response.set_data(igzip.compress(response.get_data(), LEVEL, mtime=0))
         response.content_encoding = "gzip"
     return response
@@ -79,8 +84,8 @@ def _ignore_session(response: Response) -> Response:
     return response
 
 
-def _accepts_gzip() -> bool:
-    return request.accept_encodings.quality("gzip") > 0
+def _accepts(encoding: str) -> bool:
+    return request.accept_encodings.quality(encoding) > 0
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:
@@ -96,6 +101,13 @@ def _path(filename: str) -> Path:
 @cache
 def _read(path: Path) -> StaticFile:
     content = path.read_bytes()
+    if path.suffix == ".css":
+        content = IMPORT.sub(lambda found: _read(path.with_name(found[1].decode())).content, content)
+        content = CSS_COMMENTS.sub(b"", content)
     if path.suffix == ".js" and path.parent.name != "vendor":
         content = COMMENTS.sub(b"", content)
-    return StaticFile(content, gzip.compress(content, 9, mtime=0), hashlib.sha256(content).hexdigest()[:12])
+    brotli = path.with_name(f"{path.name}.br")
+    packed = {"br": brotli.read_bytes()} if brotli.exists() else {}
+    packed["gzip"] = gzip.compress(content, 9, mtime=0)
+    smaller = {encoding: body for encoding, body in packed.items() if len(body) < len(content)}
+    return StaticFile(content, smaller, hashlib.sha256(content).hexdigest()[:12])

@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from erp import FieldValue, freeze, job_key, rules
 from extensions import db, defer_foreign_keys
 from models import (
+    FAILED,
     IN_PROGRESS,
     INFORMATION,
     TRANSITIONS,
@@ -150,7 +151,10 @@ def _drifted_job(project: Project) -> Job:
 
 def reject(project: Project, by: Person, comment: str, wait: timedelta = timedelta(0)) -> None:
     """Give the project back, and queue the mail that says why; it goes out after `wait`."""
-    event = _apply(project, Transition.REJECT, by, comment)
+    before = {"question_to": project.question_to, "accepted": project.accepted}
+    event = _apply(
+        project, Transition.REJECT, by, comment, before={name: value for name, value in before.items() if value}
+    )
     _forget_restoring(project)
     if project.status is Status.REJECTED:
         _release_job_number(project)
@@ -159,25 +163,35 @@ def reject(project: Project, by: Person, comment: str, wait: timedelta = timedel
 
 
 def undo_rejection(project: Project, by: Person) -> None:
-    """Put a project that was just rejected back before accounting; the mail about the rejection is never sent."""
+    """Make a project that was just rejected what it was before; the mail about the rejection is never sent."""
     rejection, mails = _last_event(project), _rejection_mails(project, lock=True)
     if not _is_undoable(project, rejection, mails):
         raise NotAllowed("The rejection can no longer be undone: the sender is being notified.")
     for mail in mails:
         mail.end(MailOutcome.SKIPPED, "The rejection was undone.")
-    _apply(project, Transition.UNDO, by)
+    _apply(project, Transition.UNDO_OF_FAILED if rejection.from_status in FAILED else Transition.UNDO, by)
+    before = rejection.details["before"]
+    project.accepted = before.get("accepted", project.accepted)
+    project.question_to = Side(before["question_to"]) if "question_to" in before else None
 
 
 def can_undo_rejection(project: Project) -> bool:
-    if project.status is not Status.REJECTED:
+    if project.status not in TRANSITIONS[Transition.UNDO]:
         return False
     return _is_undoable(project, _last_event(project), _rejection_mails(project))
 
 
 def _is_undoable(project: Project, last: Event, mails: Sequence[Delivery]) -> bool:
     just_now = last.action == Transition.REJECT and utcnow() - last.at < UNDO_FOR
-    of_waiting = (last.from_status, project.status) == (Status.READY, Status.REJECTED)
-    return just_now and of_waiting and not any(mail.token or mail.tries or mail.outcome for mail in mails)
+    as_left = project.status is last.to_status
+    return just_now and as_left and not any(mail.token or mail.tries or mail.outcome for mail in mails)
+
+
+def undoable_rejections(ids: Sequence[int]) -> Sequence[Project]:
+    """Return those of the projects that were rejected just now; undoing checks each again."""
+    just_now = (Event.action == Transition.REJECT, Event.at > utcnow() - UNDO_FOR, Event.project_id.in_(ids))
+    rejected = Project.id.in_(select(Event.project_id).where(*just_now))
+    return db.session.scalars(select(Project).where(rejected, Project.status.in_(TRANSITIONS[Transition.UNDO]))).all()
 
 
 def _last_event(project: Project) -> Event:

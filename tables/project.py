@@ -284,6 +284,7 @@ COMMENTED = "commented"
 DEEDS = {
     str(Transition.TAKE_BACK): "took it back",
     str(Transition.UNDO): "undid the rejection",
+    str(Transition.UNDO_OF_FAILED): "undid the rejection",
     str(Transition.FAIL): "could not export it",
     str(Transition.LOSE_TRACK): "began to look for it in Spectrum",
     str(Transition.FOUND): "found it in Spectrum",

@@ -80,6 +80,7 @@ class Transition(enum.StrEnum):
     RETRIEVE = "retrieved"
     REJECT = "rejected"
     UNDO = "rejection undone"
+    UNDO_OF_FAILED = "rejection of a failed one undone"
     ACCEPT = "accepted"
     TAKE_BACK = "taken back"
     CREATED = "exported"
@@ -103,7 +104,8 @@ TRANSITIONS: dict[Transition, dict[Status, Status]] = {
     Transition.RETRIEVE: {Status.READY: Status.RETRIEVED, Status.READY_TO_UPDATE: Status.SYNCED},
     Transition.REJECT: _each(Status.READY, Status.FAILED, to=Status.REJECTED)
     | _each(Status.READY_TO_UPDATE, Status.UPDATE_FAILED, to=Status.SYNCED),
-    Transition.UNDO: {Status.REJECTED: Status.READY},
+    Transition.UNDO: {Status.REJECTED: Status.READY, Status.SYNCED: Status.READY_TO_UPDATE},
+    Transition.UNDO_OF_FAILED: {Status.REJECTED: Status.FAILED, Status.SYNCED: Status.UPDATE_FAILED},
     Transition.ACCEPT: {Status.READY: Status.EXPORTING, Status.READY_TO_UPDATE: Status.UPDATING},
     Transition.TAKE_BACK: {Status.EXPORTING: Status.READY, Status.UPDATING: Status.READY_TO_UPDATE},
     Transition.CREATED: _each(Status.EXPORTING, Status.CHECKING, to=Status.SYNCED),

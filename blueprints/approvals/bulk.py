@@ -110,12 +110,26 @@ def reject() -> Any:
         return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422
 
     def with_comment(project: Project) -> str:
-        workflow.reject(project, current_user, comment)
+        workflow.reject(project, current_user, comment, workflow.UNDO_FOR)
         return f"{project.title} was rejected."
 
-    results = [_decide(project_id, with_comment) for project_id in [project.id for project in projects]]
+    ids = [project.id for project in projects]
+    shown = "ready-to-update" if projects and projects[0].status is Status.READY_TO_UPDATE else None
+    results = [_decide(project_id, with_comment) for project_id in ids]
     told = " The senders are notified by email." if mail_settings.is_set_up() else ""
-    return _report(results, f"{plural(len(results), 'project')} rejected.{told}")
+    back = url_for("erp.jobs", filter=shown, rejected=ids)
+    return report(results, f"{plural(len(results), 'project')} rejected.{told}", back)
+
+
+@blueprint.post("/undo-rejection")
+@requires(APPROVER)
+def undo_rejection() -> Any:
+    def undo(project: Project) -> str:
+        workflow.undo_rejection(project, current_user)
+        return f"The rejection of {project.title} was undone."
+
+    results = [_decide(project_id, undo) for project_id in [project.id for project in _selected_projects()]]
+    return _report(results, f"{plural(len(results), 'rejection')} undone. Nobody was notified.")
 
 
 def _accept(form: AcceptForm, project: Project) -> str:

@@ -5,6 +5,7 @@ For blueprints whose addresses have a `project_id`.
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from flask import Response, abort, flash, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
@@ -15,7 +16,7 @@ from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
 from models import FAILED, NotAllowed, Project, Setting, SettingName, Status, Transition
-from services import worklist
+from services import project_queries, workflow, worklist
 from services.accept_form import template_groups
 
 # Where a project stands, to end a sentence about it with
@@ -64,7 +65,11 @@ def render_project(project: Project, status: int = 200, **panel: Any) -> Any:
 
 
 def render_row(project: Project, **panel: Any) -> str:
-    return render_template("approvals/_row.html", projects=[project], **panel)
+    """The project's row, in the shape of the list that asks."""
+    listed = parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query)
+    facts = project_queries.export_facts([project.id]) if listed.get("filter") == ["synced"] else None
+    undoable = workflow.can_undo_rejection(project)
+    return render_template("approvals/_row.html", projects=[project], facts=facts, undoable=undoable, **panel)
 
 
 def success(project: Project, sentence: str, there: str = "") -> Any:

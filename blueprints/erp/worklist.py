@@ -8,10 +8,11 @@ from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
+from blueprints.batch import selected_ids
 from extensions import db
 from models import Counter, Level, Setting, TaskKind, TaskRequest, utcnow
 from permissions import Rule, may, requires, signed_in
-from services import project_queries, setup, statistics, worklist
+from services import project_queries, setup, statistics, workflow, worklist
 from services.cache import cached
 
 blueprint = Blueprint("erp", __name__)
@@ -35,7 +36,8 @@ def home() -> Any:
 @blueprint.get("/erp/jobs")
 @requires(Rule(erp=Level.READ_ONLY))
 def jobs() -> Any:
-    tag, announces = _etag(), "_flashes" in session  # do not cache a page with a flash message
+    announces = "_flashes" in session or "rejected" in request.args  # not kept: what it says holds for seconds
+    tag = _etag()
     if not announces and request.if_none_match.contains_weak(tag):
         return _cacheable(Response(status=304), tag)
     page = worklist.get_page(_current_filter(), worklist.read_params(request.args))
@@ -47,8 +49,9 @@ def jobs() -> Any:
     shown = {
         "page": page,
         "elsewhere": elsewhere,
-        "facts": project_queries.export_facts(on_page) if _current_filter().slug == "synced" and on_page else {},
+        "facts": project_queries.export_facts(on_page) if _current_filter().slug == "synced" else None,
         "others": [each for each in others if each not in on_page],
+        "rejected": workflow.undoable_rejections(selected_ids("rejected")) if "rejected" in request.args else (),
         "statistics_strip": strip,
         **_filters(),
     }

@@ -25,6 +25,7 @@ from tasks import erp_connection, exports
 
 SHARE = {"Division": "1", "Price_Method_Code": "F"}
 TEMPLATE = {"Job_Number": "T-COMM", "Job_Description": "Template Commercial", "Status_Code": "A", **SHARE}
+BROWSER = {"Accept-Encoding": "gzip, deflate, br"}
 FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 MORE = 400  # projects that are accepted, beside those that a data set has
 
@@ -156,9 +157,9 @@ def export_of(path: Path) -> float:
 def first_load(visitor: Visitor) -> tuple[int, int, int, int]:
     """The list's bytes, and packed; the bytes of it and all its files, packed, and how many requests they take."""
     page, _ = visitor.fetch("/erp/jobs", {})
-    packed, _ = visitor.fetch("/erp/jobs", {"Accept-Encoding": "gzip"})
+    packed, _ = visitor.fetch("/erp/jobs", BROWSER)
     files = dict.fromkeys(FILE.findall(page.decode().replace("&amp;", "&")))
-    sizes = [len(visitor.fetch(file, {"Accept-Encoding": "gzip"})[0]) for file in files]
+    sizes = [len(visitor.fetch(file, BROWSER)[0]) for file in files]
     return len(page), len(packed), len(packed) + sum(sizes), 1 + len(sizes)
 
 

@@ -16,6 +16,7 @@ from threading import Thread
 
 from dev.sandbox import seed, smtp
 from dev.sandbox.faults import Faults
+from dev.sandbox.mail_provider import MailTokens
 from dev.sandbox.mailbox_site import mailbox_site
 from dev.sandbox.mails import Mails
 from dev.sandbox.openid_site import openid_site
@@ -55,18 +56,18 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     store, mails = Store(options.data / "spectrum.db"), Mails(options.data)
-    mail_faults = Faults()
+    mail_faults, mail_tokens = Faults(), MailTokens()
     with _naming(options.spectrum_port):
         spectrum_web = serve(options.spectrum_port, spectrum_site(store), options.verbose)
     with _naming(options.mailbox_port):
-        mailbox_web = serve(options.mailbox_port, mailbox_site(mails, mail_faults), options.verbose)
+        mailbox_web = serve(options.mailbox_port, mailbox_site(mails, mail_faults, mail_tokens), options.verbose)
     webs = [spectrum_web, mailbox_web]
     if options.oidc_port is not None:
         people = {email: name for name, email in map(parseaddr, options.person)}
         with _naming(options.oidc_port):
             webs.append(serve(options.oidc_port, openid_site(people), options.verbose))
     with _naming(options.smtp_port):
-        post = await smtp.serve(options.smtp_port, mails, mail_faults)
+        post = await smtp.serve(options.smtp_port, mails, mail_faults, mail_tokens)
     if store.is_empty():
         seed.fill(store)
     for server in webs:

@@ -1,4 +1,4 @@
-"""The web address of the sandbox mailbox: its pages, the raw mails, and the control interface for tests.
+"""The web address of the sandbox mailbox: its pages, the raw mails, the mail provider, and the control for tests.
 
 Mails are not trusted: their text is escaped, and their HTML stands alone behind a policy of its own.
 """
@@ -9,14 +9,16 @@ from flask.typing import ResponseReturnValue
 from dev.sandbox import smtp
 from dev.sandbox.fault_pages import fault_pages
 from dev.sandbox.faults import Faults
+from dev.sandbox.mail_provider import MailTokens, provider_pages
 from dev.sandbox.mails import Mail, Mails
 from dev.sandbox.pages import make_app
 
 HTML_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def mailbox_site(mails: Mails, faults: Faults) -> Flask:
+def mailbox_site(mails: Mails, faults: Faults, tokens: MailTokens) -> Flask:
     app = make_app()
+    app.register_blueprint(provider_pages(tokens, mails))
     app.register_blueprint(
         fault_pages(
             faults, smtp.read, smtp.read_form, "mailbox_faults.html", commands=smtp.COMMANDS, defaults=smtp.DEFAULTS

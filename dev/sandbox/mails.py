@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import getaddresses
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -55,6 +56,13 @@ class Mail:
             "html": self.part("html"),
             "headers": [(name, str(value)) for name, value in self.message.items()],
         }
+
+
+def recipients_of(raw: bytes) -> list[str]:
+    """The addresses that a mail names itself, for one that came without an envelope."""
+    message = message_from_bytes(raw, policy=policy.default)
+    named = [str(message.get(name, "")) for name in ("To", "Cc", "Bcc")]
+    return [address for _, address in getaddresses(named) if address]
 
 
 class Mails:

@@ -15,9 +15,8 @@ from flask.typing import ResponseReturnValue
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from dev.sandbox.pages import make_app
+from dev.sandbox.pages import CLIENT, make_app
 
-CLIENT = ("countersign", "sandbox-secret")
 STRANGER = ("Sam Newcomer", "sam.newcomer@halvorsen.example")  # whom the directory does not know
 ACCOUNT = "sandbox-account"  # the cookie of who signed in last, for a renewal without a page
 GOOD_FOR = 300  # seconds

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import config
 from dev.demo.seed import CAST, PASSWORD, address
+from dev.sandbox.pages import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INSTANCE = ROOT / "instance"
@@ -36,6 +37,7 @@ def settings() -> dict[str, str]:
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": os.environ.get("SMTP_PORT", "1025"),
         "MAIL_DEFAULT_SENDER": "countersign@halvorsen.example",
+        **(_mail_by_token() if os.environ.get("MAIL_AUTH", "password") != "password" else {}),
         **(_company_sign_in() if os.environ.get("OIDC", "no").lower() in ("yes", "true", "1") else {}),
     }
     return {name: os.environ[name] for name in config.SETTINGS if os.environ.get(name)} | ours
@@ -44,9 +46,22 @@ def settings() -> dict[str, str]:
 def _company_sign_in() -> dict[str, str]:
     return {
         "OIDC_ISSUER": f"http://127.0.0.1:{os.environ.get('OIDC_PORT', '8090')}",
-        "OIDC_CLIENT_ID": "countersign",
-        "OIDC_CLIENT_SECRET": "sandbox-secret",
-        "OIDC_NAME": "your Halvorsen account",
+        "OIDC_CLIENT_ID": CLIENT[0],
+        "OIDC_CLIENT_SECRET": CLIENT[1],
+        "OIDC_NAME": "Halvorsen",
+    }
+
+
+def _mail_by_token() -> dict[str, str]:
+    """MAIL_AUTH=oauth and MAIL_AUTH=graph, with the sandbox as the provider."""
+    provider = f"http://127.0.0.1:{os.environ.get('MAILBOX_PORT', '8025')}"
+    return {
+        "MAIL_OAUTH_TENANT": "sandbox",
+        "MAIL_OAUTH_CLIENT_ID": CLIENT[0],
+        "MAIL_OAUTH_CLIENT_SECRET": CLIENT[1],
+        "MAIL_OAUTH_TOKEN_URL": f"{provider}/oauth/token",
+        "MAIL_GRAPH_URL": f"{provider}/v1.0",
+        "MAIL_USERNAME": "countersign@halvorsen.example",
     }
 
 

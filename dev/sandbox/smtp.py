@@ -6,6 +6,7 @@ answer: a reply such as `451 4.3.0 Try later`, or `silence`, or `drop`. `recipie
 """
 
 import asyncio
+import base64
 import re
 import socket
 from collections.abc import Mapping
@@ -15,8 +16,10 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from werkzeug.exceptions import BadRequest
 
 from dev.sandbox.faults import Fault, Faults
+from dev.sandbox.mail_provider import MailTokens
 from dev.sandbox.mails import Mails
 
+REFUSED = "535 5.7.3 Authentication unsuccessful [SANDBOX.PROD.OUTLOOK.COM]"
 COMMANDS = ("CONNECT", "AUTH", "MAIL", "RCPT", "DATA", "TEXT")
 DEFAULTS = {"reply": "451 4.3.0 Try again later", "recipient": "", "stored": False}
 
@@ -45,7 +48,7 @@ def read_form(form: Mapping[str, str]) -> Fault:
 
 
 class Mailbox:
-    """The handler of messages; any login is taken."""
+    """The handler of messages; any password is taken."""
 
     def __init__(self, mails: Mails) -> None:
         self.mails = mails
@@ -60,12 +63,15 @@ class Mailbox:
 class Conversation(SMTP):
     """One SMTP conversation: before each command it asks whether a fault answers in its place."""
 
-    def __init__(self, mails: Mails, faults: Faults) -> None:
-        self.faults, self.greeted = faults, False
+    def __init__(self, mails: Mails, faults: Faults, tokens: MailTokens | None) -> None:
+        """`tokens` are those that XOAUTH2 takes; without them it is not offered."""
+        self.faults, self.tokens, self.greeted = faults, tokens, False
         super().__init__(
             Mailbox(mails), hostname="sandbox.invalid", ident="Sandbox mailbox", enable_SMTPUTF8=True,
             loop=asyncio.get_running_loop(), auth_require_tls=False, authenticator=lambda *_: AuthResult(success=True),
         )  # fmt: skip
+        if tokens is None:
+            del self._auth_methods["XOAUTH2"]
 
     def fault(self, command: str, *recipients: str) -> Fault | None:
         addresses = {"", *(address.lower() for address in recipients)}
@@ -92,6 +98,13 @@ class Conversation(SMTP):
         if not await self._faulted("AUTH"):
             await super().smtp_AUTH(arg)
 
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
+        """As Microsoft does it: a refusal is a challenge first, and is said once the client has answered it."""
+        if self.tokens and self.tokens.takes_xoauth2(base64.b64decode(args[1]).decode()):
+            return AuthResult(success=True)
+        await server.challenge_auth('{"status":"400","schemes":"Bearer"}')
+        return AuthResult(success=False, handled=False, message=REFUSED)
+
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
         if not await self._faulted("MAIL"):
             await super().smtp_MAIL(arg)
@@ -112,7 +125,9 @@ class Conversation(SMTP):
         return bool(fault)
 
 
-async def serve(port: int, mails: Mails, faults: Faults) -> asyncio.Server:
+async def serve(port: int, mails: Mails, faults: Faults, tokens: MailTokens) -> asyncio.Server:
     """Listen on a port of 127.0.0.1 (0: any free one). Raises OSError where it is taken."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Conversation(mails, faults), "127.0.0.1", port, family=socket.AF_INET)
+    return await loop.create_server(
+        lambda: Conversation(mails, faults, tokens), "127.0.0.1", port, family=socket.AF_INET
+    )

@@ -1,36 +1,29 @@
-"""The web address of the sandbox Spectrum: its services, its pages, and the control interface for tests.
+"""The web address of the sandbox Spectrum: its services and its pages.
 
-The work of the services is in `services`, their faults in `spectrum_faults`, the server's settings in `personality`.
-
-Control interface, all JSON: GET, POST /sandbox/jobs and DELETE /sandbox/jobs/<number>; GET, POST
-/sandbox/customers; GET /sandbox/calls;
-/sandbox/faults (GET, POST, DELETE, DELETE /<id>); /sandbox/personality (GET, POST, DELETE); DELETE /sandbox/tokens;
-POST /sandbox/reset, back to the seed, takes `seed` (false: without its jobs), `jobs` (so many generated ones),
-`divisions` (false: the generated ones have none), `odd` (true: jobs with unusual numbers and names too).
+The work of the services is in `services`, their faults in `spectrum_faults`, the settings in `personality`; how tests
+steer it is in `control_interface`.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from typing import Any
 
-from flask import Flask, Response, abort, jsonify, redirect, render_template, request
+from flask import Flask, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dev.sandbox import fault_catalog, personality, rules, seed, soap
 from dev.sandbox.access import Access
+from dev.sandbox.control_interface import JOB_ELEMENTS, add_controls, find_job
 from dev.sandbox.fault_pages import fault_pages
 from dev.sandbox.faults import Faults
 from dev.sandbox.field_tables import parameters
-from dev.sandbox.pages import make_app, posted_object
+from dev.sandbox.pages import make_app
 from dev.sandbox.personality import Installation, Personality
-from dev.sandbox.services import SERVICES, Call, elements
+from dev.sandbox.services import SERVICES, Call
 from dev.sandbox.spectrum_faults import CATALOG
-from dev.sandbox.store import Code, Job, Store
+from dev.sandbox.store import Store
 
-JOB_ELEMENTS = elements("AddJob")
-PHASE_ELEMENTS = elements("AddPhase")
-CUSTOMER_FIELDS = {each.name for each in fields(Code)} - {"kind"}
 CONTENT_TYPES = ("text/xml", "text/plain", "application/xml")
 
 
@@ -43,15 +36,33 @@ def spectrum_site(store: Store) -> Flask:
             kinds=CATALOG.values(), services=SERVICES,
         )
     )  # fmt: skip
-    _add_services(app, store, faults, installation)
+    access = Access(installation)
+    _add_sign_in(app, store, access, installation)
+    _add_services(app, store, faults, installation, access)
     _add_pages(app, store, faults, installation)
-    _add_controls(app, store, faults, installation)
+    add_controls(app, store, faults, installation)
     return app
 
 
-def _add_services(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
-    access = Access(installation)
+def _add_sign_in(app: Flask, store: Store, access: Access, installation: Installation) -> None:
+    @app.post("/connect/token")
+    def token() -> ResponseReturnValue:
+        return access.issue(request.form)
 
+    @app.post("/secretRotation")
+    def rotate() -> ResponseReturnValue:
+        answer, status = access.rotate(request.form)
+        time.sleep(installation.personality.rotation_seconds)
+        store.log_call("secretRotation", "", "rotated" if status == 200 else "refused", None)
+        return answer, status
+
+    @app.delete("/sandbox/tokens")
+    def forget_tokens() -> ResponseReturnValue:
+        access.forget_tokens()
+        return {}
+
+
+def _add_services(app: Flask, store: Store, faults: Faults, installation: Installation, access: Access) -> None:
     def is_there(service: str) -> bool:
         return service in SERVICES and service not in installation.personality.missing
 
@@ -106,22 +117,6 @@ def _add_services(app: Flask, store: Store, faults: Faults, installation: Instal
         store.log_call(service, number, made.outcome, ", ".join(fault["fault"] for fault in taken) or None)
         return response
 
-    @app.post("/connect/token")
-    def token() -> ResponseReturnValue:
-        return access.issue(request.form)
-
-    @app.post("/secretRotation")
-    def rotate() -> ResponseReturnValue:
-        answer, status = access.rotate(request.form)
-        time.sleep(installation.personality.rotation_seconds)
-        store.log_call("secretRotation", "", "rotated" if status == 200 else "refused", None)
-        return answer, status
-
-    @app.delete("/sandbox/tokens")
-    def forget_tokens() -> ResponseReturnValue:
-        access.forget_tokens()
-        return {}
-
 
 def _add_pages(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
     @app.get("/")
@@ -131,7 +126,7 @@ def _add_pages(app: Flask, store: Store, faults: Faults, installation: Installat
 
     @app.get("/jobs/<path:number>")
     def show_job(number: str) -> str:
-        job = _find(store, number)
+        job = find_job(store, number)
         values = [(element, job.value(element)) for element in {**dict.fromkeys(JOB_ELEMENTS), **job.fields}]
         return render_template("job.html", job=job, fields=values, phases=store.phases(number))
 
@@ -160,88 +155,6 @@ def _add_pages(app: Flask, store: Store, faults: Faults, installation: Installat
                 odd="odd" in request.form,
             )
         return redirect("/", 303)
-
-
-def _add_controls(app: Flask, store: Store, faults: Faults, installation: Installation) -> None:
-    def as_received(job: Job) -> dict[str, Any]:
-        about = {"hidden": job.hidden, "origin": job.origin, "arrived_at": job.arrived_at}
-        return {**job.fields, **about, "phases": store.phases(job.number)}
-
-    @app.get("/sandbox/jobs")
-    def jobs() -> ResponseReturnValue:
-        return jsonify([as_received(job) for job in store.jobs()])
-
-    @app.post("/sandbox/jobs")
-    def put_job() -> ResponseReturnValue:
-        """Add a job or change the elements given; `hidden` and `phases` may come along."""
-        given = posted_object()
-        phases, unknown = given.pop("phases", []), set(given) - {*JOB_ELEMENTS, "hidden"}
-        if unknown or not str(given.get("Job_Number", "")).strip():
-            abort(400, f"Give a Job_Number, and only AddJob's elements. Unknown: {sorted(unknown)}.")
-        before = store.job(given["Job_Number"])
-        hidden = given.pop("hidden", before.hidden if before else False)
-        values = dict.fromkeys(JOB_ELEMENTS, "") | (before.fields if before else {}) | given
-        store.save_job(values, origin="control", hidden=hidden)
-        number = {"Job_Number": given["Job_Number"]}
-        store.save_phases([dict.fromkeys(PHASE_ELEMENTS, "") | phase | number for phase in phases])
-        return as_received(_find(store, given["Job_Number"])), 200 if before else 201
-
-    @app.delete("/sandbox/jobs/<path:number>")
-    def delete_job(number: str) -> ResponseReturnValue:
-        store.delete_job(_find(store, number).number)
-        return {}
-
-    @app.get("/sandbox/customers")
-    def customers() -> ResponseReturnValue:
-        return jsonify(store.codes("customer"))
-
-    @app.post("/sandbox/customers")
-    def put_customer() -> ResponseReturnValue:
-        """Add a customer or change it: `code`, `name`, `on_hold`, `cost_center`, `taxable` (any text), `active`."""
-        given = posted_object()
-        if not given.get("code") or set(given) - CUSTOMER_FIELDS:
-            abort(400, f"Give a code, and only {', '.join(sorted(CUSTOMER_FIELDS))}.")
-        before = store.code("customer", given["code"]) or Code("customer", given["code"], "")
-        store.save_codes([replace(before, **given)])
-        return given, 201
-
-    @app.get("/sandbox/calls")
-    def calls() -> ResponseReturnValue:
-        return jsonify(store.calls())
-
-    @app.get("/sandbox/personality")
-    def read_personality() -> ResponseReturnValue:
-        return asdict(installation.personality)
-
-    @app.post("/sandbox/personality")
-    def post_personality() -> ResponseReturnValue:
-        installation.become(installation.personality.changed(posted_object()))
-        return asdict(installation.personality)
-
-    @app.delete("/sandbox/personality")
-    def delete_personality() -> ResponseReturnValue:
-        installation.become(Personality())
-        return asdict(installation.personality)
-
-    @app.post("/sandbox/reset")
-    def reset() -> ResponseReturnValue:
-        given = posted_object()
-        faults.switch_off()
-        installation.become(Personality())
-        with store.lock:
-            store.clear()
-            seed.fill(
-                store,
-                seed_jobs=given.get("seed", True),
-                generated=given.get("jobs", 0),
-                divisions=given.get("divisions", True),
-                odd=given.get("odd", False),
-            )
-        return {"jobs": len(store.jobs())}
-
-
-def _find(store: Store, number: str) -> Job:
-    return store.job(number) or abort(404, f"There is no job {number}.")
 
 
 def _concerns(fault: Mapping[str, Any], service: str) -> bool:

@@ -11,7 +11,7 @@ from support.jobs import prove_job_list, values
 
 from extensions import db
 from lib import pagination
-from models import Delivery, Job, Person, Project, Setting, SettingName, Status
+from models import Delivery, Job, Person, Project, Setting, SettingName, Status, utcnow
 from services import workflow, worklist
 
 
@@ -57,6 +57,23 @@ def test_many_are_rejected_with_one_comment_and_their_senders_are_told(
     assert "3 projects rejected" in approver.get("/erp/jobs").text
     assert statuses(waiting) == [Status.REJECTED] * 3
     assert db.session.query(Delivery).filter_by(kind="rejection").count() == 3
+
+
+def test_many_rejections_are_undone_at_once_but_not_the_one_whose_sender_was_quick(
+    app: Flask, waiting: list[Project], browser: Callable[[str], Browser], cast: dict[str, Person]
+) -> None:
+    approver = browser("approver")
+    back = approver.post("/erp/together/reject", form_of(waiting, comment="Wrong.")).location
+    assert all(mail.due_at and mail.due_at > utcnow() for mail in db.session.query(Delivery))
+    assert "Undo 3 Rejections" in approver.get(back).text
+    workflow.send(waiting[2], cast["manager"])
+    db.session.commit()
+    page = approver.get(back).text
+    assert "Undo 2 Rejections" in page
+    assert "26-003 Depot 3" in approver.post("/erp/together/undo-rejection", form_of(waiting)).text
+    assert statuses(waiting) == [Status.READY] * 3
+    assert [mail.outcome for mail in db.session.query(Delivery).order_by(Delivery.id)] == ["Not needed"] * 2 + [None]
+    assert ">Undo" not in approver.get(back).text
 
 
 def test_rejecting_many_needs_a_comment(waiting: list[Project], browser: Callable[[str], Browser]) -> None:

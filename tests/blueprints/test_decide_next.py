@@ -9,7 +9,7 @@ from conftest import Browser
 from support.jobs import compose
 
 from extensions import db
-from models import Delivery, Job, MailOutcome, Person, Project, Setting, SettingName, Status, utcnow
+from models import Delivery, Job, MailOutcome, Person, Project, Setting, SettingName, Side, Status, utcnow
 from services import erp_settings, workflow
 
 SignIn = Callable[[str], Browser]
@@ -69,10 +69,14 @@ def test_export_and_open_next_goes_to_the_next_accept_form_and_at_the_end_to_the
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true", "HX-Target": "tr#project-1"}])
+@pytest.mark.parametrize("status", [Status.READY, Status.FAILED, Status.READY_TO_UPDATE, Status.UPDATE_FAILED])
 def test_a_rejection_is_undone_and_its_mail_is_never_sent(
-    browser: SignIn, queue: list[Project], headers: dict[str, str]
+    browser: SignIn, queue: list[Project], headers: dict[str, str], status: Status
 ) -> None:
     project, approver = queue[0], browser("approver")
+    project.status, project.question_to = status, Side.SENDER
+    project.accepted = {"phone": "2535550129", "restore phone": "yes"}
+    db.session.commit()
     page = approver.post(f"/approvals/{project.id}/reject", rejection(project), **headers).text
     page = page if headers else approver.get(f"/approvals/{project.id}").text
     undo = f"/approvals/{project.id}/undo-rejection"
@@ -80,8 +84,10 @@ def test_a_rejection_is_undone_and_its_mail_is_never_sent(
     assert all(mail.due_at and mail.due_at > utcnow() for mail in mails())
     approver.post(undo, {"version": project.version})
     db.session.expire_all()
-    assert project.status is Status.READY
-    assert [event.action for event in project.events][:2] == ["rejection undone", "rejected"]
+    assert project.status is status
+    assert project.question_to is Side.SENDER
+    assert project.accepted == {"phone": "2535550129", "restore phone": "yes"}
+    assert [event.from_status for event in project.events[:2]] == [event.to_status for event in project.events[1::-1]]
     assert [(mail.outcome, mail.due_at) for mail in mails()] == [(MailOutcome.SKIPPED, None)]
     page = approver.get(f"/approvals/{project.id}").text
     assert "<b>Approver</b> undid the rejection" in page

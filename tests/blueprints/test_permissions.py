@@ -114,6 +114,7 @@ TABLE: dict[str, Needs | str] = {
     "bulk.results": DECIDE,
     "bulk.reject_form": DECIDE,
     "bulk.reject": DECIDE,
+    "bulk.undo_rejection": DECIDE,
     "bulk.update_form": DECIDE,
     "bulk.update": DECIDE,
     "bulk.read_jobs": DECIDE,

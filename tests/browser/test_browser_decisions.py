@@ -2,8 +2,11 @@
 
 import re
 
-from conftest import Live
+import httpx
+from conftest import Live, create_app
 from playwright.sync_api import Locator, Page, Route, expect
+
+from extensions import db
 
 
 def button(place: Page | Locator, name: str) -> Locator:
@@ -71,3 +74,24 @@ def test_what_is_typed_before_a_templates_values_have_come_stays_and_the_last_on
     page.get_by_role("button", name="Export", exact=True).click()
     expect(row.get_by_text("Synced", exact=True)).to_be_visible()
     assert live.jobs()["J-70001"]["Customer_Code"] == live.jobs()["T-COMM"]["Customer_Code"]
+
+
+def accept_links_of_the_digest(live: Live) -> list[str]:
+    app = create_app(live.environ)
+    sent = app.test_cli_runner().invoke(args=["digest", "send", "--at", "2031-01-06T08:00"])
+    assert sent.exit_code == 0, sent.output
+    with app.app_context():
+        db.engine.dispose()
+    mails = httpx.get(f"{live.mailbox}/sandbox/mails").json()
+    text = next(each["text"] for each in mails if each["to"] == ["dana.whitfield@halvorsen.example"])
+    return re.findall(rf"{live.url}/approvals/\d+/accept", text)
+
+
+def test_three_actions_lead_from_the_digest_to_a_job_in_spectrum(live: Live, page: Page) -> None:
+    live.sign_in(page)
+    before = set(live.jobs())
+    page.goto(accept_links_of_the_digest(live)[-1])  # the oldest one is an update
+    page.get_by_label("Select a Job Template").select_option("T-COMM")
+    page.get_by_role("button", name="Export", exact=True).click()
+    expect(page.get_by_label("Sync Status")).to_have_text("Synced")
+    assert len(set(live.jobs()) - before) == 1

@@ -11,17 +11,22 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from flask import Flask
 from lxml import etree, html
 
+from config import load
 from dev.sandbox.field_tables import parameters
+from dev.sandbox.pages import CLIENT as KNOWN
 from dev.sandbox.soap import cut_tail
 from lib.openid import OpenIDError, Provider
+from tasks import mail_delivery
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURES = ROOT / "tests" / "erp" / "captures"
@@ -570,3 +575,30 @@ class TestOpenIDProvider:
         for provider, back in ((other, BACK), (right, "https://evil.example/login/oidc/callback")):
             address = provider.authorization_url(back, "state", "nonce", "v" * 43, False)
             assert httpx.get(address, trust_env=False).status_code == 400
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+class TestMailProvider:
+    """The product's own ways to send mail by token work with it."""
+
+    @pytest.mark.parametrize("way", ["oauth", "graph"])
+    def test_takes_mail_with_its_token_only(
+        self, sandbox: Sandbox, way: str, app: Flask, environ: dict[str, str]
+    ) -> None:
+        provider, port = str(sandbox.mailbox.base_url).rstrip("/"), sandbox.smtp_address.rpartition(":")[2]
+        names = ("TENANT", "CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")
+        values = ("sandbox", *KNOWN, f"{provider}/oauth/token")
+        settings = {f"MAIL_OAUTH_{name}": value for name, value in zip(names, values, strict=True)}
+        settings |= {"MAIL_AUTH": way, "MAIL_PORT": port, "MAIL_GRAPH_URL": f"{provider}/v1.0"}
+        settings |= {"MAIL_USERNAME": "erp@hb.example", "MAIL_DEFAULT_SENDER": "erp@hb.example"}
+        app.config |= load(environ | settings)
+        worked, said = mail_delivery.send_test("it@hb.example")
+        assert worked, said
+        assert [mail["to"] for mail in sandbox.mails()] == [["it@hb.example"]]
+        app.extensions["mail token"] = replace(app.extensions["mail token"], text="forged")
+        assert mail_delivery.send_test("it@hb.example")[0]  # refused, and fetched anew
+        app.extensions["mail token"], app.config["MAIL_OAUTH_CLIENT_SECRET"] = None, "another"
+        worked, said = mail_delivery.send_test("it@hb.example")
+        assert not worked
+        assert "MAIL_OAUTH_CLIENT_SECRET" in said
+        assert len(sandbox.mails()) == 2

@@ -20,7 +20,7 @@ from extensions import db
 from models import Event, Person, Project, Status, Transition
 from services import workflow
 
-PROJECTS, THREADS = 50, 20
+PROJECTS, THREADS = 25, 20
 PEOPLE = ("approver", "controller")  # one at each machine
 WriteResult = tuple[int, int, str]  # project, status, and who rejected it according to the page
 

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs
 
+from dev.sandbox.mail_provider import LIFETIME, NOT_ACCEPTED, MailTokens
 from dev.sandbox.mails import Mail
 
 
@@ -18,11 +19,11 @@ class Provider:
     """
 
     def __init__(self) -> None:
-        self.tokens: set[str] = set()  # those that are good
+        self.tokens = MailTokens()
         self.asked: list[dict[str, str]] = []  # the forms that asked for one
         self.posted: list[tuple[str, str]] = []  # path and token of each sendMail
         self.sent: list[Mail] = []
-        self.lifetime: object = 3599
+        self.lifetime: object = LIFETIME
         self._faults: dict[str, deque[tuple[Any, ...]]] = {"token": deque(), "graph": deque()}
         self._over = threading.Event()
         provider = self
@@ -71,7 +72,7 @@ class Provider:
 
     def revoke(self) -> None:
         """No token that was given out is good any more."""
-        self.tokens.clear()
+        self.tokens.good.clear()
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
@@ -95,15 +96,12 @@ class Provider:
         self.asked.append({name: values[0] for name, values in parse_qs(body.decode()).items()})
         if self._faults["token"]:
             return 500, None, {}
-        token = f"token-{len(self.asked)}"
-        self.tokens.add(token)
-        return 200, {"token_type": "Bearer", "access_token": token, "expires_in": self.lifetime}, {}
+        return 200, self.tokens.issue(self.lifetime), {}
 
     def _mail(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, object, dict[str, str]]:
-        token = request.headers["Authorization"].removeprefix("Bearer ")
-        self.posted.append((request.path, token))
-        if token not in self.tokens:
-            return 401, {"error": {"code": "InvalidAuthenticationToken", "message": "Lifetime validation failed"}}, {}
+        self.posted.append((request.path, request.headers["Authorization"].removeprefix("Bearer ")))
+        if not self.tokens.takes_header(request.headers["Authorization"]):
+            return 401, NOT_ACCEPTED, {}
         if not self._faults["graph"] or self._faults["graph"][0][0] in ("silence", "drop"):
             self.sent.append(Mail(len(self.sent), "", [], "", base64.b64decode(body, validate=True)))
         return 202, None, {}

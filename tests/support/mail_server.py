@@ -1,4 +1,4 @@
-"""A mail server for tests: the sandbox's, in a thread, with its faults, slow answers, and sign-in by token."""
+"""A mail server for tests: the sandbox's, in a thread, with its faults and slow answers."""
 
 import asyncio
 import base64
@@ -10,20 +10,17 @@ from typing import Self
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from dev.sandbox.faults import Faults
+from dev.sandbox.mail_provider import MailTokens
 from dev.sandbox.mails import Mail, Mails
 from dev.sandbox.smtp import Conversation, read
 
-REFUSED = "535 5.7.3 Authentication unsuccessful [TEST.PROD.OUTLOOK.COM]"
-
 
 class SlowConversation(Conversation):
-    """One that may take its time for the greeting or for the answer to the text, and asks for a token if it should."""
+    """One that may take its time for the greeting or for the answer to the text, and notes who signs in by token."""
 
     def __init__(self, post: "Postbox") -> None:
         self.post = post
-        super().__init__(post.mails, post.faults)
-        if post.tokens is None:
-            del self._auth_methods["XOAUTH2"]
+        super().__init__(post.mails, post.faults, post.tokens)
 
     async def push(self, status: str | bytes) -> None:
         place = "CONNECT" if not self.greeted else "TEXT" if status == "250 2.0.0 Kept" else ""
@@ -31,13 +28,8 @@ class SlowConversation(Conversation):
         await super().push(status)
 
     async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name
-        """As Microsoft does it: a refusal is a challenge first, and is said once the client has answered it."""
-        given = base64.b64decode(args[1]).decode()
-        self.post.signed_in.append(given)
-        if given.removeprefix("user=").split("\1auth=Bearer ")[-1].strip("\1") in (self.post.tokens or ()):
-            return AuthResult(success=True)
-        await server.challenge_auth('{"status":"400","schemes":"Bearer"}')
-        return AuthResult(success=False, handled=False, message=REFUSED)
+        self.post.signed_in.append(base64.b64decode(args[1]).decode())
+        return await super().auth_XOAUTH2(server, args)
 
 
 class Postbox:
@@ -46,7 +38,7 @@ class Postbox:
     def __init__(self, place: Path) -> None:
         self.mails, self.faults = Mails(place), Faults()
         self.slow: dict[str, float] = {}  # seconds, at CONNECT and TEXT
-        self.tokens: set[str] | None = None  # those that XOAUTH2 takes; None: it is not offered
+        self.tokens: MailTokens | None = None  # those that XOAUTH2 takes; None: it is not offered
         self.signed_in: list[str] = []  # what XOAUTH2 was given
         self.port, self._conversations = 0, list[Conversation]()
         self._ready, self._over = threading.Event(), asyncio.Event()

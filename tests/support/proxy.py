@@ -48,8 +48,8 @@ class Front:
 
 
 @contextmanager
-def fronted(database_url: str, place: Path, **settings: str) -> Iterator[Front]:
-    """gunicorn with nginx in front, both up; the log of the server is in `place`/log."""
+def fronted(database_url: str, place: Path, sign_ins: str = "1r/s", **settings: str) -> Iterator[Front]:
+    """gunicorn with nginx in front, which allows so many `sign_ins`; the log of the server is in `place`/log."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
         leave_out("the proxy: nginx was not found")
@@ -57,7 +57,7 @@ def fronted(database_url: str, place: Path, **settings: str) -> Iterator[Front]:
     url = f"https://localhost:{port}"
     environ = ENVIRON | {"DATABASE_URL": database_url, "PORT": str(upstream), "BASE_URL": url} | settings
     trust = _certified(place)
-    (place / "site.conf").write_text(_site(place, url, plain_port, upstream))
+    (place / "site.conf").write_text(_site(place, url, plain_port, upstream).replace("rate=1r/s", f"rate={sign_ins}"))
     (place / "nginx.conf").write_text(AROUND.format(user="user root;" if os.geteuid() == 0 else ""))
     gunicorn = [Path(sys.executable).parent / "gunicorn", "--config", "gunicorn.conf.py", "app:create_app()"]
     command = [nginx, "-p", f"{place}/", "-c", "nginx.conf", "-e", "error.log"]

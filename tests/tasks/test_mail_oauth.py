@@ -13,6 +13,7 @@ from sqlalchemy import select
 from support.mail_provider import Provider
 from support.mail_server import Postbox
 
+from dev.sandbox.mail_provider import MailTokens
 from extensions import db
 from models import Delivery, Person, Project, Setting, SettingName
 from services import workflow
@@ -118,7 +119,7 @@ def test_a_kept_token_that_is_refused_is_fetched_anew_once_and_the_mail_goes(
 def test_a_new_token_that_is_refused_is_not_fetched_again_and_again(
     way: str, two_mails: None, post: Postbox, provider: Provider
 ) -> None:
-    post.tokens = set()
+    post.tokens = MailTokens()
     provider.fail("graph", 401, {"error": {"code": "InvalidAuthenticationToken", "message": "Access denied"}}, times=9)
     mail_delivery.deliver_due()
     assert (states(), len(provider.asked)) == (["Waiting", "Waiting"], 1)
