@@ -71,7 +71,7 @@ class Sqlite:
                 cls._check(copy, file)
             yield url.set(database=str(scratch))
         finally:
-            for rest in ("", "-wal", "-shm", "-journal"):
+            for rest in ("", "-wal", "-shm", "-journal", ".queue"):
                 Path(f"{scratch}{rest}").unlink(missing_ok=True)
 
     @classmethod
