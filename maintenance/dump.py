@@ -37,7 +37,7 @@ def backend_for(url: URL) -> "type[Sqlite] | type[Postgresql]":
 
 @contextmanager
 def engine_of(url: URL) -> Iterator[Engine]:
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
     try:
         yield engine
     finally:
