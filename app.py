@@ -3,13 +3,14 @@
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, has_request_context, request, url_for
+from flask.templating import Environment
 from markupsafe import Markup
 
 import config
@@ -55,13 +56,20 @@ BLUEPRINTS = (
 )
 
 
+class _Environment(Environment):
+    """Flask's Jinja, whose globals are a plain dict: a chain of two is copied name by name at each render."""
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        return super().make_globals(d) if d else self.globals
+
+
 def create_app(environ: Mapping[str, str] | None = None, instance_path: str | None = None) -> Flask:
     """The app with the settings of `environ` (the process's environment where none is given).
 
     Raises config.SettingsError where a setting cannot be used.
     """
     app = Flask(__name__, instance_path=instance_path)
-    app.request_class = CleanRequest
+    app.request_class, app.jinja_environment = CleanRequest, _Environment
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front

@@ -2,7 +2,7 @@
 
 SQLite is used without the driver's own transactions: those lose updates silently when two write at once. A reading
 transaction begins deferred; a writing one takes the write lock at once, so that what it read is still true when it
-writes. Those that want the lock stand in a queue: lib/write_queue.py.
+writes. Those that want the lock stand in a queue: write_queue.py.
 
 A connection to PostgreSQL is tested before it is used, and a request waits for the server for seconds only: one that
 hangs must not hang every thread, and with them /healthz.
@@ -29,7 +29,7 @@ from sqlalchemy import Connection, Engine, MetaData, event, text
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import Pool
 
-from lib.write_queue import WriteQueue
+from write_queue import WriteQueue
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PRAGMAS = (

@@ -10,16 +10,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+import write_queue
 from extensions import db, write_queue_of, writing
-from lib import write_queue
-from lib.write_queue import WriteQueue
+from write_queue import WriteQueue
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOLD = """
 import sys
 from pathlib import Path
-from lib.write_queue import WriteQueue
+from write_queue import WriteQueue
 queue = WriteQueue(Path(sys.argv[1]))
 print(queue.enter(), flush=True)
 sys.stdin.read()

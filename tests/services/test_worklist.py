@@ -402,6 +402,12 @@ def test_the_models_are_what_the_migrations_make(app: Flask) -> None:
 # --- what a browser keeps ---
 
 
+def test_a_list_of_plain_names_is_a_text_of_one_byte_characters(browser: SignIn, send: Names) -> None:
+    """One wider character, which the templates write as an entity, makes the whole page slower to join and to send."""
+    send("Plain")
+    assert browser("approver").get("/erp/jobs").text.isascii()
+
+
 def test_a_list_that_nothing_was_written_to_is_not_sent_again(browser: SignIn, send: Names) -> None:
     send("Depot Lofts")
     with time_machine.travel(NOON, tick=False):
