@@ -27,12 +27,13 @@ serve: install ## the production server, with the settings of the environment
 	@exec $(BIN)/gunicorn --config gunicorn.conf.py 'app:create_app()'
 
 test: $(VENV)/installed-dev ## all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
 	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
 
-nightly: $(VENV)/installed-dev ## the search for a sequence of events that breaks a promise, at length
+nightly: $(VENV)/installed-dev ## the search for events that break a promise, at length, and the installer on each system (MIRROR=…: Ubuntu's)
+	@SYSTEMS="bookworm trixie noble" $(BIN)/python -m pytest tests/deploy/test_install.py
 	@STATE_MACHINE_EXAMPLES=2000 $(BIN)/python -m pytest tests/services/test_state_machine.py tests/services/test_update_property.py
 
 bench: install ## the tables of docs/performance.md (SIZES=100,10000: a quick one; OPTIONS=--help)
@@ -50,11 +51,8 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
 	@PYTHONPATH=.:tests $(BIN)/python -m pytest -p conftest dev/screenshots.py
 
-image: ## an OCI image of the product, countersign:<version>, by docker or podman
-	@for each in docker podman; do if $$each info >/dev/null 2>&1; then engine=$$each; break; fi; done; \
-	  if [ -z "$$engine" ]; then echo "No container engine runs here. Install and start docker or podman, then try again." >&2; exit 1; fi; \
-	  version=$$(sed -n 's/^VERSION = "\(.*\)"/\1/p' lib/version.py); \
-	  $$engine build --file Containerfile --tag "countersign:$$version" .
+image: ## an OCI image of the product, countersign:<version>, by docker or podman (BASE=…: on another base)
+	@BASE='$(BASE)' deploy/build-image
 
 sbom: install ## a bill of materials in CycloneDX, with the licenses, into sbom.json
 	@$(BIN)/python -m dev.sbom >sbom.json

@@ -22,7 +22,15 @@ from lib import database_errors, json_log, schema_version
 from lib.atomic_file import atomic_write
 from lib.formatting import local, plural
 from lib.text import clean
-from maintenance import backup, backup_copy, move_to_postgresql, rehearsal, startup_checks, support_report
+from maintenance import (
+    backup,
+    backup_copy,
+    move_to_postgresql,
+    rehearsal,
+    startup_checks,
+    support_report,
+    upgrade_check,
+)
 from maintenance.migrate import migrate
 from models import Level, Person, Project, Setting, SettingName, utcnow
 from permissions import TOOLS
@@ -398,9 +406,15 @@ def keep_backups(words: tuple[str, ...], keep: int) -> None:
 
 
 @click.command("check", cls=DatabaseCommand)
+@click.option(
+    "--before-upgrade", is_flag=True, help="only say whether this version may serve beside machines that run another"
+)
 @with_appcontext
-def check() -> None:
+def check(before_upgrade: bool) -> None:
     """Print a page for support: version, settings without secrets, the server, connections, what runs out."""
+    if before_upgrade:
+        click.echo(upgrade_check.refuse_beside_others())
+        return
     for line in support_report.lines():
         click.echo(line)
 

@@ -121,6 +121,9 @@ class Rules(Protocol):
         A column that was not read is left out.
         """
 
+    def unread_value(self, job: Texts, dates: Texts) -> str:
+        """Return the label of a value that an update must repeat and that was not read whole; "" for none."""
+
     def same_value(self, column: str, sent: str, there: str) -> bool:
         """Return whether the system holds a column as it was sent; as it reformats and cuts values, if it does."""
 

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from lib.csv_safety import BOM, unescape_formula
 
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how a file of Excel begins, now and until 2003
+# HTML and XML, which many programs save as .xls or .csv, a document, and UTF-16 without its mark
+_OTHER_FILES = re.compile(rb"(\xef\xbb\xbf)?\s*(<(!|\?|html|table)|%PDF|\{\\rtf|PK|.\x00|\x00)", re.IGNORECASE)
 TITLES = 20  # lines above the header, at most
 SAVE_AS = "In Excel, choose File, Save As and the type “CSV UTF-8 (Comma delimited)”, then choose that file here."
 _MISTAKES = {
@@ -33,6 +35,8 @@ def decode(data: bytes) -> str:
     """The text of a file, in the encodings that a spreadsheet names in its first bytes."""
     if data.startswith(WORKBOOKS):
         raise NotCSV(1, f"This is an Excel workbook, not CSV. {SAVE_AS}")
+    if _OTHER_FILES.match(data):
+        raise NotCSV(1, f"This file is not CSV, whatever its name says. {SAVE_AS}")
     try:
         return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8").lstrip(BOM)
     except UnicodeDecodeError as error:
@@ -74,4 +78,4 @@ def _split(text: str, separator: str, first: int) -> Iterator[Line]:
             known = (sentence for words, sentence in _MISTAKES.items() if words in str(error))
             raise NotCSV(number, next(known, _MISPLACED)) from None
         if any(cell.strip() for cell in cells):
-            yield number, [unescape_formula(cell.strip()) for cell in cells]
+            yield number, [unescape_formula(cell.strip().strip(BOM).strip()) for cell in cells]

@@ -29,10 +29,9 @@ BATCH = 10_000  # lines that the database is given at once
 SWITCH = {"": True} | dict.fromkeys(("yes", "y", "true", "1"), True) | dict.fromkeys(("no", "n", "false", "0"), False)
 JOB_NUMBER_LENGTH = 10
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_SPOILED = re.compile(
-    rf"\d{{1,2}}-{_MONTH}(-\d+)?|{_MONTH}-\d+|\d(\.\d+)?E[+-]\d+|#+|#(NAME\?|REF!|VALUE!|N/A|DIV/0!|NUM!|NULL!)", re.I
-)
-_DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
+_SPOILED = re.compile(rf"\d{{1,2}}-{_MONTH}(-\d+)?|{_MONTH}-\d+|\d([.,]\d+)?E[+-]\d+|#+|#(N/A|[A-Z/0]+[!?])", re.I)
+_DATE = re.compile(r"\d{1,2}/\d{1,2}/(\d{2}|\d{4})")
+_SHORT_ZIP = re.compile(r"\d{3,4}(-?\d{4})?")
 
 
 @dataclass
@@ -159,8 +158,6 @@ def _job_number_problem(number: str) -> str:
         return "ALL means every job in Spectrum; enter another Spectrum Job ID."
     if len(number) > JOB_NUMBER_LENGTH or INVISIBLE.search(number):
         return f"Spectrum Job ID must be at most {JOB_NUMBER_LENGTH} visible characters."
-    if job_key(number) == "all":
-        return "ALL means every job in Spectrum. Enter another Spectrum Job ID."
     return ""
 
 
@@ -174,7 +171,7 @@ def _doubts(values: Mapping[str, Any]) -> dict[str, str]:
     spoiled += [column for column in ("number", "spectrum_job_id") if _DATE.fullmatch(texts[column])]
     doubts = rules().project_problems(values)
     doubts |= {column: f"{labels[column]} is longer than the {most} Spectrum holds." for column, most in long.items()}
-    if re.fullmatch(r"\d{3,4}", texts["zip"]):
+    if _SHORT_ZIP.fullmatch(texts["zip"]):
         doubts["zip"] = "A ZIP has five digits. A spreadsheet may have dropped the zero in front."
     fix = "seems to be changed by a spreadsheet. Format its column as Text, and enter it again."
     return doubts | {column: f"{labels[column]} {fix}" for column in spoiled}

@@ -7,7 +7,7 @@ reset is sent back as it was read. The same update twice changes nothing, so one
 
 from collections.abc import Mapping
 
-from erp import Connection, ErpJob, JobDates, Outcome, ReadError, WriteResult, rules
+from erp import Connection, ErpJob, JobDates, Outcome, ReadError, WriteResult, is_damaged, rules
 from extensions import db, writing
 from models import INFORMATION, Job, Project, Setting, utcnow
 from services import drift, update_form, workflow
@@ -62,12 +62,27 @@ def carry_out(erp: Connection, transaction: Transaction) -> None:
     if job is None or dates is None:
         told = f"Spectrum does not list job {listed.number}."
         (_fail(transaction, WriteResult(Outcome.REFUSED, told)) if absent else _wait(transaction, told))
+    elif unread := _unread(request, seen, job, dates):
+        _wait(transaction, f"Spectrum did not show {unread} of job {listed.number} in full, so the update waits.")
     elif not rules().differences(request, job.raw, dates.raw):
         _finish(erp, transaction, request, job)
     elif problem := _problem(request, seen, tries, job, dates, error):
         _fail(transaction, WriteResult(Outcome.REFUSED, problem))
     else:
         _send(erp, transaction, request, job, dates)
+
+
+def _unread(request: Request, seen: Mapping[str, str], job: ErpJob, dates: JobDates) -> str:
+    """Return the label of a value that is to be sent or repeated and was not read whole; "" where there is none.
+
+    Without it nobody can tell whether the update is there already, or what it would overwrite.
+    """
+    there = rules().job_values(job.raw, dates.raw)
+    for column in rules().job_values(rules().job_from_request(request).raw):
+        now = there.get(column)
+        if now is None or (is_damaged(now) and not rules().same_value(column, seen[column], now)):
+            return INFORMATION[column][0]
+    return rules().unread_value(job.raw, dates.raw)
 
 
 def _problem(request: Request, seen: Mapping[str, str], tries: int, job: ErpJob, dates: JobDates, error: str) -> str:

@@ -26,7 +26,7 @@ from erp import (
 )
 from erp.spectrum import answers, learning, soap
 from erp.spectrum.access import Access
-from erp.spectrum.fields import STATUSES, UPDATE_ELEMENTS, returns
+from erp.spectrum.fields import REPEATED, STATUSES, UPDATE_ELEMENTS, returns
 from erp.spectrum.http import Passing, Reply, Transport
 from erp.spectrum.mapping import to_job
 from erp.spectrum.system import values_of
@@ -85,7 +85,8 @@ class Spectrum:
         """Send the changes, repeating the two values that UpdateJob would otherwise reset to its defaults."""
         changes = {"Job_Number", *UPDATE_ELEMENTS.values()}
         values = {element: value for element, value in values_of(request).items() if element in changes}
-        repeated = {"Status_Code": job.raw["Status_Code"], "Create_Date": dates.raw["Create_Date"]}
+        there = {**dates.raw, **job.raw}
+        repeated = {element: there[element] for element in REPEATED}
         return self._write("UpdateJob", values | repeated)
 
     def add_phase(self, job_number: str, phase: Phase) -> WriteResult:

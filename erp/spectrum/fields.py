@@ -100,6 +100,7 @@ PROJECT_ELEMENTS = {
     "completion_date": "Est_Complete_Date",
 }
 UPDATE_ELEMENTS = {"name": "Job_Description"} | PROJECT_ELEMENTS
+REPEATED = ("Status_Code", "Create_Date")  # what UpdateJob would reset where it is left out
 STARTING = ("customer", "division", "cost_center", "price_type")  # what a template gives
 
 STATUSES = {"A": "active", "I": "inactive", "C": "complete"}

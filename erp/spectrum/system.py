@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from erp import Comparison, ErpJob, FieldValue, FormField, Project, Request, Texts
+from erp import Comparison, ErpJob, FieldValue, FormField, Project, Request, Texts, is_damaged
 from erp.spectrum import mapping, rules
 from erp.spectrum.abbreviations import shorten
 from erp.spectrum.fields import (
@@ -12,13 +12,14 @@ from erp.spectrum.fields import (
     LABELS,
     PRICE_METHODS,
     PROJECT_ELEMENTS,
+    REPEATED,
     SERVICES,
     STARTING,
     UPDATE_ELEMENTS,
     Field,
     parameters,
 )
-from erp.spectrum.salvage import unescape
+from erp.spectrum.salvage import LOST, unescape
 
 # One job's own: never the same for each job of a template.
 ONE_JOBS_OWN = (
@@ -121,6 +122,11 @@ class SpectrumRules:
         there = {**(dates or {}), **raw}
         read = {column: there[element] for column, element in UPDATE_ELEMENTS.items() if element in there}
         return {column: unescape(value.strip()) for column, value in read.items()}
+
+    def unread_value(self, job: Texts, dates: Texts) -> str:
+        there = {"Create_Date": LOST, **dates, **job}
+        whole = there | {"Status_Code": there.get("Status_Code", "").strip() or LOST}  # no job is without a status
+        return next((LABELS[element] for element in REPEATED if is_damaged(whole[element])), "")
 
     def same_value(self, column: str, sent: str, there: str) -> bool:
         return mapping.same(UPDATE_ELEMENTS[column], sent, there)

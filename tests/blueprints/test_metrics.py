@@ -1,8 +1,11 @@
 """/metrics: the database's counts and the requests of all processes, for a scraper of this machine only."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -76,6 +79,17 @@ def test_every_metric_of_the_alert_rules_in_the_documentation_exists(app: Flask)
     db.session.commit()
     assert len(named) == 4
     assert named <= metrics(app).keys()
+
+
+def test_prometheus_finds_nothing_wrong_with_the_alert_rules_in_the_documentation(tmp_path: Path) -> None:
+    if not (promtool := shutil.which("promtool")):
+        pytest.skip("promtool, which the package prometheus has, was not found")
+    page = (ROOT / "docs/administration.md").read_text()
+    [scraping, rules] = re.findall("^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for kind, text in (("config", scraping), ("rules", rules)):
+        (tmp_path / kind).write_text(text)
+        done = subprocess.run([promtool, "check", kind, tmp_path / kind], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @on_sqlite

@@ -207,6 +207,22 @@ def test_who_may_not_do_it_at_all_is_told_whose_form_it_is_first(
     assert NAMED in there.client.post(address, data=form, headers=OURS).text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "row"])
+def test_no_address_takes_the_form_of_another(
+    headers: dict[str, str], handed_over: tuple[Browser, str, dict], app: Flask
+) -> None:
+    there, _, form = handed_over
+    rules = [rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())]
+    for rule in rules:
+        if "<token>" not in rule.rule:  # a link of a mail, whose token decides
+            address = re.sub("<int:[^>]+>", "1", rule.rule)
+            answer = there.client.post(address, data=form, headers=OURS | headers)
+            assert answer.status_code == 409, rule
+            assert NAMED in answer.text + str(answer.headers.get("HX-Trigger")), rule
+    assert db.session.scalars(select(Event.action).order_by(Event.id)).all() == ["created", "sent"]
+
+
 def test_the_author_is_offered_it_again_with_the_act_and_the_project(handed_over: tuple[Browser, str, dict]) -> None:
     there, address, form = handed_over
     assert there.post("/logout").status_code == 303

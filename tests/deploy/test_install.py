@@ -5,9 +5,8 @@ What each test leaves behind is an installation that answers, so that they can r
 
 import re
 import shlex
-import shutil
 import sqlite3
-import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,23 +16,19 @@ from typing import Any
 
 import pytest
 import trustme
-from conftest import PASSWORD, ROOT, wait_until
-from support.vm import Machine, booted, opened
+from conftest import ROOT, wait_until
+from support.installed import DATA, NAME, PIP, PROJECTS, SECRET, SETTINGS, install_older, older_key, put_code
+from support.vm import Machine, booted, opened, prepared, systems
 
-NAME = "countersign.example.com"
-SECRET = "hush hush"
-SETTINGS = f"""# a company's
-BASE_URL=https://{NAME}
-TIMEZONE='America/Los_Angeles'
-MAIL_USERNAME=countersign
-MAIL_PASSWORD='{SECRET}'
-"""
-PROJECTS = "number,name\n26-014,Depot Lofts Retail Shell\n26-015,Öresund Pier\n"
 EVERYTHING = set(PROJECTS.splitlines()[1:])
 CURRENT = "readlink /opt/countersign/current"
-DATA = "var/lib/countersign"
+PAGE = (ROOT / "docs/administration.md").read_text()
+INSTALL = "sudo deploy/install\n"
+FILLED_IN = {  # what the page leaves to its reader
+    "you@example.com": "somebody@example.com",
+    "countersign-….backup": "$(ls /var/lib/countersign/backups | grep ^countersign- | tail -n 1)",
+}
 LINKS = ("revision", "down_revision")
-PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 CURL = f"curl --silent --cacert /etc/countersign/tls.crt --resolve {NAME}:443:127.0.0.1 --resolve {NAME}:80:127.0.0.1"
 BREAKING = '''"""A change that its own code can not live with."""
 from alembic import op
@@ -57,17 +52,11 @@ class Upgrade:
     before: str
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=systems())
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with an older version, and a person and two projects in it."""
-    with booted(tmp_path_factory.mktemp("machines")) as running:
-        put_code(running, "older", older=True)
-        (running.root / "root" / "settings.env").write_text(SETTINGS)
-        running.run("/root/older/deploy/install --settings /root/settings.env", **PIP)
-        create = "countersign users create you@example.com --name You --directory admin --password-stdin"
-        running.run(f"echo {PASSWORD} | {create}")
-        (running.root / DATA / "projects.csv").write_text(PROJECTS)
-        running.run("countersign projects import /var/lib/countersign/projects.csv")
+    kept = prepared(tmp_path_factory.mktemp("prepared"), request.param, f"older-{older_key()}", install_older)
+    with booted(tmp_path_factory.mktemp("machines"), request.param, kept) as running:
         yield running
 
 
@@ -75,7 +64,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def upgrade(older: Machine) -> Upgrade:
     before = older.run(CURRENT)
     put_code(older, "newer")
-    return Upgrade(older.run("/root/newer/deploy/install", **PIP), before)
+    return Upgrade(older.run(typed(INSTALL), **PIP), before)
 
 
 @pytest.fixture
@@ -84,21 +73,11 @@ def machine(older: Machine, upgrade: Upgrade) -> Machine:
     return older
 
 
-def put_code(machine: Machine, name: str, older: bool = False) -> Path:
-    """The code as it is here, or as it was when it got its installer."""
-    place = machine.root / "root" / name
-    place.mkdir()
-    history = ["git", "-C", str(ROOT), "-c", "safe.directory=*"]
-    log = [*history, "log", "--format=%H", "--", "deploy/install"]
-    commits = subprocess.run(log, capture_output=True, text=True, check=False).stdout.split()
-    leave = ["--exclude=./.*", "--exclude=./instance", "--exclude=__pycache__"]
-    pack = ["tar", "-C", str(ROOT), *leave, "-cf", "-", "."]
-    if older and commits:  # in a copy without its history, the version is the same
-        pack = [*history, "archive", commits[-1]]
-    packed = subprocess.run(pack, check=True, stdout=subprocess.PIPE).stdout
-    subprocess.run(["tar", "-C", place, "-xf", "-"], input=packed, check=True)
-    shutil.copy(ROOT / "requirements.txt", place)
-    return place
+def typed(commands: str) -> str:
+    """Commands of the page as its reader runs them, in the folder of the code, who types a secret if asked for one."""
+    for shown, meant in FILLED_IN.items():
+        commands = commands.replace(shown, meant)
+    return f"cd /root/newer; sudo() {{ \"$@\"; }}; set -e; printf %s '{SECRET}' | {{ {commands}\n}}"
 
 
 def answers(machine: Machine) -> bool:
@@ -175,6 +154,28 @@ def test_a_backup_is_made_as_the_timer_makes_it(machine: Machine) -> None:
     assert setting(machine, "backed up") == f'"/{DATA}/backups/{file.name}"'
 
 
+@pytest.mark.usefixtures("upgrade")
+def test_the_commands_of_the_page_for_administrators_work_unless_it_says_what_they_need(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one that installs is how the machine was upgraded."""
+    blocks = re.findall(r"^([^\n]+)\n\n```(?:sh|powershell)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == len(re.findall("^```(?:sh|powershell)$", PAGE, re.MULTILINE))
+    assert set(re.findall("^```(.*)$", PAGE, re.MULTILINE)) <= {"", "sh", "powershell", "ini", "yaml", "sql", "nginx"}
+    assert PAGE.count("\n```\n") == len(re.findall(r"^```\w+$", PAGE, re.MULTILINE))  # each says what it holds
+    here = [commands for text, commands in blocks if "needs" not in text]
+    assert INSTALL in here
+    for commands in here:
+        if commands != INSTALL:
+            machine.run(typed(commands))
+    resume(machine)
+    wait_until(lambda: answers(machine))
+    elsewhere = [text for text, _ in blocks if "needs" in text]
+    with capsys.disabled():
+        sys.stdout.write(f"\nThe page: {len(here)} blocks of commands ran, {len(elsewhere)} could not:\n")
+        sys.stdout.write("\n".join(elsewhere) + "\n")
+
+
 def break_health(machine: Machine, name: str, answer: str) -> Path:
     """The code as it is here, but for a migration that breaks the data and for how /readyz answers."""
     broken = put_code(machine, name)
@@ -219,6 +220,10 @@ def test_an_upgrade_that_fails_once_its_scheduler_runs_is_stopped_and_goes_back_
     assert answers(machine)
     assert projects(machine) == EVERYTHING
     assert setting(machine, "exports paused")
+    resume(machine)
+
+
+def resume(machine: Machine) -> None:
     with closing(sqlite3.connect(machine.root / DATA / "countersign.db")) as database, database:
         database.execute("DELETE FROM setting WHERE name IN ('exports paused', 'restored from a backup')")
 

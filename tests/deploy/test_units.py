@@ -10,7 +10,7 @@ from conftest import ROOT, leave_out
 
 DEPLOY = ROOT / "deploy"
 SERVICES = sorted(DEPLOY.glob("*.service"))
-SCRIPTS = [DEPLOY / name for name in ("install", "uninstall", "countersign")]
+SCRIPTS = [DEPLOY / name for name in ("install", "uninstall", "countersign", "build-image")]
 
 
 def said_by(program: str, *arguments: str | Path) -> str:

@@ -551,3 +551,18 @@ class TestRules:
     )
     def test_any_key_has_a_label(self, key: str, label: str) -> None:
         assert RULES.label(key) == label
+
+
+@pytest.mark.parametrize(
+    ("status", "created", "unread"),
+    [
+        ("A", "01/05/2026", ""),
+        ("A", "", ""),
+        ("", "01/05/2026", "Status Code"),
+        (" ", "01/05/2026", "Status Code"),
+        ("\ufffd", "01/05/2026", "Status Code"),
+        ("C", "01/\ufffd/2026", "Create Date"),
+    ],
+)
+def test_an_update_repeats_only_what_was_read_in_full(status: str, created: str, unread: str) -> None:
+    assert RULES.unread_value({"Status_Code": status}, {"Create_Date": created}) == unread

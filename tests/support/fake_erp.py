@@ -37,6 +37,7 @@ class FakeERP:
         self.kept_phases: dict[tuple[str, str, str], dict[str, str]] = {}
         self.kept_customers: list[Customer] = []
         self.missing: set[str] = set()  # services that this Spectrum does not have
+        self.hidden: set[str] = set()  # elements that no row has
         self.second_way_only = False  # jobs are shown in the other way alone
         self._planned: list[tuple[WriteResult, bool]] = []
         for job in jobs:
@@ -200,7 +201,8 @@ class FakeERP:
             raise ReadError(Outcome.NOT_SENT, _OUT_OF_REACH)
         if service in self.missing:
             raise ReadError(Outcome.HELD, f"There is no {service} at Spectrum's address (HTTP 404).")
-        shown = [{element: row.get(element, "") for element in returns(service)} for row in rows[: self.cap]]
+        columns = [element for element in returns(service) if element not in self.hidden]
+        shown = [{element: row.get(element, "") for element in columns} for row in rows[: self.cap]]
         return shown, len(rows) <= self.cap
 
 

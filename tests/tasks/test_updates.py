@@ -210,6 +210,46 @@ def test_an_update_can_be_taken_back_and_retrieved_and_the_job_stays(story: Upda
     assert story.project.phone == "253-555-0199"
 
 
+@pytest.mark.parametrize(
+    ("hidden", "changed", "named"),
+    [
+        ("Phone", {}, "Phone"),
+        ("Est_Start_Date", {}, "Estimated Start Date"),
+        ("Status_Code", {}, "Status Code"),
+        ("Create_Date", {}, "Create Date"),
+        ("", {"Create_Date": "01/\ufffd5/2026"}, "Create Date"),
+        ("", {"Phone": "253\ufffd"}, "Phone"),
+    ],
+)
+def test_what_was_not_read_in_full_is_neither_taken_as_there_nor_overwritten(
+    hidden: str, changed: dict[str, str], named: str, story: UpdateStory
+) -> None:
+    """Out: _unread in tasks/updates.py, and with it unread_value."""
+    story.send(phone="253-555-0199", start_date=date(2026, 5, 1))
+    story.accept("phone", "start_date")
+    before = dict(story.job)
+    story.erp.hidden = {hidden}
+    story.job.update(changed)
+    run_later(story, 4)
+    assert story.project.status is Status.UPDATING
+    assert not sent(story)
+    told = f"Spectrum did not show {named} of job 26-014 in full, so the update waits."
+    assert story.project.export and story.project.export.error == told
+    story.erp.hidden = set()
+    story.job.update(before)
+    run_later(story, 6)
+    assert story.project.status is Status.SYNCED
+    assert len(sent(story)) == 1
+
+
+def test_a_value_that_is_damaged_in_spectrum_itself_can_be_corrected(story: UpdateStory) -> None:
+    story.change_job(city="Tac\ufffdma")
+    story.send(city="Fife")
+    story.accept("city")
+    story.run()
+    assert story.job["City"] == "Fife"
+
+
 def test_with_four_eyes_the_sender_cannot_accept_the_update(story: UpdateStory) -> None:
     story.send(phone="253-555-0199")
     current_app.config["FOUR_EYES"] = True
