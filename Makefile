@@ -27,7 +27,7 @@ serve: install ## the production server, with the settings of the environment
 	@exec $(BIN)/gunicorn --config gunicorn.conf.py 'app:create_app()'
 
 test: $(VENV)/installed-dev ## all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
 	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
@@ -49,7 +49,7 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 	@PYTHONPATH=.:tests $(BIN)/python dev/scan.py
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
-	@$(BIN)/python -m pytest dev/screenshots.py
+	@PYTHONPATH=.:tests $(BIN)/python -m pytest -p conftest dev/screenshots.py
 
 image: ## an OCI image of the product, countersign:<version>, by docker or podman (BASE=…: on another base)
 	@BASE='$(BASE)' deploy/build-image

@@ -12,7 +12,6 @@ from typing import Any
 from flask import Flask, Response, has_request_context, request, url_for
 from flask.templating import Environment
 from markupsafe import Markup
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 import erp
@@ -26,7 +25,7 @@ from blueprints.erp import approvers, history, job_templates, settings, synced_r
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
-from lib import compression, formatting, json_log, request_metrics
+from lib import compression, formatting, json_log, proxied, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
 from services import (
@@ -74,7 +73,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     app.config.update(config.load(os.environ if environ is None else environ))
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
+        app.wsgi_app = proxied.behind_proxy(app.wsgi_app, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]
     app.wsgi_app = request_metrics.under_any_name(app.wsgi_app, app.config["SERVER_NAME"])  # type: ignore[method-assign]
     app.before_request(json_log.begin_request)
     app.before_request(permissions.guard)  # ahead of the CSRF check, so that a refusal says the real reason

@@ -365,7 +365,7 @@ def run_scheduler() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: stopped.set())
     json_log.configure()
-    for remark in current_app.config["MAIL_REMARKS"]:
+    for remark in current_app.config["MAIL_REMARKS"] + current_app.config["SPECTRUM_REMARKS"]:
         current_app.logger.warning(remark)
     scheduler.start(current_app._get_current_object())  # type: ignore[attr-defined]  # what stands behind the proxy
     click.echo("The timetable runs.")

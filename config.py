@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import date, time, timedelta
 from email.utils import parseaddr
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,11 +42,22 @@ def load(environ: Mapping[str, str]) -> dict[str, Any]:
 
     Raises SettingsError at the first value that cannot be used.
     """
-    environ = _with_files(environ)
+    environ = _with_files(_plain(environ))
     settings = {name: _read(environ, name, default, parse) for name, (default, parse) in SETTINGS.items()}
+    settings["TIMEZONE"] = settings["TIMEZONE"] or _timezone_of_machine(environ.get("TZ", ""))
     settings["BASE_URL"] = settings["BASE_URL"] or f"http://127.0.0.1:{settings['PORT']}"
     _check_together(settings)
     return settings | _follow_from(settings)
+
+
+def _plain(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what editors and docker leave of a settings file: a mark, blanks, quotes."""
+    return {name.removeprefix("\ufeff"): _unquoted(value.strip()) for name, value in environ.items()}
+
+
+def _unquoted(text: str) -> str:
+    found = re.fullmatch(r"""(["'])((?:(?!\1).)*)\1""", text, re.DOTALL)
+    return found[2] if found else text
 
 
 def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
@@ -134,6 +145,13 @@ def _check_sender(settings: dict[str, Any]) -> None:
         )
 
 
+def _spectrum_remarks(settings: dict[str, Any]) -> list[str]:
+    address = urlsplit(settings["SPECTRUM_URL"])
+    if address.scheme != "http" or _is_this_machine(address.hostname or ""):
+        return []
+    return ["The Authorization ID travels to Spectrum unencrypted. Set SPECTRUM_URL to Spectrum's https address."]
+
+
 def _mail_remarks(settings: dict[str, Any]) -> list[str]:
     """Return warnings about mail settings that work but are unsafe, for the log and the mail page."""
     server = settings["MAIL_SERVER"].lower()
@@ -170,6 +188,7 @@ def _follow_from(settings: dict[str, Any]) -> dict[str, Any]:
         "PREFERRED_URL_SCHEME": base.scheme,
         "MAIL_DEFAULT_SENDER": settings["MAIL_DEFAULT_SENDER"] or f"countersign@{base.hostname}",
         "MAIL_REMARKS": _mail_remarks(settings),
+        "SPECTRUM_REMARKS": _spectrum_remarks(settings),
         "MAIL_OAUTH_TOKEN_URL": settings["MAIL_OAUTH_TOKEN_URL"]
         or f"{MICROSOFT}/{settings['MAIL_OAUTH_TENANT']}/oauth2/v2.0/token",
         "MAIL_OAUTH_SCOPE": settings["MAIL_OAUTH_SCOPE"] or _mail_scope(settings),
@@ -312,10 +331,30 @@ def _sender(text: str) -> str:
     return text
 
 
-def _timezone(text: str) -> ZoneInfo:
-    if text not in available_timezones():
+def _timezone_of_machine(tz: str) -> ZoneInfo:
+    """Return the zone of TZ or else of the system; one without a name would silently become UTC."""
+    name = tz.removeprefix(":")
+    name = name.partition("zoneinfo/")[2] if name.startswith("/") else name
+    if name and name not in available_timezones():
+        raise SettingsError(
+            f"TIMEZONE must be set, because TZ is “{tz}”, which is no IANA time zone, such as America/Los_Angeles."
+        )
+    return ZoneInfo(name or get_localzone_name() or "UTC")
+
+
+def _timezone(text: str) -> ZoneInfo | None:
+    if text and text not in available_timezones():
         raise ValueError("must be an IANA time zone, such as America/Los_Angeles")
-    return ZoneInfo(text)
+    return ZoneInfo(text) if text else None
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(each.strip()) for each in text.split(","))
+    except ValueError:
+        raise ValueError(
+            "must be IP addresses or networks with commas between, such as 10.0.0.5,172.16.0.0/12"
+        ) from None
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -393,7 +432,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DATABASE_URL": ("sqlite:///countersign.db", database_url),
     "PORT": ("8000", _whole(1, 65535)),  # ahead of BASE_URL, which `make run` makes from it
     "BASE_URL": ("", _base_url),
-    "TIMEZONE": (get_localzone_name() or "UTC", _timezone),
+    "TIMEZONE": ("", _timezone),
     "SPECTRUM_URL": ("", _spectrum_url),
     "SPECTRUM_COMPANY_CODE": ("", _at_most(3)),
     "SPECTRUM_AUTHORIZATION_ID": ("", _at_most(20)),
@@ -429,6 +468,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DIGEST_DAYS": (",".join(DAYS), _days),
     "BACKUP_COPY_COMMAND": ("", _text),
     "HOST": ("127.0.0.1", _host),
+    "TRUSTED_PROXIES": ("127.0.0.0/8,::1", _networks),
     "RUN_SCHEDULER": ("yes", _flag),
     "FOUR_EYES": ("no", _flag),
     "SESSION_IDLE_HOURS": ("12", _idle_hours),

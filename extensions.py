@@ -63,7 +63,7 @@ class FormProtection(CSRFProtect):  # type: ignore[misc]  # it has no types
         return str(super()._get_csrf_token() or "").partition(AUTHOR_MARK)[0]
 
 
-db = SQLAlchemy(model_class=Base, engine_options={"pool_pre_ping": True})
+db = SQLAlchemy(model_class=Base, engine_options={"pool_pre_ping": True, "hide_parameters": True})
 login_manager = LoginManager()
 mail = Mail()
 csrf = FormProtection()

@@ -36,7 +36,7 @@ def on_starting(_server):
     from maintenance import startup_checks
 
     app = create_app()
-    for remark in app.config["MAIL_REMARKS"]:
+    for remark in app.config["MAIL_REMARKS"] + app.config["SPECTRUM_REMARKS"]:
         app.logger.warning(remark)
     with app.app_context():
         try:

@@ -37,7 +37,7 @@ def backend_for(url: URL) -> "type[Sqlite] | type[Postgresql]":
 
 @contextmanager
 def engine_of(url: URL) -> Iterator[Engine]:
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)
     try:
         yield engine
     finally:
@@ -65,6 +65,7 @@ class Sqlite:
     def beside(cls, url: URL, file: Path) -> Iterator[URL]:
         scratch = Path(f"{url.database}.{secrets.token_hex(4)}")
         try:
+            scratch.touch(0o600)  # nobody else reads it, nor what a killed restore leaves
             cls._copy(file, scratch)
             with closing(sqlite3.connect(scratch)) as copy:
                 cls._check(copy, file)
@@ -143,6 +144,7 @@ class Postgresql:
     def _dumped(cls, scratch: URL) -> Iterator[Path]:
         dumped = Path(current_app.instance_path) / f".restore.{secrets.token_hex(4)}"
         try:
+            dumped.touch(0o600)
             cls.copy_out(scratch, dumped)
             yield dumped
         finally:

@@ -54,6 +54,8 @@ def _settings() -> Iterator[tuple[str, object]]:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return "not set" if value in ("", None) else {True: "yes", False: "no"}.get(value, value)  # type: ignore[call-overload]
 
 

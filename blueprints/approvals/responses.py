@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from extensions import db
 from lib.formatting import format_ago
 from lib.htmx import asks_for_row, hx_trigger
-from models import FAILED, NotAllowed, Project, Setting, SettingName, Status, Transition
+from models import FAILED, WAITING, NotAllowed, Project, Setting, SettingName, Status, Transition
 from services import project_queries, workflow, worklist
 from services.accept_form import template_groups
 
@@ -95,7 +95,17 @@ def not_allowed(refusal: NotAllowed) -> Any:
 
 
 def conflict(project: Project, sentence: str) -> Any:
+    if request.method == "GET" and not asks_for_row() and _decided_here(project):
+        return redirect(url_for("approvals.project", project_id=project.id))
     return render_project(project, 409, conflict=f"{last_change(project)} {sentence}")
+
+
+def _decided_here(project: Project) -> bool:
+    """Tell whether this person just decided it: whoever presses Back then needs no explanation."""
+    if project.status in WAITING | FAILED:
+        return False
+    last = next((event for event in project.events if event.person_id), None)
+    return last is not None and last.person_id == current_user.id
 
 
 def next_form(project: Project) -> str:

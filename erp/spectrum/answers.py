@@ -18,6 +18,7 @@ Redact = Callable[[str], str]
 REFUSALS = frozenset("AIME")  # abort or not authorized, invalid, missing, error
 GOOD = frozenset(["", "G", "S"])  # nothing to say, good with information, successful
 PASSING_STATUSES = (502, 503, 504)
+OURS_TO_SET = ("Authorization_ID", "Company_Code", "pCompany_Code")  # columns that no approver can correct
 
 
 class NotLetIn(ReadError):
@@ -160,7 +161,7 @@ def _not_shown(service: str, message: Message) -> ReadError:
 def is_about_access(column: str, text: str) -> bool:
     """Return whether a row is about who calls, and so about our settings."""
     told = text.casefold()
-    return column == "Authorization_ID" or "authorization id" in told or "service is not authorized" in told
+    return column in OURS_TO_SET or "authorization id" in told or "service is not authorized" in told
 
 
 def _refused(service: str, told: str) -> str:

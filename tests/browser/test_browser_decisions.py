@@ -3,7 +3,7 @@
 import re
 
 import httpx
-from conftest import Live, create_app
+from conftest import Live, create_app, go_back
 from playwright.sync_api import Locator, Page, Route, expect
 
 from extensions import db
@@ -46,6 +46,9 @@ def test_after_each_decision_the_next_waiting_project_is_at_hand(live: Live, pag
     history = page.get_by_role("region", name="History")
     expect(history.get_by_role("listitem").first).to_contain_text("Countersign exported")
     expect(page.get_by_role("status").get_by_role("link", name=number)).to_be_visible()
+    go_back(page)  # to the form, which is over
+    expect(page.get_by_label("Sync Status")).to_have_text("Synced")
+    expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_text("Next:").get_by_role("link").first.click()
     expect(page.get_by_label("Sync Status")).to_have_text("Ready to Export")
 

@@ -1,6 +1,7 @@
 """The settings: each wrong value stops the start with one sentence that names it, and gives no secret away."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -68,6 +69,8 @@ WRONG = [
     ("DIGEST_DAYS", "monday"),
     ("PORT", "0"),
     ("HOST", "not a host"),
+    ("TRUSTED_PROXIES", "the proxy"),
+    ("TRUSTED_PROXIES", "10.0.0.5/8"),
     ("RUN_SCHEDULER", "maybe"),
     ("FOUR_EYES", "maybe"),
     ("OIDC_ISSUER", "https://login.microsoftonline.com/common/v2.0"),
@@ -163,6 +166,43 @@ def test_with_an_ip_number_as_base_url_an_address_for_mail_to_come_from_is_asked
 def test_a_mail_password_in_clear_or_towards_microsoft_gets_a_remark(given: dict[str, str], remark: str | None) -> None:
     found = config.load({**ENOUGH, "MAIL_USERNAME": "erp", "MAIL_PASSWORD": "hush-hush", **given})["MAIL_REMARKS"]
     assert [remark in each for each in found] == [True] if remark else found == []
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [("http://spectrum.example.com:8482", True), ("https://spectrum.example.com", False), ("http://[::1]:8482", False)],
+)
+def test_an_address_of_spectrum_without_encryption_gets_a_remark(address: str, warned: bool) -> None:
+    found = {"SPECTRUM_URL": address, "SPECTRUM_COMPANY_CODE": "HB", "SPECTRUM_AUTHORIZATION_ID": "X"}
+    assert ["unencrypted" in each for each in config.load(ENOUGH | found)["SPECTRUM_REMARKS"]] == [True] * warned
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('"hush hush"', "hush hush"),
+        ("'hush'\r", "hush"),
+        (" hush\r\n", "hush"),
+        ('say "hush"', 'say "hush"'),
+        ('"$1" and "$2"', '"$1" and "$2"'),
+        ('"', '"'),
+    ],
+)
+def test_a_setting_is_read_without_what_editors_and_containers_leave_of_its_line(written: str, meant: str) -> None:
+    found = config.load(ENOUGH | {"MAIL_USERNAME": "erp", "\ufeffMAIL_PASSWORD": written})
+    assert found["MAIL_PASSWORD"] == meant
+
+
+@pytest.mark.parametrize("tz", ["America/Chicago", ":America/Chicago", "/usr/share/zoneinfo/America/Chicago"])
+def test_without_timezone_the_machines_counts(tz: str) -> None:
+    assert str(config.load(ENOUGH | {"TIMEZONE": "", "TZ": tz})["TIMEZONE"]) == "America/Chicago"
+
+
+@pytest.mark.parametrize("tz", ["CET-1CEST", "PST8PDT,M3.2.0,M11.1.0", "/usr/share/zoneinfo/Mars/Base", "Mars"])
+def test_a_tz_that_names_no_zone_is_refused_and_does_not_become_utc(tz: str) -> None:
+    with pytest.raises(config.SettingsError, match=f"^TIMEZONE must be set, because TZ is “{re.escape(tz)}”"):
+        config.load(ENOUGH | {"TIMEZONE": "", "TZ": tz})
+    assert config.load(ENOUGH | {"TIMEZONE": "Europe/Oslo", "TZ": tz})
 
 
 # Of each secret that may stand in a file: a value, and the setting's other ones that it needs

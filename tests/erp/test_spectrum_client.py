@@ -158,6 +158,7 @@ WRITES: list[tuple[Outcome, bytes, str]] = [
     (REFUSED, http(reply(DUPLICATE)[:-40]), "Taken"),
     (REFUSED, http(reply(data(row("I", "Caf\xe9"))).encode("latin-1")), "Caf"),
     (HELD, http(reply(data(row("A", "Not known", "Authorization_ID")))), ACCESS),
+    (HELD, http(reply(data(row("I", "Invalid company code", "Company_Code")))), ACCESS),
     (HELD, http(reply(data(row("A", "The Web Service is not authorized.")))), ACCESS),
     (HELD, http("", 401), ACCESS),
     (HELD, http("", 403), ACCESS),
@@ -384,6 +385,7 @@ class TestReads:
             (http("", 400), UNKNOWN),
             (http(listed(READ_ERROR)), REFUSED),
             (http(listed(READ_ERROR | {"Error_Column": "Authorization_ID"})), HELD),
+            (http(listed(READ_ERROR | {"Error_Column": "pCompany_Code"})), HELD),
             (http(listed({"Job_Number": "1", "Error_Code": "?"})), UNKNOWN),
         ],
     )

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from conftest import ENVIRON, Browser, free_port, wait_until
 from flask import Flask
+from sqlalchemy.exc import IntegrityError
 from support.fake_erp import FakeERP
 from support.fault_injection import accept
 
 import scheduler
 from app import create_app
+from extensions import db
 from lib import json_log
 from models import Job, Person, Project
 from tasks import exports
@@ -53,6 +55,21 @@ def test_no_line_tells_what_was_typed_or_signed(
     client.post("/login", data={"email": "a-secret-address", "password": "a-secret-password"})
     assert len(lines(caplog)) >= 2
     assert "a-secret" not in json.dumps(lines(caplog))
+
+
+def test_a_traceback_of_the_database_tells_nothing_of_what_was_typed(
+    app: Flask, cast: dict[str, Person], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log of an unexpected error, such as one of two equal emails."""
+    try:
+        db.session.add(Person(email=cast["clerk"].email, name="a-secret-name"))
+        db.session.commit()
+    except IntegrityError:
+        logging.getLogger("app").exception("Exception on /admin/directory [POST]")
+    db.session.rollback()
+    [line] = lines(caplog)
+    assert "INSERT INTO person" in line["trace"]
+    assert "a-secret" not in line["trace"]
 
 
 def test_each_step_of_an_export_is_a_line(
