@@ -49,7 +49,7 @@ scan: $(VENV)/installed-dev ## a vulnerability scanner, wapiti, against the real
 	@PYTHONPATH=.:tests $(BIN)/python dev/scan.py
 
 screenshots: $(VENV)/installed-dev ## the README's pictures, from the running product
-	@$(BIN)/python -m pytest dev/screenshots.py
+	@PYTHONPATH=.:tests $(BIN)/python -m pytest -p conftest dev/screenshots.py
 
 image: ## an OCI image of the product, countersign:<version>, by docker or podman (BASE=…: on another base)
 	@BASE='$(BASE)' deploy/build-image

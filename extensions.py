@@ -2,7 +2,7 @@
 
 SQLite is used without the driver's own transactions: those lose updates silently when two write at once. A reading
 transaction begins deferred; a writing one takes the write lock at once, so that what it read is still true when it
-writes.
+writes. Those that want the lock stand in a queue: lib/write_queue.py.
 
 A connection to PostgreSQL is tested before it is used, and a request waits for the server for seconds only: one that
 hangs must not hang every thread, and with them /healthz.
@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import has_request_context, request
 from flask_login import LoginManager
@@ -24,6 +27,9 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Connection, Engine, MetaData, event, text
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import Pool
+
+from lib.write_queue import WriteQueue
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PRAGMAS = (
@@ -133,6 +139,36 @@ def _set_up_connection(connection: Any, _record: Any) -> None:
 
 @event.listens_for(Engine, "begin")
 def _begin(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        unsafe = has_request_context() and request.method not in SAFE_METHODS
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if unsafe or _writing.get() else "BEGIN")
+    if connection.dialect.name != "sqlite":
+        return
+    unsafe = has_request_context() and request.method not in SAFE_METHODS
+    if not (unsafe or _writing.get()):
+        connection.exec_driver_sql("BEGIN")
+        return
+    queue = write_queue_of(connection.engine)
+    if queue and queue.enter():
+        connection.info["queue"] = queue
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+_queues: WeakKeyDictionary[Engine, WriteQueue | None] = WeakKeyDictionary()
+_queues_lock = Lock()
+
+
+def write_queue_of(engine: Engine) -> WriteQueue | None:
+    """The queue of a database in a file; None where there can be none, as in a folder that takes no file."""
+    with _queues_lock:
+        if engine not in _queues:
+            try:
+                file = Path(engine.url.database or "")
+                _queues[engine] = WriteQueue(file) if file.is_file() else None
+            except OSError:
+                _queues[engine] = None
+        return _queues[engine]
+
+
+@event.listens_for(Pool, "checkin")
+def _leave_queue(_connection: Any, record: Any) -> None:
+    """Let the next one write: the transaction is over, and was committed before its connection came back."""
+    if queue := record.info.pop("queue", None):
+        queue.leave()

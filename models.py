@@ -12,7 +12,7 @@ The tables say what is kept, `services/workflow.py` says what may happen to a pr
 from lib.columns import utcnow
 from lib.leases import LeaseLost
 from tables.customer import Customer
-from tables.job import Job
+from tables.job import JOB_LIST, JOB_ORDERS, Job
 from tables.outbox import Delivery, DigestDay, MailKind, MailOutcome, TaskKind, TaskRequest
 from tables.person import Level, LoginAttempt, Person
 from tables.project import COMMENTED, INFORMATION, ORDERS, Event, Export, Project, as_text, diff, search_text
@@ -33,9 +33,9 @@ from tables.status import (
 )
 
 __all__ = [
-    "COMMENTED", "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "ORDERS", "OUTSTANDING", "TRANSITIONS", "UPDATE",
-    "WAITING", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job", "LeaseLost", "Level",
-    "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState", "Setting",
-    "SettingName", "Side", "Status", "TaskKind", "TaskRequest", "Transition", "as_text", "diff", "search_text",
-    "utcnow",
+    "COMMENTED", "EDITABLE", "FAILED", "INFORMATION", "IN_PROGRESS", "JOB_LIST", "JOB_ORDERS", "ORDERS", "OUTSTANDING",
+    "TRANSITIONS", "UPDATE", "WAITING", "Counter", "Customer", "Delivery", "DigestDay", "Event", "Export", "Job",
+    "LeaseLost", "Level", "LoginAttempt", "MailKind", "MailOutcome", "NotAllowed", "Person", "Project", "ProjectState",
+    "Setting", "SettingName", "Side", "Status", "TaskKind", "TaskRequest", "Transition", "as_text", "diff",
+    "search_text", "utcnow",
 ]  # fmt: skip

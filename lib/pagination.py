@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func, or_, select, union_all
 from sqlalchemy.sql.base import ExecutableOption
 
 from extensions import db
@@ -60,6 +60,7 @@ class Page:
     total: int | None
     query: ListParams
     has_next: bool
+    is_bounded: bool = False  # a search that did not look through the whole list
 
     @property
     def first(self) -> int:
@@ -95,9 +96,9 @@ class Order:
     def by(self, forwards: bool) -> tuple[ColumnElement[Any], ...]:
         return (self.key, self.id) if self.up == forwards else (self.key.desc(), self.id.desc())
 
-    def beyond(self, forwards: bool) -> ColumnElement[bool]:
-        """The condition that a row comes after the one whose id is `beyond`, or backwards before it."""
-        there: ColumnElement[Any] = bindparam("beyond")
+    def beyond(self, forwards: bool, place: str = "beyond") -> ColumnElement[bool]:
+        """The condition that a row comes after the one whose id is the parameter `place`, or backwards before it."""
+        there: ColumnElement[Any] = bindparam(place)
         key = select(self.key).select_from(self.source).where(self.id == there).correlate(None).scalar_subquery()
         if self.up == forwards:
             return and_(self.key >= key, or_(self.key > key, self.id > there))
@@ -108,6 +109,9 @@ Values = Mapping[str, Any]
 Read = Callable[[Select[Any], Values], Sequence[Any]]
 
 
+_LIMIT: ColumnElement[int] = bindparam("limit")
+
+
 @dataclass(frozen=True)
 class PagedQuery:
     """The statements of an ordered list. Keep one: building a statement takes longer than running it."""
@@ -115,6 +119,8 @@ class PagedQuery:
     rows: Select[Any]
     order: Order
     counted: Select[Any] | None = None  # a cheaper statement with as many rows
+    parts: tuple[ColumnElement[bool], ...] = ()  # conditions that split the list; an index has each part in its order
+    is_bounded: bool = False  # to the rows up to the one whose id is the parameter `bound`
 
     def page(self, query: ListParams, total: int | None, read: Read, values: Values) -> Page:
         if query.page > 1 and not (query.after or query.before):
@@ -125,7 +131,8 @@ class PagedQuery:
         more = len(found) > PER_PAGE
         if place and (not found or (query.before and not more)):  # that row is gone, or this is the first page now
             return self.page(replace(query, page=1, after=0, before=0), total, read, values)
-        return Page(found[PER_PAGE - 1 :: -1] if query.before else found[:PER_PAGE], total, query, more)
+        rows = found[PER_PAGE - 1 :: -1] if query.before else found[:PER_PAGE]
+        return Page(rows, total, query, more, self.is_bounded)
 
     def _by_number(self, query: ListParams, total: int | None, values: Values) -> ListParams:
         """The query with the row that ends the page before, where somebody typed a page's number; at most the last."""
@@ -134,12 +141,15 @@ class PagedQuery:
         if not skipped:
             return replace(query, page=1)
         forwards = total is None or skipped <= total // 2
-        place = {"skipped": skipped - 1 if total is None or forwards else total - skipped}
-        after = db.session.connection().execute(self._nth[forwards], {**values, **place}).scalar() or 0
+        after = self.nth(skipped - 1 if forwards else (total or 0) - skipped, values, forwards)
         return replace(query, page=page if after else 1, after=after)
 
+    def nth(self, skipped: int, values: Values, forwards: bool = True) -> int:
+        """The id of the row after so many from the beginning, or from the end; 0 where there is none."""
+        return db.session.connection().execute(self._nth[forwards], {**values, "skipped": skipped}).scalar() or 0
+
     def ids(self, values: Values, limit: int) -> list[int]:
-        first = self._ids.order_by(*self.order.by(forwards=True)).limit(limit)
+        first = self._listed.order_by(*self.order.by(forwards=True)).limit(limit)
         return list(db.session.connection().scalars(first, dict(values)))
 
     def count(self, values: Values) -> int | None:
@@ -147,28 +157,45 @@ class PagedQuery:
         return found if found <= MANY else None
 
     @cached_property
+    def bounded(self) -> "PagedQuery":
+        """The same, only up to the row whose id is the parameter `bound`."""
+        return replace(self, rows=self.rows.where(self.order.beyond(False, "bound")), is_bounded=True)
+
+    @cached_property
     def _first(self) -> Select[Any]:
-        return self.rows.order_by(*self.order.by(forwards=True)).limit(bindparam("limit"))
+        return self._page_of(forwards=True)
 
     @cached_property
     def _beyond(self) -> dict[bool, Select[Any]]:
-        rows = self.rows.limit(bindparam("limit"))
-        return {way: rows.where(self.order.beyond(way)).order_by(*self.order.by(way)) for way in (True, False)}
+        return {way: self._page_of(way, self.order.beyond(way)) for way in (True, False)}
+
+    def _page_of(self, forwards: bool, *place: ColumnElement[bool]) -> Select[Any]:
+        """The statement of one page: of a list in parts, its first rows are among the first ones of each part."""
+        order, limit = self.order.by(forwards), _LIMIT
+        if not self.parts:
+            return self.rows.where(*place).order_by(*order).limit(limit)
+        firsts = [self._ids.where(part, *place).order_by(*order).limit(limit).subquery() for part in self.parts]
+        among = union_all(*(select(*first.c) for first in firsts))
+        return self.rows.where(self.order.id.in_(among)).order_by(*order).limit(limit)
 
     @cached_property
     def _nth(self) -> dict[bool, Select[Any]]:
         """The statements for the id of the nth row, from the beginning (True) or the end; an index answers them."""
-        nth = self._ids.limit(1).offset(bindparam("skipped"))
+        nth = self._listed.limit(1).offset(bindparam("skipped"))
         return {forwards: nth.order_by(*self.order.by(forwards)) for forwards in (True, False)}
 
     @cached_property
     def _count(self) -> Select[Any]:
-        some = self._ids if self.counted is None else self.counted
+        some = self._listed if self.counted is None else self.counted
         return select(func.count()).select_from(some.limit(bindparam("limit")).subquery())
 
     @property
     def _ids(self) -> Select[Any]:
         return self.rows.with_only_columns(self.order.id)
+
+    @property
+    def _listed(self) -> Select[Any]:
+        return self._ids.where(or_(*self.parts)) if self.parts else self._ids
 
 
 def objects(*options: ExecutableOption) -> Read:

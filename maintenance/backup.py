@@ -21,6 +21,7 @@ from lib.atomic_file import atomic_write
 from lib.formatting import local
 from maintenance.dump import BackupError, backend_for, engine_of
 from maintenance.migrate import migrate
+from maintenance.seal import refuse_altered, seal
 from models import Delivery, DigestDay, Event, Export, MailOutcome, Person, Setting, SettingName, TaskRequest, utcnow
 
 OURS = {"alembic_version", "project", "export", "event", "setting"}
@@ -75,6 +76,7 @@ def undo_upgrade(file: Path) -> None:
     """
     if _went_on():
         raise BackupError("The database was changed after that backup, as by another machine, so nothing was restored.")
+    refuse_altered(file)
     db.engine.dispose()
     backend_for(_url()).undo_upgrade(file, _url())
 
@@ -125,6 +127,7 @@ def _write_copy(file: Path) -> None:
         _refuse_target(file)
         with atomic_write(file) as partial:
             backend_for(_url()).copy_out(_url(), partial)
+            seal(partial)
     except OSError as error:
         raise BackupError(f"{file} cannot be written: {error.strerror}.") from None
 
@@ -143,6 +146,7 @@ def _refuse_other_files(file: Path) -> None:
     with file.open("rb") as opened:
         if not opened.read(16).startswith(backend.MARK):
             raise BackupError(f"{file} is not a backup of Countersign on {backend.NAME}.")
+    refuse_altered(file)
 
 
 def _validate(file: Path, scratch: URL) -> None:

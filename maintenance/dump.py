@@ -65,12 +65,13 @@ class Sqlite:
     def beside(cls, url: URL, file: Path) -> Iterator[URL]:
         scratch = Path(f"{url.database}.{secrets.token_hex(4)}")
         try:
+            scratch.touch(0o600)  # nobody else reads it, nor what a killed restore leaves
             cls._copy(file, scratch)
             with closing(sqlite3.connect(scratch)) as copy:
                 cls._check(copy, file)
             yield url.set(database=str(scratch))
         finally:
-            for rest in ("", "-wal", "-shm", "-journal"):
+            for rest in ("", "-wal", "-shm", "-journal", ".queue"):
                 Path(f"{scratch}{rest}").unlink(missing_ok=True)
 
     @classmethod
@@ -143,6 +144,7 @@ class Postgresql:
     def _dumped(cls, scratch: URL) -> Iterator[Path]:
         dumped = Path(current_app.instance_path) / f".restore.{secrets.token_hex(4)}"
         try:
+            dumped.touch(0o600)
             cls.copy_out(scratch, dumped)
             yield dumped
         finally:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 
 from erp import FieldValue, job_key, rules
 from extensions import db
+from lib.distinct import distinct_values
 from models import Customer, Export, Job, Person, Project, Setting, SettingName
 from services import connection_state, failure, job_numbers
 
@@ -146,8 +147,7 @@ def check_many(forms: Sequence[AcceptForm]) -> bool:
 
 
 def _codes(column: Any) -> list[str]:
-    used = select(column).where(Job.removed_at.is_(None), column != "").distinct().order_by(column)
-    return list(db.session.scalars(used))
+    return [code for code in distinct_values(column, Job.removed_at.is_(None)) if code]
 
 
 def _find_template(number: str) -> Job | None:
@@ -156,19 +156,22 @@ def _find_template(number: str) -> Job | None:
 
 def template_groups(by: Person) -> dict[str, list[Job]]:
     """The job templates to choose from, by heading: those that the approver used lately, and the others."""
-    offered = {job.number: job for job in db.session.scalars(Job.template_choices().order_by(Job.number))}
-    others = "Templates" if any(job.is_template for job in offered.values()) else "All Jobs"
-    used = [offered.pop(number) for number in Export.templates_used(by)[:LATELY] if number in offered]
-    return {label: jobs for label, jobs in (("Used Lately", used), (others, [*offered.values()])) if jobs}
+    offered, used = Job.offered_templates(), _templates_used(by)
+    others = "Templates" if any(job.is_template for job in offered) else "All Jobs"
+    groups = {"Used Lately": used, others: [job for job in offered if job not in used]}
+    return {label: jobs for label, jobs in groups.items() if jobs}
 
 
 def _last_template(by: Person | None) -> Job | None:
-    used = Export.templates_used(by)[:LATELY] if by else []
-    return next((job for number in used if (job := _find_template(number))), None)
+    return next(iter(_templates_used(by)), None) if by else None
+
+
+def _templates_used(by: Person) -> list[Job]:
+    return [job for number in Export.templates_used(by)[:LATELY] if (job := _find_template(number))]
 
 
 def _only_template() -> Job | None:
-    offered = db.session.scalars(Job.template_choices().limit(2)).all()
+    offered = Job.offered_templates(limit=2)
     return offered[0] if len(offered) == 1 else None
 
 

@@ -26,19 +26,19 @@ class _Entry:
 def cached(name: str, make: Callable[[], Value], max_stale: float = MAX_STALE) -> Value:
     """The result of `make`, cached while the data revision is unchanged (at most a minute: pages show ages).
 
-    One that took over 20 ms may be `max_stale` seconds old, and older while another request makes it anew.
+    One request makes it, the others wait. One that took over 20 ms may be `max_stale` seconds old, and older while
+    another request makes it anew: nobody waits for that.
     Store plain values only, never ORM rows.
     """
     entry = current_app.extensions.setdefault("cache", {}).setdefault(name, _Entry())
     state = (Counter.read()[Counter.REVISION], utcnow().replace(second=0, microsecond=0))
     if entry.state == state or monotonic() < entry.stale_until:
         return cast("Value", entry.value)
-    if not entry.slow or not max_stale:
-        return _make(entry, state, make, max_stale)
-    if not entry.making.acquire(blocking=False):
+    patient = not entry.slow or not max_stale
+    if not entry.making.acquire(blocking=patient):
         return cast("Value", entry.value)
-    try:
-        return _make(entry, state, make, max_stale)
+    try:  # whoever waited finds it made
+        return cast("Value", entry.value) if entry.state == state else _make(entry, state, make, max_stale)
     finally:
         entry.making.release()
 

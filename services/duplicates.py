@@ -79,7 +79,7 @@ def _containing(texts: list[str]) -> list[Project]:
 
 def _jobs_containing(words: set[str]) -> list[Job]:
     latest = select(func.max(Job.id) - LATEST_JOBS).scalar_subquery()
-    free = project_queries.jobs_of("ready-to-import").where(Job.id > latest)
+    free = project_queries.indexed_jobs_of("ready-to-import").where(Job.id > latest)
     named = (Job.search_text.contains(word, autoescape=True) for word in words)
     found = db.session.scalars(free.where(*named).limit(SHOWN))
     return [job for job in found if words <= _telling_words(job.name)]

@@ -16,8 +16,9 @@ def compare(project: Project, job: Job) -> list[Comparison]:
 def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
     keys = [job.key for job in jobs]
     seems = or_(Project.number_key.in_(keys), Project.suggested_job_key.in_(keys))
-    free = select(Project).where(seems, Project.job_key.is_(None), Project.status.in_(TRANSITIONS[Transition.LINK]))
-    found = db.session.scalars(free).all()
+    linkable = TRANSITIONS[Transition.LINK]  # asked of what is found, because each key has an index and this has not
+    found = [each for each in db.session.scalars(select(Project).where(seems)) if each.status in linkable]
+    found = [each for each in found if each.job_key is None]
     by_number = {project.number_key: project for project in found if not project.suggested_job_key}
     return by_number | {project.suggested_job_key: project for project in found if project.suggested_job_key}
 

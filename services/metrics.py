@@ -30,8 +30,10 @@ class DatabaseCollector(Collector):
         projects: Numbers = {(str(status),): counts.get(status, 0) for status in Status}
         yield _gauge("projects", "Projects by status", projects, "status")
         yield _gauge("oldest_waiting_seconds", "Age of the project that waits longest for accounting", _oldest())
-        yield _gauge("exports", "Exports and updates by outcome", cached("exports", _exports), "kind", "outcome")
-        yield _gauge("mails", "Mails by kind and outcome", cached("mails", _mails), "kind", "outcome")
+        yield _gauge(
+            "exports", "Exports and updates by outcome", cached("exports", _exports, max_stale=60), "kind", "outcome"
+        )
+        yield _gauge("mails", "Mails by kind and outcome", cached("mails", _mails, max_stale=60), "kind", "outcome")
         yield _gauge("queue_length", "Rows that are due", _queues(), "queue")
         yield _gauge("paused", "1 while exports and mails are paused", float(Setting.exports_held()))
         yield _gauge("mail_held", "1 while the mail server takes no mail", float(bool(Setting.read(SettingName.MAIL))))

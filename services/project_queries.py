@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Select,
     String,
     and_,
@@ -29,11 +30,14 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import join, outerjoin
 
+from erp import job_key
 from extensions import db
 from lib.pagination import Order, PagedQuery, Values
 from models import (
     FAILED,
     IN_PROGRESS,
+    JOB_LIST,
+    JOB_ORDERS,
     ORDERS,
     UPDATE,
     WAITING,
@@ -58,17 +62,13 @@ PROJECT_SORTS: dict[str, Any] = {
     "job": func.coalesce(Project.job_key, literal_column("''")),
     "status": Project.status,
 }
-JOB_SORTS: dict[str, Any] = {
-    "job": Job.key,
-    "name": func.lower(Job.name),
-    "customer": func.lower(Job.customer_code),
-    "division": Job.division,
-}
+JOB_SORTS: dict[str, Any] = {name: literal_column(key.text) for name, key in JOB_ORDERS.items()}
 WITH_SENDER = outerjoin(Project, Person, Project.sent_by_id == Person.id)
 QUEUE = (Status.READY,)
 # SQLite's trigram indexes: over the open queue, which is searched all day, and over everything
 SEARCH_QUEUE, SEARCH_ALL = (table(name, column("rowid")) for name in ("project_search", "project_search_all"))
 TRIGRAM = 3  # shorter words are in no such index
+SEARCHED = 10_000  # rows that a search looks through for short words only
 INDEXED_ORDERS = ("number", "job", *ORDERS)
 
 
@@ -201,10 +201,12 @@ def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
 
 @cached_statement
 def projects(statuses: tuple[Status, ...], up: bool, sort: str, age: str, words: int, most: bool = False) -> PagedQuery:
+    scanned = most and sort.removeprefix("-") in INDEXED_ORDERS
+    parts = _parts(statuses, scanned)
     rows = _rows(WITH_SENDER, statuses, age, words)
     if statuses:
-        rows = rows.where(_status_is(statuses, indexed=not (most and sort.removeprefix("-") in INDEXED_ORDERS)))
-    return PagedQuery(rows, _order_of_projects(statuses, up, sort))
+        rows = rows.where(_status_is(statuses, indexed=not scanned and not parts))
+    return PagedQuery(rows, _order_of_projects(statuses, up, sort), parts=parts)
 
 
 @cached_statement
@@ -230,17 +232,45 @@ def by_scan(sort: str, age: str, words: int) -> PagedQuery:
 
 ELSEWHERE = 3  # projects that a search names where its own list has none
 HITS = 30  # of a look-up that needs only some
+FEW = 10_000  # projects whose events are fetched and sorted; those of more are found among the latest events
 
 
 @cached_statement
-def some_outside(statuses: tuple[Status, ...], words: int, unindexed: int, limit: int = ELSEWHERE) -> Select[Any]:
+def some_outside(
+    statuses: tuple[Status, ...], words: int, unindexed: int, limit: int = ELSEWHERE, short: bool = False
+) -> Select[Any]:
     """Some projects that contain so many words and are in none of these statuses; on SQLite of the first few found."""
     outside = Project.status.not_in(statuses)
+    if short:
+        return select(Project).where(outside, _among_latest(), *contains_words(Project.search_text, words)).limit(limit)
     if unindexed == words:
         return select(Project).where(outside, *contains_words(Project.search_text, words)).limit(limit)
     hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted")).limit(HITS).subquery()
     found = select(Project).join(hits, Project.id == hits.c.rowid)
     return found.where(outside, *contains_words(Project.search_text, unindexed)).limit(limit)
+
+
+def ids_of(text: str) -> tuple[Select[Any], bool]:
+    """The ids of the project of that number, else of those that contain the words; and whether they are few."""
+    numbered = select(Project.id).where(Project.number_key == job_key(text))
+    if db.session.scalar(numbered):
+        return numbered, True
+    words = split_words(text)
+    if is_short(words):
+        matching = select(Project.id).where(_among_latest(), *contains_words(Project.search_text, len(words)))
+    else:
+        matching = _every_match(len(words), unindexed(words))
+    matching = matching.params(search_params(words))
+    count = select(func.count()).select_from(matching.limit(FEW + 1).subquery())
+    return matching, (db.session.scalar(count) or 0) <= FEW
+
+
+def _every_match(words: int, unindexed: int) -> Select[Any]:
+    if unindexed == words:
+        return select(Project.id).where(*contains_words(Project.search_text, words))
+    hits = select(SEARCH_ALL.c.rowid).where(sql(f"{SEARCH_ALL.name} MATCH :quoted"))
+    short = select(Project.id).where(*contains_words(Project.search_text, unindexed), Project.id.in_(hits))
+    return short if unindexed else hits
 
 
 @cached_statement
@@ -257,10 +287,12 @@ def after_in_queue() -> tuple[Any, Any]:
 @cached_statement
 def managed(show: str, sort: str, words: int, by_words: bool, most: bool) -> PagedQuery:
     listing = by_index((), False, sort, "", words) if by_words else projects((), False, sort, "", words)
-    rows = listing.rows.add_columns(UPDATED).where(*managed_by(show, indexed=not (most or by_words)))
+    scanned = most or by_words
+    parts = _parts(MANAGED[show].statuses, scanned)
+    rows = listing.rows.add_columns(UPDATED).where(*managed_by(show, indexed=not scanned and not parts))
     if show == "in-spectrum" and sort.endswith("job"):
         rows = rows.where(PROJECT_SORTS["job"] > "")  # skips those without a job in the index
-    return replace(listing, rows=rows, counted=listing.counted if show == "" else None)
+    return replace(listing, rows=rows, counted=listing.counted if show == "" else None, parts=parts)
 
 
 def managed_by(show: str, indexed: bool = True) -> list[Any]:
@@ -286,16 +318,20 @@ def read_managed_rows(statement: Select[Any], values: Values) -> list[ProjectRow
 
 @cached_statement
 def jobs(slug: str, sort: str, words: int) -> PagedQuery:
-    rows = jobs_of(slug).where(*contains_words(Job.search_text, words))
-    return PagedQuery(rows, _order(JOB_SORTS, sort, Job.id, Job.key))
+    found = contains_words(Job.search_text, words)
+    counted = indexed_jobs_of(slug).with_only_columns(Job.id).where(*found)
+    return PagedQuery(jobs_of(slug).where(*found), _order(JOB_SORTS, sort, Job.id, Job.key), counted)
+
+
+def indexed_jobs_of(slug: str) -> Select[Any]:
+    """The same jobs, to be counted or searched: of their indexes SQLite is to take the one with key and search text."""
+    return jobs_of(slug).where(Job.key > "")
 
 
 def jobs_of(slug: str) -> Select[Any]:
-    synced = exists().where(Project.job_key == Job.key)
-    listed = select(Job).where(Job.archived.is_(slug == "archived"))
     if slug == "archived":
-        return listed
-    return listed.where(Job.removed_at.is_(None), Job.status_code != "C", ~Job.is_template, ~synced)
+        return select(Job).where(sql(f"{JOB_LIST} = 'archived'"))
+    return select(Job).where(sql(f"{JOB_LIST} = 'open'"), ~exists().where(Project.job_key == Job.key))
 
 
 def _order(sorts: Mapping[str, Any], sort: str, row_id: Any, default: Any, up: bool = True) -> Order:
@@ -320,6 +356,10 @@ def _order_of_projects(statuses: tuple[Status, ...], up: bool, sort: str) -> Ord
     return _order(sorts, sort, Project.id, waiting_since if statuses else Project.id, up)
 
 
+def _parts(statuses: tuple[Status, ...], scanned: bool) -> tuple[Any, ...]:
+    return () if scanned or len(statuses) < 2 else tuple(_status_is([each]) for each in statuses)
+
+
 def _status_is(statuses: Sequence[Status], indexed: bool = True) -> Any:
     """The condition on the status, as literals, so that the partial indexes of the open queue apply.
 
@@ -337,6 +377,15 @@ def _age_between(age: str) -> list[Any]:
 def contains_words(text: Any, words: int) -> list[Any]:
     """The conditions that the text contains each of so many words."""
     return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
+
+
+def _among_latest() -> ColumnElement[bool]:
+    return Project.id > select(func.max(Project.id) - SEARCHED).scalar_subquery()
+
+
+def is_short(words: Sequence[str]) -> bool:
+    """Tell whether no index finds any of the words, on PostgreSQL either."""
+    return bool(words) and all(len(word) < TRIGRAM for word in words)
 
 
 def split_words(q: str) -> list[str]:

@@ -87,7 +87,7 @@ def _second_approver() -> Step:
 
 
 def _templates() -> Step:
-    marked = db.session.scalar(select(func.count()).where(Job.is_template)) or 0
+    marked = Job.count_templates()
     some = "Choose the Spectrum jobs that new jobs are made from. Until then every active job is offered."
     text = f"{marked} marked." if marked else some
     return Step("Job templates", marked > 0, text, ("settings.index", "Settings"))

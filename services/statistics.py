@@ -86,11 +86,13 @@ def _summary(
 
 
 def _count_waiting() -> tuple[list[int], datetime | None]:
-    now = utcnow()
-    columns = [func.count().filter(*each.conditions(**each.params(now))) for each in project_queries.AGES.values()]
-    oldest = func.min(project_queries.waiting_since)
-    *counts, since = db.session.execute(select(*columns, oldest).where(Project.status == Status.READY)).one()
-    return [int(count) for count in counts], since
+    """The number of waiting projects by age, each counted in a range of the index; and when the oldest was sent."""
+    now, since = utcnow(), project_queries.waiting_since
+    waiting = select(func.count()).where(Project.status == Status.READY)
+    counts = [waiting.where(*each.conditions(**each.params(now))) for each in project_queries.AGES.values()]
+    oldest = select(since).where(Project.status == Status.READY).order_by(since).limit(1)
+    *found, first = db.session.execute(select(*(each.scalar_subquery() for each in (*counts, oldest)))).one()
+    return found, first
 
 
 def _plot_waiting(counts: Sequence[int]) -> Plot:

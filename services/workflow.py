@@ -165,7 +165,7 @@ def reject(project: Project, by: Person, comment: str, wait: timedelta = timedel
 def undo_rejection(project: Project, by: Person) -> None:
     """Make a project that was just rejected what it was before; the mail about the rejection is never sent."""
     rejection, mails = _last_event(project), _rejection_mails(project, lock=True)
-    if not _is_undoable(project, rejection, mails):
+    if not _is_undoable(rejection, mails):
         raise NotAllowed("The rejection can no longer be undone: the sender is being notified.")
     for mail in mails:
         mail.end(MailOutcome.SKIPPED, "The rejection was undone.")
@@ -178,13 +178,12 @@ def undo_rejection(project: Project, by: Person) -> None:
 def can_undo_rejection(project: Project) -> bool:
     if project.status not in TRANSITIONS[Transition.UNDO]:
         return False
-    return _is_undoable(project, _last_event(project), _rejection_mails(project))
+    return _is_undoable(_last_event(project), _rejection_mails(project))
 
 
-def _is_undoable(project: Project, last: Event, mails: Sequence[Delivery]) -> bool:
+def _is_undoable(last: Event, mails: Sequence[Delivery]) -> bool:
     just_now = last.action == Transition.REJECT and utcnow() - last.at < UNDO_FOR
-    as_left = project.status is last.to_status
-    return just_now and as_left and not any(mail.token or mail.tries or mail.outcome for mail in mails)
+    return just_now and not any(mail.token or mail.tries or mail.outcome for mail in mails)
 
 
 def undoable_rejections(ids: Sequence[int]) -> Sequence[Project]:

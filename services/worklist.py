@@ -9,7 +9,7 @@ from sqlalchemy import Select, func, select
 from extensions import db
 from lib import pagination
 from lib.formatting import local, short_date
-from lib.pagination import ListParams, Page
+from lib.pagination import ListParams, Page, PagedQuery
 from models import UPDATE, WAITING, Counter, Project, Status, Transition, utcnow
 from services import project_queries
 from services.cache import cached
@@ -107,7 +107,8 @@ def _count(statuses: tuple[Status, ...]) -> int:
 
 def _count_jobs() -> dict[str, int]:
     slugs = [slug for slug, each in FILTERS.items() if each.lists_jobs]
-    counted = {slug: select(func.count()).select_from(project_queries.jobs_of(slug).subquery()) for slug in slugs}
+    jobs = {slug: project_queries.indexed_jobs_of(slug) for slug in slugs}
+    counted = {slug: rows.with_only_columns(func.count(), maintain_column_froms=True) for slug, rows in jobs.items()}
     return {slug: db.session.scalar(rows) or 0 for slug, rows in counted.items()}
 
 
@@ -134,6 +135,8 @@ def managed_projects(query: ListParams, show: str, person_id: int) -> Page:
         total = hits.count(values)
         rows = hits if total is not None else rows
     elif words or show in ("inactive", "mine"):
+        every = project_queries.managed(show, query.sort, 0, False, most)
+        rows = _bounded(rows, every, values, words, count)
         total = rows.count(values)
     return rows.page(replace(query, age=""), total, project_queries.read_managed_rows, values)
 
@@ -153,7 +156,7 @@ def _get_page_of_projects(statuses: tuple[Status, ...], up: bool, query: ListPar
 
 def _choose_query(
     statuses: tuple[Status, ...], up: bool, query: ListParams
-) -> tuple[pagination.PagedQuery, int | None, pagination.Values]:
+) -> tuple[PagedQuery, int | None, pagination.Values]:
     """The query for the projects in these statuses, their number, and its parameters.
 
     Query plan: few search hits are fetched from the index and sorted; for many hits the list is scanned in order until
@@ -172,8 +175,16 @@ def _choose_query(
             scan = statuses == QUEUE and total > SCAN_COST * pagination.PER_PAGE * count / max(total, 1)
             rows = project_queries.by_scan(query.sort, query.age, unindexed) if scan else hits
     elif words or query.age:
+        rows = _bounded(rows, project_queries.projects(*shape, 0, most), values, words, count)
         total = rows.count(values)
     return rows, total, values
+
+
+def _bounded(rows: PagedQuery, every: PagedQuery, values: dict[str, Any], words: list[str], count: int) -> PagedQuery:
+    """The rows of a search, of a long list only the first ones where no index finds the words; fills in `values`."""
+    if count > project_queries.SEARCHED and project_queries.is_short(words):
+        values["bound"] = every.nth(project_queries.SEARCHED, values)
+    return rows.bounded if values.get("bound") else rows
 
 
 def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:
@@ -181,7 +192,8 @@ def find_elsewhere(shown: Filter, q: str) -> list[tuple[Project, str]]:
     if not q or shown.lists_jobs:
         return []
     words = project_queries.split_words(q)
-    statement = project_queries.some_outside(shown.statuses, len(words), project_queries.unindexed(words))
+    unindexed, short = project_queries.unindexed(words), project_queries.is_short(words)
+    statement = project_queries.some_outside(shown.statuses, len(words), unindexed, short=short)
     found = db.session.scalars(statement, project_queries.search_params(words))
     return [(project, describe_place(project)) for project in found]
 

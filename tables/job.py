@@ -1,10 +1,11 @@
 """Spectrum's jobs as it last listed them, and what accounting decided about them here."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Select, String, and_, exists, or_, select
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy import JSON, Index, Select, String, and_, func, or_, select, text
+from sqlalchemy.orm import Mapped, aliased, defer, mapped_column
 
 from erp import ErpJob, job_key, rules
 from extensions import Base, db
@@ -12,6 +13,20 @@ from lib.columns import UTCDateTime, utcnow
 from lib.text import normalize
 
 STATUS_CODES = {"active": "A", "inactive": "I", "complete": "C"}
+CHOICES = 2000  # templates that a form offers at most, while none is marked: more would make it slow
+JOB_LIST = text(
+    "(CASE WHEN archived THEN 'archived' "
+    "WHEN gone_at IS NULL AND status_code <> 'C' AND NOT is_template THEN 'open' END)"
+)  # in which of the two lists of jobs it can be
+# What those lists are sorted by; a text of any length does not fit into an index
+JOB_ORDERS: dict[str, Any] = {
+    "job": text("key"),
+    "name": text("substr(lower(name), 1, 100)"),
+    "customer": text("substr(lower(customer_code), 1, 100)"),
+    "division": text("substr(division, 1, 100)"),
+}
+KNOWN, MARKED = text("gone_at IS NULL"), text("is_template")
+CODES = ("customer_code", "division", "cost_center")
 
 
 class Job(Base):
@@ -42,6 +57,12 @@ class Job(Base):
     defaults: Mapped[dict[str, str]] = mapped_column(
         "fixed", JSON, default=dict
     )  # of a template: other values of a new job, by the system's field
+
+    __table_args__ = (
+        *(Index(f"ix_job_list_{name}", JOB_LIST, key, "id") for name, key in JOB_ORDERS.items()),
+        *(Index(f"ix_job_{code}", code, sqlite_where=KNOWN, postgresql_where=KNOWN) for code in CODES),
+        Index("ix_job_template", "key", sqlite_where=MARKED, postgresql_where=MARKED),
+    )
 
     @property
     def title(self) -> str:
@@ -89,8 +110,23 @@ class Job(Base):
         return f"Spectrum lists job {self.number} as complete." if self.status_code == "C" else ""
 
     @classmethod
+    def marked_templates(cls) -> Select["Job"]:
+        return select(cls).where(MARKED)
+
+    @classmethod
+    def count_templates(cls) -> int:
+        return db.session.scalar(select(func.count()).select_from(cls).where(MARKED)) or 0
+
+    @classmethod
+    def offered_templates(cls, limit: int = CHOICES) -> Sequence["Job"]:
+        """The jobs of `template_choices` in order; at most some of them, while no template is marked."""
+        choice = and_(MARKED, cls.status_code != "C") if cls.count_templates() else cls.status_code == "A"
+        offered = select(cls).where(cls.removed_at.is_(None), choice).order_by(cls.key)
+        return db.session.scalars(offered.options(defer(cls.row)).limit(limit)).all()
+
+    @classmethod
     def template_choices(cls) -> Select["Job"]:
-        marked = aliased(cls)
-        while_none_is = and_(~exists().where(marked.is_template), cls.status_code == "A")
+        marked = select(aliased(cls, name="marked").id).where(text("marked.is_template"))
+        while_none_is = and_(~marked.exists(), cls.status_code == "A")
         template = or_(and_(cls.is_template, cls.status_code != "C"), while_none_is)
         return select(cls).where(cls.removed_at.is_(None), template)

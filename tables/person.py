@@ -5,8 +5,9 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
+from flask import current_app
 from flask_login import UserMixin
-from sqlalchemy import Index, String, and_, or_, select
+from sqlalchemy import Index, String, and_, null, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from extensions import Base, db
@@ -122,8 +123,9 @@ class Person(UserMixin, Base):
 
     @classmethod
     def can_sign_in(cls) -> Any:
-        """The condition that a row of people is more than invited."""
-        return or_(cls.password_hash.is_not(None), cls.oidc_subject.is_not(None))
+        """The condition that a row of people is more than invited, by a way to sign in that is set up."""
+        tied = cls.oidc_subject if current_app.config["OIDC_ISSUER"] else null()
+        return or_(cls.password_hash.is_not(None), tied.is_not(None))
 
     @property
     def is_invited(self) -> bool:

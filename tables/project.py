@@ -306,8 +306,11 @@ class Event(Base):
             "to_status <> 'Rejected' OR from_status = to_status OR trim(comment) <> ''", "rejection_has_comment"
         ),
         CheckConstraint("action <> 'rejected' OR trim(comment) <> ''", "update_rejection_has_comment"),
-        Index("ix_event_action_at", "action", "at"),
-        Index("ix_event_subject_at", "subject_id", "at", "id"),  # of nobody: the company's history, latest first
+        # the company's history is about nobody; latest first, of all or by who did what
+        Index("ix_event_subject_at", "subject_id", "at", "id"),
+        Index("ix_event_subject_action", "subject_id", "action", "at", "id"),
+        Index("ix_event_subject_person", "subject_id", "person_id", "at", "id"),
+        Index("ix_event_subject_deed", "subject_id", "person_id", "action", "at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -193,6 +193,9 @@ def _hand_over(hold: Hold, message: Mail) -> None:
     with _connect(message.is_patient) as connection:
         connection.send_envelope(message)
         with hold() as delivery:
+            if Setting.read(SettingName.PAUSED):  # since this round began
+                _reschedule(delivery, utcnow())
+                return
             delivery.handing_over_at = utcnow()
         connection.send_data(message)
         with hold() as delivery:

@@ -49,8 +49,8 @@ def _sending_limit(code: str) -> str:
     """The pattern of a limit on what we send, in answers whose code begins so; not of a recipient's full mailbox."""
     known = r"5\.4\.5|5\.1\.90|5\.7\.70[58]|5\.7\.23[23]|maximum credits|ErrorQuotaExceeded|ErrorExceededMessageLimit"
     other = r"mailbox|inbox|storage|size|receiv|recipient.{0,9}quota|[45]\.2\.[12]|[45]\.3\.4"
-    ours = r"\b(send\w*|sent|daily|hourly|outbound|outgoing|messages?|rate|account|relay\w*)\b"
-    limit = r"\b(quota|limit(ed|s)?|rate exceeded|throttl\w+)\b"
+    ours = r"\b(send\w*|sent|daily|hourly|outbound|outgoing|messag\w+|rate|account|relay\w*)\b"
+    limit = r"\b(quota|limit(ed|s)?|rate exceeded|throttl\w+|too many (messages|e?mails)|per (hour|day))\b"
     return rf"^{code}(.*({known})|(?!.*({other}))(?=.*{ours}).*{limit})"
 
 
@@ -110,13 +110,21 @@ SMTP_ANSWERS = (
         "an Exchange administrator add a connector for this server's address.",
     ),
     KnownAnswer(
-        r"5\.7\.57\b|not authenticated to send anonymous",
+        r"STARTTLS|(TLS|encryption).{0,40}(required|not supported)",
+        HELD,
+        "The server wants an encrypted connection. Set MAIL_USE_TLS=true (port 587) or MAIL_USE_SSL=true (465).",
+    ),
+    KnownAnswer(
+        r"5\.7\.57\b|not authenticated to send anonymous|must authenticate|unauthenticated sender"
+        r"|^(?!.*RESOLVER).*authentication (is )?required",
         HELD,
         "The server wants a sign-in. Set MAIL_AUTH=oauth with its MAIL_OAUTH_ settings, or MAIL_USERNAME and "
         "MAIL_PASSWORD.",
     ),
     KnownAnswer(
-        r"sender\b.{0,120}\b(rejected|denied|refused|not allowed|verify failed|not owned)|helo command rejected",
+        r"sender\b.{0,120}\b(rejected|denied|refused|not (allowed|authorized)|verify failed|not owned|has no)"
+        r"|(bad outbound|banned|unverified) sender|sender identity|address is not verified|5\.1\.8\b"
+        r"|from address.{0,80}\bnot\b|helo command rejected|invalid helo",
         HELD,
         "The server does not accept mail from MAIL_DEFAULT_SENDER or from BASE_URL's host. Check MAIL_DEFAULT_SENDER.",
     ),
@@ -130,6 +138,13 @@ SMTP_ANSWERS = (
         "provider for a higher limit if this keeps happening.",
     ),
     KnownAnswer(
+        r"sending (is |was |has been )?(suspended|paused|disabled|blocked)"
+        r"|outgoing (mail|messages?).{0,80}(suspended|blocked|disabled)|smtp account|5\.7\.50[1-3]\b",
+        HELD,
+        "The provider blocked sending for this account. Ask the provider to lift the block.",
+    ),
+    KnownAnswer(r"^5.*(\b5\.1\.1\b|user unknown|no such (user|mailbox))", FINAL, ""),  # also by a server that relays
+    KnownAnswer(
         r"relay|5\.7\.54\b|5\.7\.64\b|TenantAttribution|(isn't|is not) in my list of allowed rcpthosts",
         HELD,
         "The server does not pass mail on for Countersign. Allow this server's address there as a relay, or set "
@@ -137,15 +152,15 @@ SMTP_ANSWERS = (
         may_be_own=True,
     ),
     KnownAnswer(
-        r"client host .{0,80}(rejected|blocked)|blocked using|banned sending ip|5\.7\.(511|606)\b"
-        r"|spamhaus|\b(dns|r)bl\b",
+        r"client (host )?.{0,80}(rejected|blocked)|blocked using|banned sending ip|5\.7\.(25|511|606|750)\b"
+        r"|spamhaus|\b(dns|r)bl\b|(block|black) ?list|\bPTR record|reverse (dns|hostname)|server has been blocked",
         HELD,
         "The server refuses this machine's address. Send through your company's mail server or provider (MAIL_SERVER), "
         "or have the address taken off the block list.",
         may_be_own=True,
     ),
     KnownAnswer(
-        r"dmarc|spf\b.{0,60}(fail|reject)|5\.7\.(23|26|509)\b",
+        r"dmarc|spf\b.{0,60}(fail|reject)|5\.7\.(23|26|27|509|515)\b",
         HELD,
         "This server may not send for the domain of MAIL_DEFAULT_SENDER. Send through the company's mail server "
         "(MAIL_SERVER), or have this one added to the domain's SPF or DKIM.",

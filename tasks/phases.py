@@ -30,6 +30,8 @@ def copy(erp: Connection, transaction: Transaction, job_number: str) -> bool:
         return True
     with transaction() as export:
         export.phases_done, export.phases_total = wanted - len(missing), wanted
+        if _is_paused(export):
+            return True
     for phase in missing:
         if not _copy_one(erp, transaction, job_number, phase):
             break
@@ -55,11 +57,16 @@ def _copy_one(erp: Connection, transaction: Transaction, job_number: str, phase:
     if result.outcome is Outcome.CREATED:
         with transaction() as export:
             export.phases_done += 1
-            paused = bool(Setting.exports_held() and export.phases_remaining)
-            export.warnings = [*export.warnings, *[PAUSED] * paused]
-        return not paused
+            return not _is_paused(export)
     _warn(transaction, f"Phase {phase.name} was not copied. {result.error}")
     return result.outcome is Outcome.REFUSED
+
+
+def _is_paused(export: Export) -> bool:
+    """Tell whether phases are left and exports are held since, and note it on the export."""
+    paused = bool(Setting.exports_held() and export.phases_remaining)
+    export.warnings = [*export.warnings, *[PAUSED] * paused]
+    return paused
 
 
 def _warn(transaction: Transaction, sentence: str) -> None:

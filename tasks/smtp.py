@@ -180,7 +180,7 @@ def _check(stage: _Stage, code: int, text: bytes) -> None:
         return
     cause = _refusal(stage.what, code, text)
     if known := explain(SMTP_ANSWERS, f"{code} {printable(text)}"):
-        raise MailError(known.failure, f"{cause} {known.advice}", may_be_own=known.may_be_own)
+        raise MailError(known.failure, f"{cause} {known.advice}".rstrip(), may_be_own=known.may_be_own)
     if code in NEEDS_SIGN_IN:
         raise MailError(MailFailure.MISCONFIGURED, f"{cause} {_sign_in_advice()}")
     if code == 421:  # it closes the connection, and has not taken the mail

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, text, true
 from sqlalchemy.orm import joinedload
 
-from erp import job_key
 from extensions import db
 from lib import csv_safety, pagination
 from lib.day_range import DayRange
+from lib.distinct import distinct_values
 from lib.formatting import local
 from models import Event, Level, Person, Project, Transition
 from permissions import LARGEST_ID, Rule, requires
-from services.cache import cached
+from services import project_queries
 
 blueprint = Blueprint("history", __name__)
 DECIDED = (str(Transition.ACCEPT), str(Transition.REJECT))
@@ -46,35 +46,34 @@ class HistoryFilter:
         return cls(known_person, args.get("action", "")[:40], DayRange.from_args(args), project)
 
     @property
+    def is_short(self) -> bool:
+        return project_queries.is_short(project_queries.split_words(self.project))
+
+    @property
     def address(self) -> dict[str, Any]:
         wanted = {"person": self.person, "action": self.action, "from": self.days.since, "to": self.days.until}
         return {name: str(value) for name, value in {**wanted, "project": self.project}.items() if value}
 
     def events(self) -> Select[Any]:
-        rows = select(Event).where(Event.subject_id.is_(None))
+        rows = select(Event)
         if self.person is not None:
             rows = rows.where(Event.person_id == (self.person or None))
         if self.action:
             rows = rows.where(Event.action.in_(DECIDED if self.action == "decided" else (self.action,)))
+        of_company: Any = Event.subject_id.is_(None)
         if self.project:
-            rows = rows.where(Event.project_id.in_(_projects(self.project)))
-        return rows.where(*self.days.conditions(Event.at))
-
-
-def _projects(text: str) -> Select[Any]:
-    """The ids of the projects that are meant: the one of that number, else those that contain the words."""
-    numbered = select(Project.id).where(Project.number_key == job_key(text))
-    if db.session.scalar(numbered):
-        return numbered
-    matching = (Project.search_text.contains(word, autoescape=True) for word in text.casefold().split())
-    return select(Project.id).where(*matching)
+            projects, few = project_queries.ids_of(self.project)
+            rows = rows.where(Event.project_id.in_(projects))
+            of_company = text("+event.subject_id IS NULL") if few else of_company  # so that their own index is used
+        return rows.where(of_company, *self.days.conditions(Event.at))
 
 
 @blueprint.get("/erp/history")
 @requires(Rule(erp=Level.READ_ONLY))
 def index() -> Any:
     asked = HistoryFilter.from_args(request.args)
-    found = pagination.PagedQuery(asked.events(), LATEST_FIRST)
+    # found and sorted by itself before anything is joined to it
+    found = pagination.PagedQuery(asked.events(), LATEST_FIRST, parts=(true(),))
     page = found.page(pagination.ListParams.from_args(request.args), found.count({}), pagination.objects(*LOADED), {})
     people = [(person.id, person.name) for person in db.session.scalars(select(Person).order_by(Person.name))]
     return render_template("erp/history.html", asked=asked, page=page, people=people, actions=_actions())
@@ -96,5 +95,4 @@ def _lines(asked: HistoryFilter) -> Iterator[list[str]]:
 
 
 def _actions() -> list[tuple[str, str]]:
-    done = select(Event.action).where(Event.subject_id.is_(None)).distinct().order_by(Event.action)
-    return cached("actions", lambda: [(action, action) for action in db.session.scalars(done)])
+    return [(action, action) for action in distinct_values(Event.action, Event.subject_id.is_(None))]

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import select
 
 from erp import rules
 from extensions import db
@@ -115,7 +114,7 @@ def _render(pattern: str, status: int = 200, error: str = "") -> Any:
         "copied": Setting.read(SettingName.BACKUP_COPY),
         "rehearsed": Setting.read(SettingName.REHEARSED),
         "copies": bool(current_app.config["BACKUP_COPY_COMMAND"]),
-        "marked": db.session.scalars(select(Job).where(Job.is_template).order_by(Job.number)).all(),
+        "marked": db.session.scalars(Job.marked_templates().order_by(Job.number)).all(),
         "found": erp_settings.find_templates(q),
         "events": erp_settings.latest_events(),
         "expiries": expiry.list_expiries(),

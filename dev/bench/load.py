@@ -20,6 +20,7 @@ class Round:
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0
     own_seconds: float = 0  # of processor time that the load itself took
+    waits: list[float] = field(default_factory=list)  # seconds, of each answer
 
     @property
     def rate(self) -> float:
@@ -28,6 +29,11 @@ class Round:
     @property
     def milliseconds(self) -> float:
         return 1000 / self.rate
+
+    @property
+    def slowest_hundredth(self) -> float:
+        """Milliseconds that 99 of 100 answers took at most."""
+        return 1000 * sorted(self.waits)[int(0.99 * (len(self.waits) - 1))]
 
 
 def run(address: Address, requests: Iterator[bytes], connections: int = 8, seconds: float = 600) -> Round:
@@ -44,6 +50,7 @@ def run(address: Address, requests: Iterator[bytes], connections: int = 8, secon
                 if status is None:
                     continue
                 found.statuses[status] += 1
+                found.waits.append(time.perf_counter() - key.data.asked_at)
                 following = next(requests, None) if time.perf_counter() - begun < seconds else None
                 if following is None:
                     selector.unregister(key.fileobj)
@@ -66,9 +73,11 @@ class _Connection:
         self.socket = socket.create_connection(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._came = bytearray()
+        self.asked_at = 0.0
 
     def ask(self, request: bytes) -> None:
         self._came.clear()
+        self.asked_at = time.perf_counter()
         self.socket.sendall(request)
 
     def answer(self) -> int | None:

@@ -35,7 +35,7 @@ OWNERS = [
 RARE = "Quillfeather"
 ACCEPTED = [Status.EXPORTING, Status.CHECKING, Status.SYNCED, Status.FAILED, *UPDATE]
 FINISHED_EXPORT: dict[str, Any] = {
-    **{"current": True, "template_number": "T-COMM", "request": [], "step": "", "copy_phases": False},
+    **{"current": True, "template_number": "T-COMM", "step": "", "copy_phases": False},
     **{"phases_done": 0, "phases_total": 0, "looks": 2, "resent": True, "cause": "", "messages": [], "remarks": []},
 }
 SENT_AS: dict[str, Any] = {"information": {}, "changes": []}
@@ -153,7 +153,7 @@ def _steps(manager_id: int, approver_id: int) -> list[tuple[Any, ...]]:
 
 
 def _add_exports(approver_id: int, new: Any) -> None:
-    """A finished export, without its request, for each accepted project."""
+    """A finished export for each accepted project; of its request, the job's number."""
     values_of = {
         "project_id": Project.id,
         "accepted_at": Project.sent_at,
@@ -161,5 +161,11 @@ def _add_exports(approver_id: int, new: Any) -> None:
         "created_at": Project.sent_at,
         "finished_at": Project.sent_at,
     } | {name: literal(value, Export.__table__.c[name].type) for name, value in FINISHED_EXPORT.items()}
+    values_of["request"] = _array(_array(literal("Job_Number"), Project.number, literal("project")))
     rows = select(literal(approver_id), *values_of.values()).where(Project.status.in_(ACCEPTED), new)
     db.session.execute(insert(Export).from_select(["accepted_by_id", *values_of], rows.order_by(Project.id)))
+
+
+def _array(*items: Any) -> Any:
+    function = func.json_array if db.engine.dialect.name == "sqlite" else func.json_build_array
+    return function(*items)

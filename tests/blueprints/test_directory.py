@@ -313,14 +313,20 @@ def test_an_admin_steps_down_where_another_remains_and_then_that_one_is_the_last
     assert other.post(f"/admin/directory/{unprivileged.id}", form_of(unprivileged, directory="none")).status_code == 422
 
 
-def test_an_invited_admin_who_never_set_a_password_does_not_count_as_another(
-    browser: SignIn, cast: People, unprivileged: Person
+@pytest.mark.parametrize(
+    ("account", "issuer", "counts"),
+    [(None, "", False), ("a-subject", "", False), ("a-subject", "https://login.example.com", True)],
+    ids=["invited", "company accounts are switched off", "company account"],
+)
+def test_an_admin_who_cannot_sign_in_yet_or_any_more_does_not_count_as_another(
+    account: str | None, issuer: str, counts: bool, browser: SignIn, cast: People, unprivileged: Person, app: Flask
 ) -> None:
-    unprivileged.password_hash = None
+    unprivileged.password_hash, unprivileged.oidc_subject = None, account
     db.session.commit()
+    app.config["OIDC_ISSUER"] = issuer
     admin = cast["administrator"]
     answer = browser("administrator").post(f"/admin/directory/{admin.id}", form_of(admin, directory="none"))
-    assert answer.status_code == 422
+    assert answer.status_code == (303 if counts else 422)
 
 
 def test_an_email_of_before_that_is_not_taken_today_keeps_nobody_from_saving_the_rest(

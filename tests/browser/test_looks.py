@@ -350,15 +350,19 @@ def test_the_first_page_comes_in_six_answers_of_28_kilobytes_and_the_next_in_one
     traffic.clear()
     page.goto(f"{crowded.url}/erp/jobs")
     expect(page.locator("#found tbody tr")).to_have_count(50)
+    for _ in range(300):  # the icon comes last, at Chromium's leisure
+        if len(traffic) == 5:
+            break
+        page.wait_for_timeout(20)
     assert len(traffic) <= 6, traffic
     assert sum(traffic.values()) <= 28_000, traffic
     (script,) = (address for address in traffic if "/vendor/" in address)
-    digest = page.evaluate(SHA_256, script)  # of what came in Brotli
-    assert digest in (ROOT / "static/vendor/htmx.sha256").read_text()
     traffic.clear()
     page.goto(f"{crowded.url}/erp/jobs?sort=name")
     assert len(traffic) == 1, traffic
     assert sum(traffic.values()) <= 6_000, traffic
+    digest = page.evaluate(SHA_256, script)  # of what came in Brotli
+    assert digest in (ROOT / "static/vendor/htmx.sha256").read_text()
 
 
 def test_the_style_sheet_stays_small() -> None:

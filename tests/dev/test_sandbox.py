@@ -596,7 +596,8 @@ class TestMailProvider:
         assert worked, said
         assert [mail["to"] for mail in sandbox.mails()] == [["it@hb.example"]]
         app.extensions["mail token"] = replace(app.extensions["mail token"], text="forged")
-        assert mail_delivery.send_test("it@hb.example")[0]  # refused, and fetched anew
+        assert mail_delivery.send_test("it@hb.example")[0]
+        assert app.extensions["mail token"].text != "forged"  # it was refused, and another one fetched
         app.extensions["mail token"], app.config["MAIL_OAUTH_CLIENT_SECRET"] = None, "another"
         worked, said = mail_delivery.send_test("it@hb.example")
         assert not worked

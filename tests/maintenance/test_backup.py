@@ -17,6 +17,7 @@ from support.fault_injection import accept
 
 from extensions import db
 from lib.formatting import local
+from maintenance import backup
 from models import (
     Delivery,
     DigestDay,
@@ -135,6 +136,37 @@ def test_a_backup_cut_short_is_refused_and_the_database_stays(make_project: Make
     assert result.exit_code == 1
     assert numbers() == ["1"]
     assert not Setting.read(SettingName.PAUSED)
+
+
+@pytest.mark.parametrize("command", [["restore"], ["restore", "--as-it-was"]], ids=["restore", "undo"])
+def test_a_backup_that_changed_since_it_was_written_is_refused_by_its_sha_256(
+    command: list[str], make_project: MakeProject, file: Path, run: Any
+) -> None:
+    """Of one letter in a text no database notices anything. Out: refuse_altered."""
+    make_project(number="1", name="Depot Lofts")
+    run("backup", file)
+    whole = file.read_bytes()
+    at = whole.find(b"Depot Lofts") if b"Depot Lofts" in whole else len(whole) // 2
+    file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    result = run(*command, file)
+    assert (result.exit_code, "does not match the SHA-256" in result.output) == (1, True), result.output
+    assert numbers() == ["1"]
+    file.write_bytes(whole[:-74])  # as an older version wrote it
+    assert run("restore", file).exit_code == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_a_killed_restore_leaves_behind_can_be_read_by_nobody_else(
+    make_project: MakeProject, file: Path, run: Any, app: Flask
+) -> None:
+    run("backup", file)
+    before = os.umask(0o022)
+    try:
+        with backup.scratch_copy(file) as scratch:
+            assert Path(str(scratch.database)).stat().st_mode & 0o077 == 0
+    finally:
+        os.umask(before)
+    assert file.stat().st_mode & 0o077 == 0
 
 
 def test_a_backup_of_a_newer_countersign_is_refused(make_project: MakeProject, file: Path, run: Any) -> None:

@@ -49,3 +49,27 @@ def test_a_slow_value_is_made_by_one_while_the_others_take_the_old_one(
     go_on.set()
     maker.join()
     assert values == ["new"]
+
+
+def test_what_all_want_anew_is_made_by_one_for_all(app: Flask) -> None:
+    """Taken out to see it fail: the second look at the state in `cached`."""
+    began, go_on, made, values = Event(), Event(), list[int](), list[int]()
+
+    def make() -> int:
+        made.append(1)
+        began.set()
+        assert go_on.wait(10)
+        return len(made)
+
+    def ask() -> None:
+        with app.app_context():
+            values.append(cached("test", make))
+
+    askers = [Thread(target=ask) for _ in range(4)]
+    for each in askers:
+        each.start()
+    assert began.wait(10)
+    go_on.set()
+    for each in askers:
+        each.join()
+    assert values == [1, 1, 1, 1]

@@ -14,17 +14,20 @@ import pytest
 import time_machine
 from conftest import ENVIRON
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import event, func, insert, select
 
 from app import create_app
 from dev.demo.bulk import PLACES, RARE
+from erp import rules
 from extensions import db
 from lib import pagination
-from models import Person, utcnow
-from services import cache, project_queries
+from models import Job, Person, Project, Setting, SettingName, Status, utcnow
+from services import cache, duplicates, project_queries
 
 SIZES = (1_000, 4_000)  # projects
-ROOM = 1.05  # for a tree that is one step deeper
+ROOM, STEPS = 1.05, 40  # for trees that are one step deeper
+JOBS = 4  # projects to a job of Spectrum
+OF_A_JOB = 8  # instructions that pass over one
 # the lists that grow with a company, and the columns that each can be sorted by; what is under way or failed is short
 COLUMNS = {
     "/erp/jobs?filter=ready-to-export": ["number", "name", "place", "sender", "sent", "status"],
@@ -38,8 +41,8 @@ SORTED.remove(("/erp/jobs?filter=synced", "sender"))  # which passes what nobody
 class Counted:
     """A signed-in approver of a company, and how many instructions SQLite took for what they asked."""
 
-    def __init__(self, client: FlaskClient, session_id: str) -> None:
-        self.client, self.instructions = client, 0
+    def __init__(self, client: FlaskClient, session_id: str, ids: dict[str, int]) -> None:
+        self.client, self.ids, self.instructions = client, ids, 0
         with client.session_transaction() as session:
             session["_user_id"], session["_fresh"], session["used"] = session_id, True, int(utcnow().timestamp())
         event.listen(db.engine, "checkout", lambda driver, *_: driver.set_progress_handler(self._count, 1))
@@ -57,6 +60,29 @@ class Counted:
         return page.text, self.instructions - before
 
 
+def add_jobs(count: int) -> None:
+    """Of every list, most of them with a project, and one marked as a template."""
+    numbers = [f"M{number:07}" if number % 4 else f"26-{number:05}" for number in range(count)]
+    jobs = [
+        {
+            **Job.columns(rules().job_from_raw({"Job_Number": number})),
+            "archived": not place % 10,
+            "is_template": not place,
+        }
+        for place, number in enumerate(numbers)
+    ]
+    db.session.execute(insert(Job), jobs)
+    Setting.write(SettingName.PATTERN, "YY-#####")
+    db.session.commit()
+
+
+def ids_of(approver: Person) -> dict[str, int]:
+    first = select(func.min(Project.id))
+    statuses = {"ready": Status.READY, "synced": Status.SYNCED}
+    found = {name: db.session.scalars(first.where(Project.status == status)).one() for name, status in statuses.items()}
+    return found | {"approver": approver.id}
+
+
 @pytest.fixture(scope="module")
 def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Counted]]:
     """A small company and one four times as large."""
@@ -69,7 +95,8 @@ def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Counted
                 assert run.invoke(args=command).exit_code == 0
             with app.app_context():
                 approver = db.session.scalars(select(Person).where(Person.name == "Dana Whitfield")).one()
-                found.append(Counted(app.test_client(), approver.get_id()))
+                add_jobs(size // JOBS)
+                found.append(Counted(app.test_client(), approver.get_id(), ids_of(approver)))
                 stack.callback(db.engine.dispose)
                 db.session.remove()
         yield found
@@ -87,6 +114,8 @@ def short_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pagination, "PER_PAGE", 3)
     monkeypatch.setattr(pagination, "MANY", 4)
     monkeypatch.setattr(project_queries, "HITS", 2)
+    monkeypatch.setattr(project_queries, "SEARCHED", 10)
+    monkeypatch.setattr(duplicates, "LATEST_JOBS", 10)
     project_queries.some_outside.cache_clear()
     yield
     project_queries.some_outside.cache_clear()
@@ -98,7 +127,7 @@ def onwards(page: str) -> str:
 
 def assert_flat(work: list[int]) -> None:
     small, large = work
-    assert large <= small * ROOM, f"{large} instructions, {small} with a quarter of the projects"
+    assert large <= small * ROOM + STEPS, f"{large} instructions, {small} with a quarter of the projects"
 
 
 @pytest.mark.parametrize(("address", "sort"), [*((page, "") for page in COLUMNS), *SORTED])
@@ -118,8 +147,45 @@ def test_a_search_whether_it_finds_much_or_little(companies: list[Counted], addr
     assert_flat([company.get(f"{address}&q={word}")[1] for company in companies])
 
 
+@pytest.mark.parametrize("address", ["/erp/jobs?", "/erp/jobs?filter=synced", "/admin/projects?"])
+def test_a_search_for_two_letters_looks_through_the_first_rows_and_says_so(
+    companies: list[Counted], address: str
+) -> None:
+    pages = [company.get(f"{address}&q=zz") for company in companies]
+    assert_flat([work for _, work in pages])
+    assert all("Only the first 10 of this list were searched." in page for page, _ in pages)
+
+
+def test_the_accept_form_passes_over_jobs_in_an_index(companies: list[Counted]) -> None:
+    """It points out jobs of a similar name, and reads no row of one that has none."""
+    small, large = (company.get(f"/approvals/{company.ids['ready']}/accept")[1] for company in companies)
+    assert large <= small * ROOM + OF_A_JOB * (SIZES[1] - SIZES[0]) // JOBS
+
+
 @pytest.mark.parametrize(
-    "address", ["/erp/counts", "/erp/history", "/erp/history?action=decided", "/erp/settings", "/approvals/1/accept"]
+    "address",
+    [
+        "/erp/counts",
+        "/erp/jobs?filter=exporting",
+        "/erp/jobs?filter=failed-to-export",
+        "/erp/jobs?filter=ready-to-import",
+        "/erp/jobs?filter=ready-to-import&sort=name",
+        "/erp/jobs?filter=archived",
+        "/admin/projects?show=waiting",
+        "/admin/projects?show=in-spectrum",
+        "/admin/projects?show=not-sent",
+        "/erp/history",
+        "/erp/history?action=decided",
+        "/erp/history?action=rejected",
+        "/erp/history?person={approver}",
+        "/erp/history?person={approver}&action=sent",
+        "/erp/history?project=M0000100",
+        "/erp/history?project=zz",
+        "/erp/settings",
+        "/erp/together/accept?project={ready}",
+        "/approvals/{synced}",
+        "/admin/projects/{synced}",
+    ],
 )
 def test_another_page(companies: list[Counted], address: str) -> None:
-    assert_flat([company.get(address)[1] for company in companies])
+    assert_flat([company.get(address.format(**company.ids))[1] for company in companies])

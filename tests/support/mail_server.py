@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ class SlowConversation(Conversation):
 
     async def push(self, status: str | bytes) -> None:
         place = "CONNECT" if not self.greeted else "TEXT" if status == "250 2.0.0 Kept" else ""
+        self.post.during(place)
         await asyncio.sleep(self.post.slow.get(place, 0))
         await super().push(status)
 
@@ -38,6 +40,7 @@ class Postbox:
     def __init__(self, place: Path) -> None:
         self.mails, self.faults = Mails(place), Faults()
         self.slow: dict[str, float] = {}  # seconds, at CONNECT and TEXT
+        self.during: Callable[[str], object] = lambda _place: None  # called at each answer
         self.tokens: MailTokens | None = None  # those that XOAUTH2 takes; None: it is not offered
         self.signed_in: list[str] = []  # what XOAUTH2 was given
         self.port, self._conversations = 0, list[Conversation]()

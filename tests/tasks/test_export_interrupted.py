@@ -65,14 +65,19 @@ def test_a_pause_while_an_export_is_looked_for_keeps_it_from_being_sent_again(ap
     assert (added(erp), status(project)) == (0, "Checking")
 
 
-def test_a_pause_while_phases_are_copied_leaves_the_rest_to_be_copied_later(app: Flask, template: Job) -> None:
+@pytest.mark.parametrize(
+    ("service", "copied"), [("create_job", 0), ("list_phases", 0), ("add_phase", 1)], ids=["job", "phases", "phase"]
+)
+def test_a_pause_while_phases_are_copied_leaves_the_rest_to_be_copied_later(
+    app: Flask, template: Job, service: str, copied: int
+) -> None:
     project, erp = accept("26-014", copy_phases=True), InterruptedERP()
     for code in ("01", "02", "03"):
         erp.kept_phases["t-comm", code, "L"] = {"Phase_Code": code, "Cost_Type": "L", "Status_Code": "A"}
         erp.kept_phases["t-comm", code, "L"] |= {"Description": code, "Unit_of_Measure": "HR"}
-    erp.during = lambda service: pause() if service == "add_phase" else None
+    erp.during = lambda called: pause() if called == service else None
     exports.run_due(erp)
-    assert added(erp, "AddPhase") == 1
+    assert added(erp, "AddPhase") == copied
     assert (status(project), export_of(project).phases_remaining) == ("Synced", True)
     assert "paused" in export_of(project).warnings[0]
 

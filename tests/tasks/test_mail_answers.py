@@ -15,7 +15,7 @@ from extensions import db
 from models import Delivery, Person, Project, Setting, SettingName
 from services import workflow
 from tasks import mail_delivery
-from tasks.mail_errors import printable
+from tasks.mail_errors import SMTP_ANSWERS, MailFailure, explain, printable
 
 NOON = datetime(2026, 3, 9, 12, 0, tzinfo=ZoneInfo("America/Los_Angeles"))
 MakeProject = Callable[..., Project]
@@ -48,6 +48,34 @@ OF_ONE = [
     ("RCPT", "550 5.2.1 The user you are trying to contact is receiving mail at a rate that exceeds the limit"),
     ("TEXT", "552 5.3.4 Message size exceeds fixed limit"),
     ("TEXT", "554 5.7.1 Rejected as spam"),
+]
+
+
+# other providers' words for the same
+ALSO_OF_EVERYBODY = [
+    ("550 5.1.8 Access denied, bad outbound sender AS(42004)", SENDER),
+    ("554 Message rejected: Email address is not verified. The following identities failed the check", SENDER),
+    ("550 The from address does not match a verified Sender Identity", SENDER),
+    ("550 5.7.1 Sender not authorized for this domain", SENDER),
+    ("550 You must authenticate to send mail", "MAIL_USERNAME"),
+    ("550 5.7.1 Authentication required", "MAIL_USERNAME"),
+    ("530 5.7.0 Must issue a STARTTLS command first", "MAIL_USE_TLS=true"),
+    ("550 Domain has exceeded the max emails per hour (300/300) allowed. Message discarded.", LIMIT),
+    ("554 5.7.1 You have exceeded your messaging limits", LIMIT),
+    ("554 Message rejected: Sending suspended for this account.", "lift the block"),
+    ("550 5.7.501 Service unavailable. Access denied, spam abuse detected", "lift the block"),
+    ("550 5.7.515 Access denied, sending domain example.com doesn't meet the required level", "SPF or DKIM"),
+    ("550 5.7.25 [192.0.2.1] The IP address sending this message does not have a PTR record setup", CLIENT),
+    ("550 5.7.750 Service unavailable. Client blocked from sending from unregistered domain", CLIENT),
+    ("550 5.7.1 Your IP is on our blocklist", CLIENT),
+]
+ALSO_OF_ONE = [
+    "550 5.1.1 <manager@relay.example.com>: Recipient address rejected: User unknown in relay recipient table",
+    "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required",
+    "550 5.7.1 RESOLVER.RST.AuthRequired; authentication required",
+    "550 5.4.1 Recipient address rejected: Access denied",
+    "550 5.7.1 TRANSPORT.RULES.RejectMessage; the message was rejected by organization policy",
+    "550 5.2.1 The email account that you tried to reach is disabled",
 ]
 
 
@@ -96,6 +124,16 @@ def test_a_refusal_that_concerns_everybody_holds_the_queue_with_advice_and_nobod
         clock.shift(60)
     mail_delivery.deliver_due()
     assert (states(), Setting.read(SettingName.MAIL)) == (["Sent", "Sent"], None)
+
+
+def test_other_providers_words_are_known_too(app: Flask) -> None:
+    for reply, advice in ALSO_OF_EVERYBODY:
+        known = explain(SMTP_ANSWERS, reply)
+        assert known, reply
+        assert (known.failure, advice in known.advice) == (MailFailure.MISCONFIGURED, True), reply
+    for reply in ALSO_OF_ONE:
+        known = explain(SMTP_ANSWERS, reply)
+        assert known is None or known.failure is MailFailure.PERMANENT, reply
 
 
 @pytest.mark.parametrize(("command", "reply"), OF_ONE)

@@ -369,6 +369,19 @@ def test_pausing_holds_mails_too(rejected: Delivery, post: Postbox) -> None:
     assert len(post.arrived) == 1
 
 
+def test_a_pause_while_the_server_greets_keeps_the_mail_from_going_out(
+    rejected: Delivery, post: Postbox, app: Flask
+) -> None:
+    def pause(place: str) -> None:
+        if place == "CONNECT":
+            with app.app_context(), writing():
+                Setting.write(SettingName.PAUSED, {"by": "Dana", "at": utcnow().isoformat()})
+
+    post.during = pause
+    mail_delivery.deliver_due()
+    assert (post.arrived, newest().state) == ([], "Waiting")
+
+
 def test_a_notice_is_not_sent_to_who_was_disabled_meanwhile(rejected: Delivery, post: Postbox) -> None:
     rejected.person.active = False
     db.session.commit()
