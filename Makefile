@@ -27,7 +27,7 @@ serve: install ## the production server, with the settings of the environment
 	@exec $(BIN)/gunicorn --config gunicorn.conf.py 'app:create_app()'
 
 test: $(VENV)/installed-dev ## all tests
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 torture: $(VENV)/installed-dev ## kills at random and each fault alone, then a table of what became of them (KILLS=20 PROJECTS=30: a short one)
 	@PYTHONPATH=.:tests $(BIN)/python dev/torture.py
