@@ -102,7 +102,7 @@ def _connections() -> Iterator[tuple[str, object]]:
 def _expirations() -> Iterator[tuple[str, object]]:
     for each in expiry.list_expiries():
         good = f"good until {format_date(each.last_day)}" if each.last_day else each.advice
-        yield each.name.replace("_", " ").capitalize(), each.past if each.is_past else good
+        yield each.name.replace("_", " ").capitalize(), each.heading if each.is_past else good
 
 
 def _contact(contact: dict[str, str]) -> str:

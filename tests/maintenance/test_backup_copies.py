@@ -136,6 +136,7 @@ def test_the_page_for_support_names_everything_and_holds_no_secret(
         r"Version +ok",
         r"Backup +less than a minute ago",
         r"Backup copy +BACKUP_COPY_COMMAND ended with 127",
+        r"Backup copy +The last backup was not copied off the server: BACKUP_COPY_COMMAND ended with 127",
         r"Scheduler +never",
         r"Spectrum +no contact yet",
     ):

@@ -97,7 +97,7 @@ def test_erp_admins_alone_are_warned_from_14_days_before_and_when_it_is_past(
     assert answer.json["days_left"] == {"sign_in_secret": days_left}
     assert f'countersign_days_left{{item="sign_in_secret"}} {days_left}.0' in app.test_client().get("/metrics").text
     report = app.test_cli_runner().invoke(args=["check"]).output
-    good = "has expired" if days_left < 0 else f"good until {format_date(end)}"
+    good = "The client secret for the sign-in .*has expired" if days_left < 0 else f"good until {format_date(end)}"
     assert re.search(rf"\nExpirations\n  Sign in secret +{good}\n", report)
     row = html.fromstring(browser("controller").get("/erp/settings").text).xpath("//tr[contains(., 'for the sign-in')]")
     shown = "Expired" if days_left < 0 else str(days_left)

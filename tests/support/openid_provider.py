@@ -35,6 +35,7 @@ class Provider:
         self.url, self.fault, self.claims = "", "", dict(PERSON)
         self.codes: dict[str, dict[str, str]] = {}
         self.asked: dict[str, str] = {}  # what the last authorization request asked
+        self.foreign_key = RSAKey.generate_key(2048)  # made now: it takes longer than an answer may
         self.rotate()
 
     def rotate(self) -> None:
@@ -108,10 +109,9 @@ class Provider:
         claims = {name: value for name, value in claims.items() if value is not None}
         key, header = self.key, {"alg": "RS256", "kid": self.key.kid}
         if self.fault == "unknown key":
-            key = RSAKey.generate_key(2048, {"kid": "unknown"})
-            header["kid"] = "unknown"
+            key, header["kid"] = self.foreign_key, "unknown"
         if self.fault == "bad signature":
-            key = RSAKey.generate_key(2048, {"kid": self.key.kid})
+            key = self.foreign_key
         if self.fault == "signed with the secret":
             return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(CLIENT_SECRET))
         if self.fault == "unsigned":
