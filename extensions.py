@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import has_request_context, request
+from flask import current_app, has_request_context, request
 from flask_login import LoginManager
 from flask_mail import Mail
 from flask_sqlalchemy import SQLAlchemy
@@ -72,7 +72,11 @@ _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 
 def only_reads() -> bool:
-    return has_request_context() and request.method in SAFE_METHODS
+    """Tell whether a request changes nothing: by its method, or because its view is labelled so."""
+    if not has_request_context():
+        return False
+    view = current_app.view_functions.get(request.endpoint or "")
+    return request.method in SAFE_METHODS or getattr(view, "changes_nothing", False)
 
 
 def defer_foreign_keys() -> None:
@@ -141,8 +145,8 @@ def _set_up_connection(connection: Any, _record: Any) -> None:
 def _begin(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
-    unsafe = has_request_context() and request.method not in SAFE_METHODS
-    if not (unsafe or _writing.get()):
+    changes = has_request_context() and not only_reads()
+    if not (changes or _writing.get()):
         connection.exec_driver_sql("BEGIN")
         return
     queue = write_queue_of(connection.engine)

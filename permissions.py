@@ -81,6 +81,12 @@ def requires(rule: Rule) -> Callable[[View], View]:
     return label
 
 
+def changes_nothing(view: View) -> View:
+    """Label a view that is asked by POST and only reads, so that it does not wait for those who write."""
+    view.changes_nothing = True  # type: ignore[attr-defined]  # a function carries its label
+    return view
+
+
 def from_anywhere(view: View) -> View:
     """Label a view that other sites may post to, because a signed token in its address decides."""
     view.from_anywhere = True  # type: ignore[attr-defined]  # a function carries its label

@@ -13,7 +13,7 @@ from lib.columns import UTCDateTime, utcnow
 from lib.text import normalize
 
 STATUS_CODES = {"active": "A", "inactive": "I", "complete": "C"}
-CHOICES = 2000  # templates that a form offers at most, while none is marked: more would make it slow
+CHOICES = 1000  # templates that a form offers at most, while none is marked: more would make it slow
 JOB_LIST = text(
     "(CASE WHEN archived THEN 'archived' "
     "WHEN gone_at IS NULL AND status_code <> 'C' AND NOT is_template THEN 'open' END)"

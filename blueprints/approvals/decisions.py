@@ -23,7 +23,7 @@ from blueprints.approvals.responses import (
 )
 from extensions import db
 from models import FAILED, UPDATE, Level, NotAllowed, Project, Status, TaskKind, TaskRequest, Transition
-from permissions import APPROVER, Rule, requires
+from permissions import APPROVER, Rule, changes_nothing, requires
 from services import accept_form as acceptance
 from services import job_numbers, mail_settings, update_form, workflow
 
@@ -76,6 +76,7 @@ def accept_form(project_id: int) -> Any:
 
 @blueprint.post("/preview")
 @requires(APPROVER)
+@changes_nothing
 def preview(project_id: int) -> Any:
     """Preview the request while it is being typed; a POST, so that the form's token stays out of addresses."""
     return render_template("approvals/_preview.html", form=acceptance.from_form(get_project(project_id), request.form))

@@ -55,8 +55,8 @@ def _send(count: int, name: str) -> list[int]:
 # --- accepting ------------------------------------------------------------------------------------------------------
 
 
-def accepts(path: Path) -> tuple[float, float]:
-    """Accepts a second, one after another and eight at a time; each was counted in the database."""
+def accepts(path: Path) -> tuple[load.Round, load.Round]:
+    """The rounds of accepts one after another and eight at a time; each was counted in the database."""
     with servers.copy_of(path) as copy:
         database = f"sqlite:///{copy}"
         with product(database):
@@ -66,16 +66,16 @@ def accepts(path: Path) -> tuple[float, float]:
         with servers.serving(database) as server:
             visitor = Visitor(server)
             forms = (_form(visitor, *project) for project in waiting)
-            rates = [
+            alone, together = (
                 load.run(server.address, itertools.islice(forms, MORE // 2), connections) for connections in (1, 8)
-            ]
+            )
             trouble = [line for line in server.log.read_text().splitlines() if "locked" in line]
         assert not trouble, trouble[0]
-        assert all(set(each.statuses) == {303} for each in rates), [each.statuses for each in rates]
+        assert {*alone.statuses, *together.statuses} == {303}, [alone.statuses, together.statuses]
         with product(database):
             taken = select(func.count()).where(Project.id.in_(ids), Project.status == Status.EXPORTING)
             assert db.session.scalar(taken) == MORE, "an accept was answered but is not in the database"
-    return rates[0].rate, rates[1].rate
+    return alone, together
 
 
 def _form(visitor: Visitor, project: int, number: str, name: str, version: int) -> bytes:

@@ -1,17 +1,22 @@
 """The queue in front of SQLite's write lock."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from conftest import Browser
 from flask import Flask
 from sqlalchemy import text
 
 import write_queue
 from extensions import db, write_queue_of, writing
+from models import Project
+from services import workflow
 from write_queue import WriteQueue
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -105,3 +110,16 @@ def test_whoever_waited_too_long_writes_without_the_queue(
         with writing():
             db.session.execute(text("UPDATE tally SET n = n"))
         process.kill()
+
+
+@on_sqlite
+def test_the_preview_of_a_request_does_not_wait_for_a_writer(
+    app: Flask, browser: Callable[[str], Browser], make_project: Callable[..., Project], tmp_path: Path
+) -> None:
+    """It is asked at each pause of typing. Taken out to see it fail: the label of its view."""
+    project, approver = make_project(), browser("approver")
+    workflow.send(project, project.created_by, "")
+    db.session.commit()
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert approver.post(f"/approvals/{project.id}/preview", {"template": ""}).status_code == 200
