@@ -54,19 +54,27 @@ def _alike(project: Project) -> Iterator[Likeness]:
                 yield Likeness(f"project {other.id}", other.title, "has this address", other.id)
     if len(words) < 2:  # one word alone tells too little
         return
-    for other in _containing(sorted(words)):
-        if other.id != project.id and words <= _telling_words(other.name):
+    first = words[:2]  # a shorter name of the same begins with them too
+    for other in _containing(first):
+        if other.id != project.id and _are_alike(words, other.name):
             yield Likeness(f"project {other.id}", other.title, "has a similar name", other.id)
-    for job in _jobs_containing(words):
-        yield Likeness(f"job {job.key}", f"Job {job.title}", "has a similar name", job_number=job.number)
+    for job in _jobs_containing(first):
+        if _are_alike(words, job.name):
+            yield Likeness(f"job {job.key}", f"Job {job.title}", "has a similar name", job_number=job.number)
 
 
 def _fold(text: str) -> str:
     return " ".join(normalize(text).casefold().split())
 
 
-def _telling_words(name: str) -> set[str]:
-    return {word for word in re.findall(r"\w{3,}", _fold(name)) if word not in COMMON}
+def _telling_words(name: str) -> list[str]:
+    return list(dict.fromkeys(word for word in re.findall(r"\w{3,}", _fold(name)) if word not in COMMON))
+
+
+def _are_alike(words: list[str], name: str) -> bool:
+    """Tell whether one of two names says all that the other one does, as with a phase or a wing of the same."""
+    mine, theirs = set(words), set(_telling_words(name))
+    return mine <= theirs or (len(theirs) > 1 and theirs <= mine)
 
 
 def _containing(texts: list[str]) -> list[Project]:
@@ -77,9 +85,8 @@ def _containing(texts: list[str]) -> list[Project]:
     return list(db.session.scalars(statement, project_queries.search_params(texts)))
 
 
-def _jobs_containing(words: set[str]) -> list[Job]:
+def _jobs_containing(texts: list[str]) -> list[Job]:
     latest = select(func.max(Job.id) - LATEST_JOBS).scalar_subquery()
     free = project_queries.indexed_jobs_of("ready-to-import").where(Job.id > latest)
-    named = (Job.search_text.contains(word, autoescape=True) for word in words)
-    found = db.session.scalars(free.where(*named).limit(SHOWN))
-    return [job for job in found if words <= _telling_words(job.name)]
+    named = (Job.search_text.contains(text, autoescape=True) for text in texts)
+    return list(db.session.scalars(free.where(*named).limit(project_queries.HITS)))

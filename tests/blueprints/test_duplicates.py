@@ -24,7 +24,9 @@ def reasons(project: Project) -> list[tuple[str, str]]:
         ({"name": "Something Else", "address_1": " 1735  jefferson AVE"}, "has this address"),
         ({"address_1": "", "name": "Retail Shell of the Depot Lofts"}, "has a similar name"),
         ({"address_1": "", "name": "Depot Lofts Retail Shell Phase 2"}, "has a similar name"),
+        ({"address_1": "", "name": "Depot Lofts"}, "has a similar name"),
         ({"name": "Something Else", "city": "Fife"}, ""),
+        ({"address_1": "", "name": "Depot Lofts Garage"}, ""),
         ({"address_1": "", "name": "Depot Garage"}, ""),
         ({"address_1": "1 Main St", "name": "Fire Station Renovation"}, ""),
     ],
@@ -33,8 +35,9 @@ def test_the_same_address_or_the_telling_words_of_a_name_make_a_hint(
     make_project: Callable[..., Project], changes: dict[str, str], reason: str
 ) -> None:
     project = make_project()
-    make_project(number="26-099", **changes)
-    assert reasons(project) == ([(f"26-099 {changes['name']}", reason)] if reason else [])
+    other = make_project(number="26-099", **changes)
+    assert reasons(project) == ([(other.title, reason)] if reason else [])
+    assert reasons(other) == ([(project.title, reason)] if reason else [])
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
