@@ -21,8 +21,11 @@ def render_item(kind, item, autogen_context):
 
 
 def include_name(name, kind, _parents):
-    """What the search looks through is made by hand, and no model stands for it: on SQLite a table, else an index."""
-    by_hand = ("project_search", "ix_project_ready_search", "ix_project_search_all")
+    """What the search looks through is made by hand, and no model stands for it: on SQLite a table, else an index.
+
+    So are the orders of the lists of jobs, an expression that PostgreSQL writes otherwise.
+    """
+    by_hand = ("project_search", "ix_project_ready_search", "ix_project_search_all", "ix_job_list_")
     return kind not in ("table", "index") or not name.startswith(by_hand)
 
 

@@ -18,7 +18,7 @@ JOB_LIST = text(
     "(CASE WHEN archived THEN 'archived' "
     "WHEN gone_at IS NULL AND status_code <> 'C' AND NOT is_template THEN 'open' END)"
 )  # in which of the two lists of jobs it can be
-# What those lists are sorted by; a text of any length does not fit into an index
+# What those lists are sorted by, as migration 0012 indexes it; a text of any length does not fit into an index
 JOB_ORDERS: dict[str, Any] = {
     "job": text("key"),
     "name": text("substr(lower(name), 1, 100)"),
@@ -59,7 +59,6 @@ class Job(Base):
     )  # of a template: other values of a new job, by the system's field
 
     __table_args__ = (
-        *(Index(f"ix_job_list_{name}", JOB_LIST, key, "id") for name, key in JOB_ORDERS.items()),
         *(Index(f"ix_job_{code}", code, sqlite_where=KNOWN, postgresql_where=KNOWN) for code in CODES),
         Index("ix_job_template", "key", sqlite_where=MARKED, postgresql_where=MARKED),
     )
