@@ -2,23 +2,25 @@
 
 SQLite is used without the driver's own transactions: those lose updates silently when two write at once. A reading
 transaction begins deferred; a writing one takes the write lock at once, so that what it read is still true when it
-writes. Those that want the lock stand in a queue: write_queue.py.
+writes. Those that want the lock stand in a queue, so that whoever came first writes first.
 
 A connection to PostgreSQL is tested before it is used, and a request waits for the server for seconds only: one that
 hangs must not hang every thread, and with them /healthz.
 """
 
+import fcntl
+import os
 import socket
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from flask import current_app, has_request_context, request
 from flask_login import LoginManager
@@ -29,8 +31,6 @@ from sqlalchemy import Connection, Engine, MetaData, event, text
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import Pool
 
-from write_queue import WriteQueue
-
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 PRAGMAS = (
     *("journal_mode=WAL", "busy_timeout=15000", "foreign_keys=ON", "synchronous=FULL"),
@@ -38,6 +38,8 @@ PRAGMAS = (
 )
 PING_LIMIT, ANSWER_LIMIT = 3, 15  # seconds that a request waits for an idle connection, and for any answer
 PROGRAM = "countersign"  # PostgreSQL shows each connection as countersign@machine
+NEXT, NOW = 0, 1  # places in the queue of SQLite's writers: whose turn comes, and who writes
+QUEUE_LIMIT, QUEUE_PAUSE = 5.0, 0.0005  # seconds
 LOCK_LIMIT = "10s"  # that a statement waits for another one's lock, less than a request waits for the statement
 
 
@@ -150,12 +152,57 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     queue = write_queue_of(connection.engine)
-    if queue and queue.enter():
+    if queue and "queue" not in connection.info and queue.enter():
         connection.info["queue"] = queue
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-_queues: WeakKeyDictionary[Engine, WriteQueue | None] = WeakKeyDictionary()
+class WriteQueue:
+    """The queue in front of the write lock of one SQLite database, between threads and processes.
+
+    SQLite lets whoever finds the lock taken sleep, ever longer, and meanwhile somebody else takes it. Here one thread
+    of each process stands in a queue of two places: bytes of a file beside the database, locked for the process by
+    the system, so that one that dies lets go. Who waited too long goes on without: SQLite's own lock counts.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._threads = Lock()
+        self._file = os.open(database.with_name(f"{database.name}.queue"), os.O_RDWR | os.O_CREAT, 0o600)
+        weakref.finalize(self, os.close, self._file)
+
+    def enter(self) -> bool:
+        """Wait for the turn to write; False where it did not come in time. True has to be followed by `leave`."""
+        deadline = monotonic() + QUEUE_LIMIT
+        if not self._threads.acquire(timeout=QUEUE_LIMIT):
+            return False
+        try:
+            if self._lock(NEXT, deadline) and self._lock(NOW, deadline):
+                return True
+        finally:
+            self._unlock(NEXT)
+        self._threads.release()
+        return False
+
+    def leave(self) -> None:
+        self._unlock(NOW)
+        self._threads.release()
+
+    def _lock(self, place: int, deadline: float) -> bool:
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except OSError:
+                if monotonic() > deadline:
+                    return False
+                sleep(QUEUE_PAUSE)
+            else:
+                return True
+
+    def _unlock(self, place: int) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+
+_queues: weakref.WeakKeyDictionary[Engine, WriteQueue | None] = weakref.WeakKeyDictionary()
 _queues_lock = Lock()
 
 

@@ -13,8 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # Each room, and the rooms that it may import; `erp` is the port, which alone knows its adapters.
 LAYERS = {
     "config": set(),
-    "write_queue": set(),
-    "extensions": {"write_queue"},
+    "extensions": set(),
     "erp": {"erp"},
     "lib": {"extensions", "lib"},
     "tables": {"lib", "extensions", "erp", "tables"},

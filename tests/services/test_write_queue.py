@@ -13,18 +13,17 @@ from conftest import Browser
 from flask import Flask
 from sqlalchemy import text
 
-import write_queue
-from extensions import db, write_queue_of, writing
+import extensions
+from extensions import WriteQueue, db, write_queue_of, writing
 from models import Project
 from services import workflow
-from write_queue import WriteQueue
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOLD = """
 import sys
 from pathlib import Path
-from write_queue import WriteQueue
+from extensions import WriteQueue
 queue = WriteQueue(Path(sys.argv[1]))
 print(queue.enter(), flush=True)
 sys.stdin.read()
@@ -50,18 +49,18 @@ def test_one_that_is_killed_lets_the_next_one_write(
 ) -> None:
     queue = WriteQueue(tmp_path / "test.db")
     with holder() as process:
-        monkeypatch.setattr(write_queue, "LIMIT", 0.01)
+        monkeypatch.setattr(extensions, "QUEUE_LIMIT", 0.01)
         assert not queue.enter(), "two processes were at the head at once"
         process.kill()
         process.wait()
-    monkeypatch.setattr(write_queue, "LIMIT", 60)
+    monkeypatch.setattr(extensions, "QUEUE_LIMIT", 60)
     assert queue.enter()
     queue.leave()
 
 
 def test_threads_of_one_process_enter_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue, inside, most = WriteQueue(tmp_path / "test.db"), [0], [0]
-    monkeypatch.setattr(write_queue, "LIMIT", 60)
+    monkeypatch.setattr(extensions, "QUEUE_LIMIT", 60)
 
     def work() -> None:
         for _ in range(20):
@@ -91,7 +90,7 @@ def can_enter() -> bool:
 @on_sqlite
 def test_a_writer_leaves_after_its_commit_and_after_an_error(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taken out to see it fail: the release of the queue at the return of the connection."""
-    monkeypatch.setattr(write_queue, "LIMIT", 0)
+    monkeypatch.setattr(extensions, "QUEUE_LIMIT", 0)
     with writing():
         db.session.execute(text("UPDATE tally SET n = n"))
         assert not can_enter()
@@ -105,7 +104,7 @@ def test_a_writer_leaves_after_its_commit_and_after_an_error(app: Flask, monkeyp
 def test_whoever_waited_too_long_writes_without_the_queue(
     app: Flask, holder: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_queue, "LIMIT", 0)
+    monkeypatch.setattr(extensions, "QUEUE_LIMIT", 0)
     with holder() as process:
         with writing():
             db.session.execute(text("UPDATE tally SET n = n"))
