@@ -122,7 +122,6 @@ password_stdin = click.option(
 
 
 def _person(email: str) -> Person:
-    """The person of that email, held for changing."""
     found = Person.by_email(email)
     held = found and directory.lock(found.id)
     if held is None:
@@ -304,7 +303,6 @@ def _spectrum() -> Connection:
 
 
 def _answered(ask: Callable[[], str]) -> str:
-    """The answer, or the end of the command with the reason why there is none."""
     try:
         return ask()
     except ReadError as failure:

@@ -61,7 +61,6 @@ def _unquoted(text: str) -> str:
 
 
 def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the secrets that stand in files."""
     found = dict(environ)
     for name in SECRETS:
         setting, path = _secret_file(environ, name)

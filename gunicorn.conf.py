@@ -70,5 +70,4 @@ def worker_exit(_server, _worker):
 
 
 def on_exit(_server):
-    """Take away what the workers counted."""
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 
 def start(app: Flask) -> None:
-    """Start the jobs of the schedule in threads of this process."""
     global _scheduler
     refrain = json_log.RateLimitedLog()
     _stopping.clear()

@@ -100,7 +100,6 @@ def answer_of_provider() -> Any:
 
 
 def _error_of_provider(provider: Provider) -> OpenIDError | None:
-    """Return why the provider signed nobody in, as its answer's address says."""
     error, issuer = request.args.get("error", ""), request.args.get("iss", provider.issuer)
     if error == "access_denied":
         return OpenIDError(f"You are not signed in: {provider.name} did not let you in. Try again.", error)

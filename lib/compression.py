@@ -94,7 +94,6 @@ def _add_version(endpoint: str, values: dict[str, Any]) -> None:
 
 
 def _path(filename: str) -> Path:
-    """The path of a static file, never outside their folder."""
     return Path(safe_join(str(current_app.static_folder), filename) or abort(404))
 
 

@@ -47,7 +47,6 @@ def begin_request() -> None:
 
 
 def _person() -> int | None:
-    """Id of the signed-in person if already loaded. Never queries."""
     person = inspect(g.get("_login_user"), raiseerr=False)
     return person.identity[0] if person and person.identity else None
 

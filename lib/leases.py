@@ -106,5 +106,4 @@ class Leased:
         return None
 
     def release(self, retry_at: datetime | None = None) -> None:
-        """Release the lease; with `retry_at`, schedule the next attempt."""
         self.due_at, self.token, self.lease_until = retry_at, None, None

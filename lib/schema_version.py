@@ -23,7 +23,6 @@ ADVICE = {
 
 @cache
 def revisions() -> list[str]:
-    """Return the revisions that this program knows, the newest last."""
     found = (re.search(r"^revision = .(\w+)", file.read_text(), re.MULTILINE) for file in VERSIONS.glob("*.py"))
     return sorted(match[1] for match in found if match)
 

@@ -29,7 +29,6 @@ def refuse_altered(file: Path) -> None:
 
 
 def _digest(file: Path, size: int) -> str:
-    """Return the SHA-256 of the file's first bytes."""
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while size and (piece := opened.read(min(size, 2**20))):

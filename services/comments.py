@@ -81,7 +81,6 @@ def _next_question(project: Project, side: Side, text: str, answer_needed: bool)
 
 
 def _is_repeated(project: Project, by: Person, text: str, form: str) -> bool:
-    """Tell whether this form was submitted before."""
     own = Event.project_id == project.id, Event.person_id == by.id, Event.action == COMMENTED
     last = db.session.scalar(select(Event).where(*own).order_by(Event.id.desc()).limit(1))
     return last is not None and (last.comment, last.details.get("form")) == (text, form[:20])

@@ -48,7 +48,6 @@ class Import:
 
 
 def read(data: bytes) -> Import:
-    """Read a CSV file. Nothing is changed."""
     result = Import()
     try:
         result.text = csv_reader.decode(data)

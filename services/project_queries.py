@@ -375,7 +375,6 @@ def _age_between(age: str) -> list[Any]:
 
 
 def contains_words(text: Any, words: int) -> list[Any]:
-    """The conditions that the text contains each of so many words."""
     return [text.like(bindparam(f"word_{number}"), escape="/") for number in range(words)]
 
 
@@ -384,7 +383,6 @@ def _among_latest() -> ColumnElement[bool]:
 
 
 def is_short(words: Sequence[str]) -> bool:
-    """Tell whether no index finds any of the words, on PostgreSQL either."""
     return bool(words) and all(len(word) < TRIGRAM for word in words)
 
 

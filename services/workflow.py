@@ -257,7 +257,6 @@ def refuse_acceptance(project: Project, by: Person) -> None:
 
 
 def cancel_export(project: Project, by: Person) -> None:
-    """Take back an acceptance of which nothing was sent yet."""
     export = _lock_export(project)
     _apply(project, Transition.TAKE_BACK, by)
     if export:

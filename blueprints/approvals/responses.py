@@ -65,7 +65,6 @@ def render_project(project: Project, status: int = 200, **panel: Any) -> Any:
 
 
 def render_row(project: Project, **panel: Any) -> str:
-    """The project's row, in the shape of the list that asks."""
     listed = parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query)
     facts = project_queries.export_facts([project.id]) if listed.get("filter") == ["synced"] else None
     undoable = workflow.can_undo_rejection(project)

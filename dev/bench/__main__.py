@@ -192,7 +192,6 @@ def _table(heading: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _machine() -> str:
-    """Describe the machine and the versions."""
     processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     versions = [f"{name} {version(name)}" for name in ("flask", "sqlalchemy", "gunicorn")]
     return (

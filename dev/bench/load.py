@@ -81,7 +81,6 @@ class _Connection:
         self.socket.sendall(request)
 
     def answer(self) -> int | None:
-        """Take what has come; the status once the answer is whole."""
         piece = self.socket.recv(1 << 18)
         if not piece:
             raise ConnectionError("The server closed a connection that should stay open.")

@@ -23,7 +23,6 @@ GOOD_FOR = 300  # seconds
 
 
 def openid_site(people: dict[str, str]) -> Flask:
-    """Return the app for the people, name by email."""
     app = make_app()
     key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(8), "use": "sig", "alg": "RS256"})
     known = people | {STRANGER[1]: STRANGER[0]}

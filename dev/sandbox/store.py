@@ -167,7 +167,6 @@ class Store:
         return not self._rows("select 1 from master_data limit 1")
 
     def log_call(self, service: str, job_number: str, outcome: str, fault: str | None) -> None:
-        """Log a call: its service, its outcome, and the fault that answered."""
         self._write_many(
             "insert into calls (at, service, job_number, outcome, fault) values (?, ?, ?, ?, ?)",
             [(now(), service, job_number, outcome, fault)],

@@ -179,7 +179,6 @@ def from_fault(service: str, fault: soap.Fault, redact: Redact) -> ReadError:
 
 
 def without_class_names(text: str) -> str:
-    """Leave out names such as “class com.example.SomeException: ”."""
     return re.sub(r"(?:\bclass )?\b(?:[a-z]\w*\.)+[A-Z][\w$]*(?:: ?)?", "", text)
 
 

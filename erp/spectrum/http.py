@@ -143,7 +143,6 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _why(error: BaseException) -> str:
-    """Return the network's own words, such as “Connection refused”."""
     if isinstance(error, ssl.SSLError):
         return "it speaks no TLS there"
     if isinstance(error, OSError) and error.errno:
