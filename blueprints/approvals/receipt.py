@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, render_template
 
 from blueprints.approvals.decisions import VIEWER
-from blueprints.approvals.responses import conflict, get_project
+from blueprints.approvals.responses import get_project, render_project
 from models import Status
 from permissions import requires
 from services import receipt
@@ -18,5 +18,5 @@ blueprint = Blueprint("receipt", __name__)
 def show(project_id: int) -> Any:
     project = get_project(project_id)
     if project.status is not Status.SYNCED or project.export is None:
-        return conflict(project, "A receipt is there once the job is in Spectrum.")
+        return render_project(project, 409, conflict="A receipt is there once the job is in Spectrum.")
     return render_template("approvals/receipt.html", project=project, lines=receipt.compare(project))
