@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 def start(app: Flask) -> None:
     global _scheduler
     refrain = json_log.RateLimitedLog()
-    _stopping.clear()
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that waits for the one before it is no news
     _scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
     for work, seconds in TIMETABLE:
@@ -47,14 +46,16 @@ def stop() -> None:
 
     What still hangs after PATIENCE ends with the process; its row is free for others when its lease is over.
     """
+    if not (_scheduler and _scheduler.running):
+        return
     _stopping.set()
-    if _scheduler and _scheduler.running:
-        ending = threading.Thread(target=_scheduler.shutdown, daemon=True)
-        ending.start()
-        ending.join(PATIENCE)
-        if ending.is_alive():
-            log.warning("stopped in the middle of work, which goes on elsewhere when its lease is over")
-            os._exit(0)  # the interpreter itself would wait for the thread that hangs
+    ending = threading.Thread(target=_scheduler.shutdown, daemon=True)
+    ending.start()
+    ending.join(PATIENCE)
+    if ending.is_alive():
+        log.warning("stopped in the middle of work, which goes on elsewhere when its lease is over")
+        os._exit(0)  # the interpreter itself would wait for the thread that hangs
+    _stopping.clear()
 
 
 def _in_app(app: Flask, work: Callable[[], None], refrain: json_log.RateLimitedLog) -> Callable[[], None]:

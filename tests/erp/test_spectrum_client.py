@@ -10,6 +10,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,8 @@ class TestTheCall:
         async def call(url: str) -> WriteResult:
             return client(url).create_job(REQUEST)
 
-        with answering(http(reply(""))) as (url, _):
-            assert asyncio.run(call(url)).outcome is CREATED
+        with answering(http(reply(""))) as (url, _), ThreadPoolExecutor(1) as thread:
+            assert thread.submit(lambda: asyncio.run(call(url))).result().outcome is CREATED
 
     @pytest.mark.parametrize("text", ["nul \x00", "half \ud800"])
     def test_a_value_that_xml_cannot_hold_is_refused_and_not_sent(self, text: str) -> None:

@@ -173,8 +173,7 @@ def test_killed_while_it_looks_whether_the_number_is_free_it_is_exported_once(
 ) -> None:
     """Taken out to see it fail: what was held is free when its lease is over (Leased.is_due)."""
     project = accept("26-014")
-    sandbox.fail("GetJobMain", "timeout")
-    server.crash(lambda: sandbox.calls("GetJobMain", "timeout"))
+    server.crash_in_call(sandbox, "GetJobMain", "timeout")
     assert (status(project), export_of(project).sent_at) == ("Exporting", None)
     ends_as_one_job(project)
 
@@ -201,8 +200,7 @@ def test_killed_during_the_call_it_shows_as_checking_and_ends_as_one_job(
 ) -> None:
     """Taken out to see it fail: “sent at” written before the call (exports._create)."""
     project = accept("26-014")
-    sandbox.fail("AddJob", fault)
-    server.crash(lambda: sandbox.calls("AddJob", fault))
+    server.crash_in_call(sandbox, "AddJob", fault)
     assert export_of(project).sent_at
     sandbox.fail("GetJobMain", "status", times=4)
     go_on_until(lambda: status(project) == "Checking")
@@ -231,8 +229,7 @@ def test_killed_while_phases_are_copied_the_rest_is_copied_afterwards(
 ) -> None:
     """Taken out to see it fail: what was made is completed (exports._process)."""
     project = accept("26-014", copy_phases=True)
-    sandbox.fail("AddPhase", "timeout")
-    server.crash(lambda: sandbox.calls("AddPhase", "timeout"))
+    server.crash_in_call(sandbox, "AddPhase", "timeout")
     assert status(project) == "Synced"
     ends_as_one_job(project)
     export = export_of(project)
@@ -247,9 +244,7 @@ def test_killed_while_the_new_job_is_read_back_it_is_read_back_afterwards(
     sandbox.fail("AddJob", "slow", milliseconds=1500)
     server.start()
     wait_until(lambda: export_of(project).sent_at)
-    sandbox.fail("GetJobMain", "timeout")
-    wait_until(lambda: sandbox.calls("GetJobMain", "timeout"))
-    server.kill()
+    server.crash_in_call(sandbox, "GetJobMain", "timeout")
     assert (status(project), export_of(project).step) == ("Synced", "Confirming")
     ends_as_one_job(project)
 

@@ -72,9 +72,7 @@ def fields(sandbox: Sandbox) -> dict[str, Any]:
 
 def kill_while_it_is_silent(service: str, fault: str) -> Kill:
     def kill(server: Server, sandbox: Sandbox, _project: int) -> None:
-        sandbox.fail(service, fault, times=None)  # a reading is repeated
-        server.crash(lambda: sandbox.calls(service, fault))
-        sandbox.recover()
+        server.crash_in_call(sandbox, service, fault)
 
     return kill
 
@@ -95,9 +93,7 @@ def kill_while_it_is_read_back(server: Server, sandbox: Sandbox, project: int) -
     sandbox.fail("UpdateJob", "slow", milliseconds=1000)
     server.start()
     wait_until(lambda: export_of(project).sent_at)
-    sandbox.fail("GetJobMain", "timeout")
-    wait_until(lambda: sandbox.calls("GetJobMain", "timeout"))
-    server.kill()
+    server.crash_in_call(sandbox, "GetJobMain", "timeout")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -149,3 +149,12 @@ class Server:
         self.start()
         wait_until(when, 30)
         self.kill()
+
+    def crash_in_call(self, sandbox: Sandbox, service: str, fault: str) -> None:
+        """Kill it, started here or before, while Spectrum is silent in a call to that service."""
+        sandbox.fail(service, fault, times=None)  # a reading is repeated
+        if not self.process:
+            self.start()
+        sandbox.wait_for_call(service, fault)
+        self.kill()
+        sandbox.recover()
