@@ -192,8 +192,7 @@ def _side_by_side(options: argparse.Namespace, paths: dict[int, tuple[Path, floa
         say(f"Side by side, {size:,} projects")
         columns.append(side_by_side.compare(path, size, options.rounds, options.seconds))
     rows = [[row, *(column[row] for column in columns)] for row in columns[0]]
-    heading = "over the better of Flask-Admin and Django admin (Countersign · Flask-Admin · Django admin)"
-    return _table([heading, *(f"{size:,} projects" for size in paths)], rows)
+    return _table(["Countersign · Flask-Admin · Django admin", *(f"{size:,} projects" for size in paths)], rows)
 
 
 def _growth(paths: dict[int, tuple[Path, float]]) -> str:

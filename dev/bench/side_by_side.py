@@ -67,7 +67,9 @@ def compare(path: Path, size: int, rounds: int, seconds: float) -> dict[str, str
             cells |= _costs(product, bare, static)
             memory = [each.server.megabytes for each in others]
         cells |= _accepts(path, theirs, rounds)
-    cells["memory, all pages seen, with the scheduler"] = _listed([growth.memory(path, size), *memory], "{:.0f}", " MB")
+    cells["memory: ours with the scheduler, every page seen"] = _listed(
+        [growth.memory(path, size), *memory], "{:.0f}", " MB"
+    )
     return cells
 
 
@@ -83,7 +85,7 @@ def _costs(product: Contender, bare: Contender, static: Contender) -> dict[str, 
     mine, floor = product.cost("the list"), bare.cost("the list")
     unchanged, bytes_only = product.cost(UNCHANGED), static.cost("the list")
     return {
-        "processor time of the list, over a page without a framework": f"{mine / floor:.1f} × ({floor:.2f} ms)",
+        "the same, over a page without a framework": f"{mine / floor:.1f} × ({floor:.2f} ms)",
         "processor time of a static page, over that of a 304": f"{bytes_only / unchanged:.2f} × ({unchanged:.2f} ms)",
     }
 
@@ -145,7 +147,7 @@ def _accepts(path: Path, theirs: Path, rounds: int) -> dict[str, str]:
     return {
         "accepts, one after another": _ratio(*(median(each.rate for each in of_one) for of_one in alone)),
         "accepts, eight at a time": _ratio(*(median(each.rate for each in of_one) for of_one in together)),
-        "their slowest hundredth": _listed(slowest, "{:.0f}", " ms"),
+        "their slowest hundredth": _listed(slowest, "{:,.0f}", " ms"),
     }
 
 
