@@ -282,7 +282,18 @@ class Export(Leased, Base):
 
 COMMENTED = "commented"
 MADE = ("created", "edited", "activated", "deactivated")
-PARTICIPLES = (*MADE, "sent", "retrieved", "rejected", "accepted", "exported", "updated", "retried", "linked", "unlinked")
+PARTICIPLES = (
+    *MADE,
+    "sent",
+    "retrieved",
+    "rejected",
+    "accepted",
+    "exported",
+    "updated",
+    "retried",
+    "linked",
+    "unlinked",
+)
 DEEDS = {action: f"{action} it" for action in PARTICIPLES} | {
     str(Transition.SEND): "sent it to accounting",
     str(Transition.TAKE_BACK): "took it back",
