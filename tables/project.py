@@ -281,19 +281,10 @@ class Export(Leased, Base):
 
 
 COMMENTED = "commented"
-MADE = ("created", "edited", "activated", "deactivated")
 PARTICIPLES = (
-    *MADE,
-    "sent",
-    "retrieved",
-    "rejected",
-    "accepted",
-    "exported",
-    "updated",
-    "retried",
-    "linked",
-    "unlinked",
-)
+    "created", "edited", "activated", "deactivated", "sent", "retrieved", "rejected", "accepted", "exported", "updated",
+    "retried", "linked", "unlinked",
+)  # fmt: skip
 DEEDS = {action: f"{action} it" for action in PARTICIPLES} | {
     str(Transition.SEND): "sent it to accounting",
     str(Transition.TAKE_BACK): "took it back",

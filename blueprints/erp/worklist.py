@@ -104,10 +104,8 @@ def counts() -> Any:
     """The Filters menu with its counts, the figures and the alarms; 204 if the page has `seen` the data revision."""
     if request.args.get("seen") == str(Counter.read()[Counter.REVISION]):
         return "", 204
-    menu, alarms = (
-        render_template("erp/_filters.html", **_filters()),
-        render_template("erp/_alarms.html", with_counts=True),
-    )
+    menu = render_template("erp/_filters.html", **_filters())
+    alarms = render_template("erp/_alarms.html", with_counts=True)
     return menu + _statistics_strip() + alarms
 
 
