@@ -27,12 +27,12 @@ def cached(name: str, make: Callable[[], Value], max_stale: float = MAX_STALE) -
     """The result of `make`, cached while the data revision is unchanged (at most a minute: pages show ages).
 
     One request makes it, the others wait. One that took over 20 ms may be `max_stale` seconds old, and older while
-    another request makes it anew: nobody waits for that.
+    another request makes it anew: nobody waits for that. With 0 it is never old.
     Store plain values only, never ORM rows.
     """
     entry = current_app.extensions.setdefault("cache", {}).setdefault(name, _Entry())
     state = (Counter.read()[Counter.REVISION], utcnow().replace(second=0, microsecond=0))
-    if entry.state == state or monotonic() < entry.stale_until:
+    if entry.state == state or (max_stale and monotonic() < entry.stale_until):
         return cast("Value", entry.value)
     patient = not entry.slow or not max_stale
     if not entry.making.acquire(blocking=patient):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from statistics import median
+from typing import Any
 
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from extensions import db
@@ -21,6 +22,8 @@ from services import project_queries, worklist
 
 WEEKS = 8
 HEIGHT = 120  # of a plot, in the drawing's units
+DECIDED = (str(Transition.ACCEPT), str(Transition.REJECT))
+UNDONE = (str(Transition.UNDO), str(Transition.UNDO_OF_FAILED))
 HOUR, DAY = 3600, 24 * 3600  # seconds
 Span = dict[date, list[float]]  # how long each decision of a week took, in seconds
 
@@ -152,13 +155,21 @@ def _decided_since(day: date) -> Span:
     before = (sent.project_id == Event.project_id, sent.action == str(Transition.SEND), sent.id < Event.id)
     sent_at = select(func.max(sent.at)).where(*before).scalar_subquery()
     beginning = datetime.combine(day, time(), current_app.config["TIMEZONE"]).astimezone(UTC)
-    decisions = Event.action.in_((str(Transition.ACCEPT), str(Transition.REJECT)))
+    decisions = (Event.action.in_(DECIDED), Event.id.not_in(undone_rejections()))
     spans: Span = defaultdict(list)
-    for at, sent_last in db.session.execute(select(Event.at, sent_at).where(decisions, Event.at >= beginning)):
+    for at, sent_last in db.session.execute(select(Event.at, sent_at).where(*decisions, Event.at >= beginning)):
         decided = local(at).date()
         if sent_last:
             spans[decided - timedelta(days=decided.weekday())].append((at - sent_last).total_seconds())
     return spans
+
+
+def undone_rejections() -> Select[Any]:
+    """The ids of rejections that were undone within seconds: nobody was told, so they count as no decision."""
+    undo, rejection = aliased(Event), aliased(Event)
+    undone = (rejection.project_id == undo.project_id, rejection.action == str(Transition.REJECT))
+    last = select(func.max(rejection.id)).where(*undone, rejection.id < undo.id).scalar_subquery()
+    return select(last).where(undo.subject_id.is_(None), undo.action.in_(UNDONE))
 
 
 # --- the scale ------------------------------------------------------------------------------------------------------

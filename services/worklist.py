@@ -54,7 +54,7 @@ FILTERS = {
             "ready-to-update",
             "Ready to Update",
             "Updates of Jobs Waiting for Accounting",
-            "No update waits for accounting. One appears here when a project manager presses Send Update to ERP.",
+            "No updates are waiting. An update appears here when its project manager chooses Send Update to ERP.",
             (Status.READY_TO_UPDATE,),
         ),
         Filter(

@@ -47,7 +47,7 @@ document.addEventListener("click", () => {
 
 const opened = {};  // the button that opened a row's panel, by the row's id
 const stops = (element) => [...element.querySelectorAll("a, button")];
-const firstField = (element) => element.querySelector(".decision form, .many")?.querySelector(FIELD);
+const firstField = (element) => element.querySelector(".decision form:not(.remark), .many")?.querySelector(FIELD);
 
 document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
   const target = ctx.target.matches ? ctx.target : document.querySelector(ctx.target);  // a text where the answer chose it

@@ -281,7 +281,12 @@ class Export(Leased, Base):
 
 
 COMMENTED = "commented"
-DEEDS = {
+PARTICIPLES = (
+    "created", "edited", "activated", "deactivated", "sent", "retrieved", "rejected", "accepted", "exported", "updated",
+    "retried", "linked", "unlinked",
+)  # fmt: skip
+DEEDS = {action: f"{action} it" for action in PARTICIPLES} | {
+    str(Transition.SEND): "sent it to accounting",
     str(Transition.TAKE_BACK): "took it back",
     str(Transition.UNDO): "undid the rejection",
     str(Transition.UNDO_OF_FAILED): "undid the rejection",
@@ -335,6 +340,11 @@ class Event(Base):
     @property
     def who(self) -> str:
         return self.person.name if self.person else "Countersign"
+
+    @property
+    def participle(self) -> str:
+        """The action, if a sentence about the project can have it after “was”."""
+        return self.action if self.action in PARTICIPLES and self.to_status not in UPDATE else ""
 
     @property
     def deed(self) -> str:

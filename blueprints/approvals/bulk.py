@@ -98,7 +98,7 @@ def number(project_id: int) -> Any:
 @requires(APPROVER)
 def reject_form() -> Any:
     projects = [project for project in _selected_projects() if project.status in WAITING]
-    return render_template("approvals/bulk_reject.html", projects=projects) if projects else _none_selected()
+    return _reject_page(projects) if projects else _none_selected()
 
 
 @blueprint.post("/reject")
@@ -106,19 +106,17 @@ def reject_form() -> Any:
 def reject() -> Any:
     projects, comment = _selected_projects(), request.form.get("comment", "").strip()
     if not comment:
-        error = "Enter a comment. It tells the senders what to correct."
-        return render_template("approvals/bulk_reject.html", projects=projects, error=error), 422
+        return _reject_page(projects, "Enter a comment. It tells the senders what to correct."), 422
 
     def with_comment(project: Project) -> str:
         workflow.reject(project, current_user, comment, workflow.UNDO_FOR)
         return f"{project.title} was rejected."
 
-    ids = [project.id for project in projects]
-    shown = "ready-to-update" if projects and projects[0].status is Status.READY_TO_UPDATE else None
+    ids, shown = [project.id for project in projects], _filter_of(projects)
     results = [_decide(project_id, with_comment) for project_id in ids]
     told = " The senders are notified by email." if mail_settings.is_set_up() else ""
     back = url_for("erp.jobs", filter=shown, rejected=ids)
-    return report(results, f"{plural(len(results), 'project')} rejected.{told}", back)
+    return report(results, f"{plural(len(results), 'update' if shown else 'project')} rejected.{told}", back)
 
 
 @blueprint.post("/undo-rejection")
@@ -128,8 +126,10 @@ def undo_rejection() -> Any:
         workflow.undo_rejection(project, current_user)
         return f"The rejection of {project.title} was undone."
 
-    results = [_decide(project_id, undo) for project_id in [project.id for project in _selected_projects()]]
-    return _report(results, f"{plural(len(results), 'rejection')} undone. Nobody was notified.")
+    projects = _selected_projects()
+    ids, back = [project.id for project in projects], url_for("erp.jobs", filter=_filter_of(projects))
+    results = [_decide(project_id, undo) for project_id in ids]
+    return report(results, f"{plural(len(results), 'rejection')} undone. Nobody was notified.", back)
 
 
 def _accept(form: AcceptForm, project: Project) -> str:
@@ -165,6 +165,16 @@ def _selected_projects() -> list[Project]:
     return list(db.session.scalars(select(Project).where(some).order_by(Project.sent_at, Project.id)))
 
 
+def _filter_of(projects: Sequence[Project]) -> str | None:
+    """The filter that lists the projects while they wait; None is the default one."""
+    return "ready-to-update" if projects and projects[0].spectrum_job_id else None
+
+
+def _reject_page(projects: Sequence[Project], error: str = "") -> str:
+    shown = _filter_of(projects)
+    return render_template("approvals/bulk_reject.html", projects=projects, shown=shown, error=error)
+
+
 def _accept_page(forms: list[AcceptForm]) -> str:
     templates = acceptance.template_groups(current_user)
     shared = _without_own_customer(forms[0]) if request.method == "POST" else forms[0]
@@ -183,6 +193,5 @@ def _none_selected() -> Any:
     return redirect(url_for("erp.jobs"))
 
 
-def _report(results: list[Result], sentence: str, forms: Sequence[AcceptForm | UpdateForm] = ()) -> Any:
-    ids = [form.project.id for form in forms]
-    return report(results, sentence, url_for(".results", project=ids) if ids else url_for("erp.jobs"))
+def _report(results: list[Result], sentence: str, forms: Sequence[AcceptForm | UpdateForm]) -> Any:
+    return report(results, sentence, url_for(".results", project=[form.project.id for form in forms]))

@@ -148,9 +148,9 @@ def last_change(project: Project, called: str = "") -> str:
     if last.person_id is None:
         return f"{called} {stands}. {last.comment}".rstrip()
     ago = format_ago(last.at)
-    if last.deed != last.action:
+    if not last.participle:
         return f"{called} {stands}: {last.who} {last.deed} {ago}."
-    return f"{called} was {last.action} by {last.who} {ago}{'' if last.action in TOLD else f' and {stands}'}."
+    return f"{called} was {last.participle} by {last.who} {ago}{'' if last.action in TOLD else f' and {stands}'}."
 
 
 def with_announcement(page: Any, project: Project) -> Response:

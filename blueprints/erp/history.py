@@ -16,12 +16,12 @@ from lib import csv_safety, pagination
 from lib.day_range import DayRange
 from lib.distinct import distinct_values
 from lib.formatting import local
-from models import Event, Level, Person, Project, Transition
+from models import Event, Level, Person, Project
 from permissions import LARGEST_ID, Rule, requires
 from services import project_queries
+from services.statistics import DECIDED, undone_rejections
 
 blueprint = Blueprint("history", __name__)
-DECIDED = (str(Transition.ACCEPT), str(Transition.REJECT))
 COLUMNS = ("at", "person", "project_number", "project_name", "action", "from_status", "to_status", "comment")
 
 LOADED = (joinedload(Event.project), joinedload(Event.person))
@@ -58,8 +58,10 @@ class HistoryFilter:
         rows = select(Event)
         if self.person is not None:
             rows = rows.where(Event.person_id == (self.person or None))
-        if self.action:
-            rows = rows.where(Event.action.in_(DECIDED if self.action == "decided" else (self.action,)))
+        if self.action == "decided":
+            rows = rows.where(Event.action.in_(DECIDED), Event.id.not_in(undone_rejections()))
+        elif self.action:
+            rows = rows.where(Event.action == self.action)
         of_company: Any = Event.subject_id.is_(None)
         if self.project:
             projects, few = project_queries.ids_of(self.project)

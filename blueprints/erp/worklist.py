@@ -13,7 +13,7 @@ from extensions import db
 from models import Counter, Level, Setting, TaskKind, TaskRequest, utcnow
 from permissions import Rule, may, requires, signed_in
 from services import project_queries, setup, statistics, workflow, worklist
-from services.cache import cached
+from services.cache import MAX_STALE, cached
 
 blueprint = Blueprint("erp", __name__)
 
@@ -45,7 +45,7 @@ def jobs() -> Any:
     on_page = [row.id for row in page.rows]
     others = worklist.selectable_ids(_current_filter(), page.query) if request.args.get("tick") == "every" else ()
     whole = "HX-Request" not in request.headers  # a search while typing replaces the list only
-    strip = cached("statistics", _render_statistics) if whole else ""
+    strip = _statistics_strip(0 if announces else MAX_STALE) if whole else ""  # after a decision it counts that one
     shown = {
         "page": page,
         "elsewhere": elsewhere,
@@ -59,8 +59,11 @@ def jobs() -> Any:
     return response if announces else _cacheable(response, tag)
 
 
-def _render_statistics() -> str:
-    return render_template("erp/_statistics.html", statistics=statistics.compute())
+def _statistics_strip(max_stale: float = MAX_STALE) -> str:
+    def render() -> str:
+        return render_template("erp/_statistics.html", statistics=statistics.compute())
+
+    return cached("statistics", render, max_stale)
 
 
 @blueprint.get("/erp/figures")
@@ -98,10 +101,12 @@ def _cacheable(response: Response, tag: str) -> Response:
 @blueprint.get("/erp/counts")
 @requires(Rule(erp=Level.READ_ONLY))
 def counts() -> Any:
-    """The Filters menu with its counts, and the alarms; 204 where the page has `seen` the data revision."""
+    """The Filters menu with its counts, the figures and the alarms; 204 if the page has `seen` the data revision."""
     if request.args.get("seen") == str(Counter.read()[Counter.REVISION]):
         return "", 204
-    return render_template("erp/_filters.html", **_filters()) + render_template("erp/_alarms.html", with_counts=True)
+    menu = render_template("erp/_filters.html", **_filters())
+    alarms = render_template("erp/_alarms.html", with_counts=True)
+    return menu + _statistics_strip() + alarms
 
 
 def _current_filter() -> worklist.Filter:

@@ -371,6 +371,7 @@ def test_what_somebody_did_meanwhile_is_said_in_whole_sentences(
     db.session.commit()
     page = browser("approver").get(f"/approvals/{waiting.id}").text
     assert "<b>Controller</b> took it back" in page
+    assert "<b>Manager</b> sent it to accounting" in page
     said = browser("approver").get(f"/approvals/{waiting.id}/row?was=Exporting").headers["HX-Trigger"]
     assert f"{waiting.title} is waiting for accounting: Controller took it back less than a minute ago." in said
 

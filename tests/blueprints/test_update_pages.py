@@ -57,6 +57,22 @@ def test_a_project_manager_edits_sends_and_retrieves_an_update(story: UpdateStor
     assert (project.status, project.phone) == (Status.SYNCED, "253-555-0199")
 
 
+def test_rejected_updates_and_the_undoing_lead_back_to_their_own_list(story: UpdateStory, browser: Asks) -> None:
+    story.send(phone="253-555-0199")
+    approver, project = browser("approver"), story.project
+    page = approver.get(f"/erp/together/reject?project={project.id}").text
+    assert "Reject 1 update" in page
+    assert page.count('href="/erp/jobs?filter=ready-to-update"') == 2
+    rejection = {"project": project.id, f"version-{project.id}": project.version, "comment": "Wrong number."}
+    back = approver.post("/erp/together/reject", rejection).location
+    shown = approver.get(back).text
+    assert "1 update rejected." in shown
+    assert "Undo 1 Rejection" in shown
+    undoing = {"project": project.id, f"version-{project.id}": project.version}
+    assert approver.post("/erp/together/undo-rejection", undoing).location == "/erp/jobs?filter=ready-to-update"
+    assert project.status is Status.READY_TO_UPDATE
+
+
 def test_nothing_to_send_is_said_beside_the_button_and_keeps_what_was_typed(story: UpdateStory, browser: Asks) -> None:
     page, manager = f"/admin/projects/{story.project.id}", browser("manager")
     answer = manager.post(f"{page}/send", typed(story.project))

@@ -78,6 +78,24 @@ def test_a_name_of_fifty_letters_is_whole_at_1280_px_and_one_status_is_said_but_
     assert page.locator("td .status").first.evaluate("status => status.offsetWidth") > 60
 
 
+def test_export_is_in_reach_at_1280_px_in_the_last_row_and_below_a_hint(live: Live, page: Page) -> None:
+    assert page.context.browser
+    with page.context.browser.new_context() as context:
+        manager = live.sign_in(context.new_page(), "kari.iversen")
+        manager.goto(f"{live.url}/admin/projects/new")
+        manager.get_by_label("Project Name").fill("Marine View Dock 3 Warehouse")
+        manager.get_by_label("Project Number").fill("27-778")
+        manager.get_by_role("button", name="Create and Send to ERP").click()
+        expect(manager.get_by_text("has a similar name. Same job?")).to_be_visible()
+    live.sign_in(page).goto(f"{live.url}/erp/jobs")
+    page.locator("tbody tr").last.get_by_role("button", name=re.compile("^Accept")).click()
+    expect(page.get_by_label("Select a Job Template")).to_be_focused()
+    page.locator("td.panel").evaluate("panel => scrollBy(0, panel.getBoundingClientRect().top - 300)")
+    expect(page.get_by_role("button", name="Export", exact=True)).to_be_in_viewport(ratio=1)
+    hint = page.get_by_role("form", name="Possible duplicate: 26-017 Marine View Dock 3 Warehouse Reroof")
+    assert hint.evaluate("form => form.offsetHeight") < 70  # one line
+
+
 def test_tabs_are_links_and_the_page_that_is_open_says_so(live: Live, page: Page) -> None:
     live.sign_in(page).goto(f"{live.url}/erp/history")
     expect(page.get_by_role("tab")).to_have_count(0)

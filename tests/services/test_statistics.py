@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from extensions import db
 from models import Person, Project
-from services import statistics, workflow
+from services import cache, statistics, workflow
 
 NOW = "2026-03-11T12:00:00-07:00"  # a Wednesday
 
@@ -42,6 +42,40 @@ def test_the_figures_count_ages_weeks_and_the_median(at_work: None) -> None:
     assert (week.height, this_week.height) == (statistics.HEIGHT, 0)
     assert figures.durations.ticks == [(0, "2"), (statistics.HEIGHT // 2, "1"), (statistics.HEIGHT, "0")]
     assert figures.durations.axis.startswith("Days")
+
+
+def test_a_rejection_that_was_undone_is_no_decision(
+    at_work: None, cast: dict[str, Person], browser: Callable[[str], Browser]
+) -> None:
+    with time_machine.travel(NOW, tick=False):
+        project = db.session.scalars(db.select(Project).filter_by(number="26-002")).one()
+        workflow.reject(project, cast["approver"], "A slip of the finger.", workflow.UNDO_FOR)
+        workflow.undo_rejection(project, cast["approver"])
+        workflow.reject(project, cast["approver"], "The place is missing.", workflow.UNDO_FOR)
+        db.session.commit()
+        assert [text for text, *_ in statistics.compute().summary[1:]] == ["1 decided this week", "median 1 h"]
+        onlooker = browser("onlooker")
+        decided = onlooker.get("/erp/history?action=decided&from=2026-03-09").text
+        assert "The place is missing." in decided
+        assert "A slip of the finger." not in decided
+        assert "A slip of the finger." in onlooker.get("/erp/history").text
+
+
+def test_a_list_counts_ones_own_decision_at_once_and_an_open_one_that_of_others(
+    at_work: None, browser: Callable[[str], Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where making the figures takes so long that they may be some seconds old."""
+    monkeypatch.setattr(cache, "SLOW", -1)
+    with time_machine.travel(NOW, tick=False):
+        approver = browser("approver")
+        assert "2 waiting" in approver.get("/erp/jobs").text
+        project = db.session.scalars(db.select(Project).filter_by(number="26-002")).one()
+        form = {"project": project.id, f"version-{project.id}": project.version, "comment": "The place is missing."}
+        there = approver.post("/erp/together/reject", form).location
+        assert "1 waiting" in approver.get(there).text
+        counts = html.fromstring(browser("onlooker").get("/erp/counts").text)
+        (line,) = counts.xpath('//p[@id="figures" and @hx-swap-oob]')
+        assert line.text_content().startswith("1 waiting")
 
 
 def test_the_list_says_the_figures_in_one_line_and_each_leads_to_what_it_counts(
