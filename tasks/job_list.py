@@ -109,7 +109,7 @@ def _save(
     with writing():
         _lock_table()
         last = connection_state.job_list()
-        if "began" in last and datetime.fromisoformat(last["began"]) > began:
+        if "began" in last and began < datetime.fromisoformat(last["began"]) <= utcnow():
             return str(last["said"])  # a reading that began later is in already
         doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
         proven = reading.complete and not doubt
@@ -172,8 +172,14 @@ def _fingerprint(reading: JobList) -> str:
 def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
     rows = [vars(customer) for customer in customers.rows]
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
-    of_jobs = [vars(Customer(code, name)) for code, name in named.items()]
-    models.Customer.take_over(rows or of_jobs, complete=bool(rows) and customers.complete)
+    models.Customer.take_over(rows or _named_by_jobs(named), complete=bool(rows) and customers.complete)
+
+
+def _named_by_jobs(named: dict[str, str]) -> list[dict[str, Any]]:
+    """Return customers as jobs name them; what a customer list said of one before still holds."""
+    kept = {each.code: each for each in db.session.scalars(select(models.Customer))}
+    before = {code: (kept[code].taxable, kept[code].active) for code in named if code in kept}
+    return [vars(Customer(code, name, *before.get(code, ()))) for code, name in named.items()]
 
 
 def _lock_table() -> None:

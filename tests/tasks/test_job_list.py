@@ -8,14 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
+import time_machine
 from conftest import sandboxed
 from flask import Flask
 from sqlalchemy import event, func, select
 from support.fake_erp import FakeERP
 from support.jobs import keep_job
 
+import models
 import scheduler
-from erp import Connection, ErpJob, Outcome, ReadError, ReadResult
+from erp import Connection, Customer, ErpJob, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, SettingName, utcnow
@@ -230,6 +232,25 @@ def test_an_older_reading_does_not_undo_a_newer_one() -> None:
     said = job_list.refresh(During(lambda: job_list.refresh(newer) and None))
     assert said == "2 jobs read: 2 new, 0 changed, 0 gone."
     assert kept()["26-014"].name == "Newer"
+
+
+def test_a_reading_while_the_clock_was_a_year_ahead_does_not_keep_later_ones_out(erp: FakeERP) -> None:
+    with time_machine.travel(utcnow() + timedelta(days=365)):
+        job_list.refresh(erp)
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    assert "26-014" in kept()
+
+
+def test_customers_that_can_not_be_read_once_keep_what_was_known_of_them(erp: FakeERP) -> None:
+    erp.keep(job("26-014", Customer_Name="Cascade"))
+    erp.kept_customers = [Customer("CASCREST", "Cascade Crest", "N", active=False)]
+    job_list.refresh(erp)
+    erp.missing = {"GetCustomers"}
+    job_list.refresh(erp)
+    customer = models.Customer.by_code("CASCREST")
+    assert customer
+    assert (customer.name, customer.taxable, customer.active) == ("Cascade", "N", False)
 
 
 def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -> None:
