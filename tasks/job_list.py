@@ -27,7 +27,7 @@ def refresh(erp: Connection) -> str:
     began = utcnow()
     try:
         erp_connection.learn_if_new(erp)
-        before = _listed_keys()
+        before = _listed_before()
         reading, doubt = _read(erp, before)
         customers = _read_customers(erp)
         dates = job_dates.read(erp, _jobs_of_projects(reading))
@@ -42,7 +42,7 @@ def refresh(erp: Connection) -> str:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
+def _read(erp: Connection, before: dict[str, str]) -> tuple[JobList, str]:
     """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
     known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while the accounting system is asked
@@ -63,16 +63,21 @@ def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     return reading, doubt
 
 
-def _listed_keys() -> set[str]:
-    return set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
+def _listed_before() -> dict[str, str]:
+    """Return the status codes of the jobs that were listed before, by key."""
+    listed = select(Job.key, Job.status_code).where(Job.listed, Job.removed_at.is_(None))
+    return dict(db.session.execute(listed).all())
 
 
-def _doubt(reading: JobList, before: set[str]) -> str:
+def _doubt(reading: JobList, before: dict[str, str]) -> str:
     """Return why a list can't be relied on for what it lacks, as a sentence; "" where it can."""
-    missing = len(before - reading.jobs.keys())
+    lost = before.keys() - reading.jobs.keys()
+    missing = len(lost)
     if not reading.jobs and not connection_state.job_list().get("confirmed_empty"):
         return "Spectrum listed no jobs."
-    if before and (missing == len(before) or missing > max(FEW, len(before) // 5)):
+    # whether they were complete, of those lost of whose kind nothing is shown
+    unshown = {before[key] == "C" for key in lost} - {job.status == "complete" for job in reading.jobs.values()}
+    if unshown or (before and missing == len(before)) or missing > max(FEW, len(before) // 5):
         return f"Spectrum did not list {missing} of {len(before)} known jobs."
     return ""
 
@@ -98,7 +103,7 @@ def _save(
     began: datetime,
     reading: JobList,
     doubt: str,
-    before: set[str],
+    before: dict[str, str],
     customers: ReadResult[Customer],
     dates: dict[str, JobDates],
 ) -> str:
@@ -113,7 +118,7 @@ def _save(
             return str(last["said"])  # a reading that began later is in already
         doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
         proven = reading.complete and not doubt
-        new, changed, gone = _update_jobs(reading, before if proven else set())
+        new, changed, gone = _update_jobs(reading, set(before) if proven else set())
         drift.mark([*changed, *_save_dates(dates)])
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, len(changed), gone))

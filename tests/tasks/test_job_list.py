@@ -369,6 +369,18 @@ def test_five_jobs_of_a_small_company_may_be_gone_at_once(erp: FakeERP) -> None:
     assert job_list.refresh(erp).endswith("5 gone.")
 
 
+@pytest.mark.parametrize(("lost", "others"), [("A", "C"), ("C", "A")])
+def test_a_few_jobs_are_not_gone_where_no_open_or_no_complete_job_is_shown_at_all(
+    erp: FakeERP, lost: str, others: str
+) -> None:
+    for number in range(23):
+        erp.keep(job(f"26-{number:03}", Status_Code=lost if number < 3 else others))
+    job_list.refresh(erp)
+    erp.kept = {number: row for number, row in erp.kept.items() if row["Status_Code"] == others}
+    assert "The list was kept as it was" in job_list.refresh(erp)
+    assert count_of_gone() == 0
+
+
 def test_a_person_who_says_that_it_is_right_has_the_list_taken_over(
     erp: FakeERP, browser: Callable[[str], Any]
 ) -> None:
