@@ -12,6 +12,8 @@ from lib.columns import utcnow
 
 OLD, OLDER = timedelta(days=3), timedelta(days=7)  # how long something may wait before its age stands out
 LONGEST_AGE = 30  # days; an older moment is written as its date
+# by hand, because strftime would take a tenth of a list
+MONTHS = (None, "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SHORT = {"day": "d", "hour": "h", "minute": "min"}
 _MIDNIGHT = re.compile(r"[T ]+(0?0:00(:00(\.0+)?)?Z?|12:00(:00)? AM)", re.IGNORECASE)
 _KEPT_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}/\d{2}/\d{4}", re.ASCII)
@@ -28,11 +30,11 @@ def today() -> date:
 
 def short_date(day: date) -> str:
     """Return a date such as “Dec 3”, with the year where it is not this one."""
-    return f"{day:%b} {day.day}{'' if day.year == today().year else f', {day.year}'}"
+    return f"{MONTHS[day.month]} {day.day}{'' if day.year == today().year else f', {day.year}'}"
 
 
 def format_date(day: date) -> str:
-    return f"{day:%b} {day.day}, {day:%Y}"
+    return f"{MONTHS[day.month]} {day.day}, {day.year}"
 
 
 def format_datetime(moment: datetime) -> str:

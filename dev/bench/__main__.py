@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlite3 import sqlite_version
 from statistics import median
 
-from dev.bench import growth, load, postgres, servers, workloads
+from dev.bench import growth, load, postgres, servers, side_by_side, workloads
 from dev.bench.pages import Page, Visitor, pages_of
 
 SIZES = (100, 10_000, 1_000_000)
@@ -74,12 +74,19 @@ def main() -> int:
     options = _options()
     say("Data sets")
     paths = {size: servers.data_set(size) for size in options.sizes}
-    tables = [_pages(options, {size: f"sqlite:///{path}" for size, (path, _) in paths.items()})]
+    tables = [_side_by_side(options, paths)] if options.peers else []
+    if options.only_peers:
+        return _print(tables)
+    tables += [_pages(options, {size: f"sqlite:///{path}" for size, (path, _) in paths.items()})]
     tables += [_work(options, paths), _growth(paths)]
     if options.postgres and (found := postgres.programs()):
         say("PostgreSQL")
         with postgres.data_set(found, max(options.sizes)) as url:
             tables.append(_pages(options, {max(options.sizes): url}, " on PostgreSQL"))
+    return _print(tables)
+
+
+def _print(tables: list[str]) -> int:
     sys.stdout.write("\n".join([_machine(), "", *tables, ""]))
     return 0
 
@@ -92,6 +99,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--exports", type=int, default=1000, help="so many wait (%(default)s)")
     parser.add_argument("--export-seconds", type=float, default=30, help="so long they are watched (%(default)s)")
+    parser.add_argument("--no-peers", dest="peers", action="store_false")
+    parser.add_argument("--only-peers", action="store_true", help="nothing but the product beside its peers")
     parser.add_argument("--no-postgres", dest="postgres", action="store_false")
     return parser.parse_args()
 
@@ -175,6 +184,15 @@ def _work(options: argparse.Namespace, paths: dict[int, tuple[Path, float]]) -> 
     rows.append([f"import of a CSV file of {LINES:,} lines: goal 30 s", f"{workloads.import_of(LINES):.0f} s"])
     rows.append([f"export of {largest:,} projects into a CSV file", f"{workloads.export_of(path):.0f} s"])
     return _table(["work", "measured"], rows)
+
+
+def _side_by_side(options: argparse.Namespace, paths: dict[int, tuple[Path, float]]) -> str:
+    columns = []
+    for size, (path, _) in paths.items():
+        say(f"Side by side, {size:,} projects")
+        columns.append(side_by_side.compare(path, size, options.rounds, options.seconds))
+    rows = [[row, *(column[row] for column in columns)] for row in columns[0]]
+    return _table(["Countersign · Flask-Admin · Django admin", *(f"{size:,} projects" for size in paths)], rows)
 
 
 def _growth(paths: dict[int, tuple[Path, float]]) -> str:

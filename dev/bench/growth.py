@@ -1,14 +1,18 @@
 """The growth table: every page once right after a write, and again, in milliseconds of one user."""
 
+import itertools
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from dev.bench import servers
+from dev.bench import load, servers
 from dev.bench.pages import Visitor
 
 TIMES = 5
+VIEWS = 48  # of each page, ahead of the measurement of memory
 JOBS = 10  # projects to a job of Spectrum; half of the jobs have one
 PAGES = {
     "Ready to Export": "/erp/jobs",
@@ -52,13 +56,35 @@ FROM (SELECT n, iif(n % 2, printf('M%07d', 2 * n), printf('26-%05d', n)) AS numb
 
 def measure(path: Path, size: int) -> list[tuple[str, str]]:
     """Each page's name, and its milliseconds right after a write · once more."""
+    with (
+        _with_jobs(path, size) as (copy, pages),
+        servers.serving(f"sqlite:///{copy}") as server,
+        sqlite3.connect(copy, isolation_level=None) as connection,
+    ):
+        visitor = Visitor(server)
+        return [(name, _both(visitor, connection, page)) for name, page in pages.items()]
+
+
+def memory(path: Path, size: int) -> float:
+    """Megabytes of all processes with the scheduler, after every page was seen by eight at once."""
+    with (
+        _with_jobs(path, size) as (copy, pages),
+        servers.serving(f"sqlite:///{copy}", RUN_SCHEDULER="yes") as server,
+    ):
+        visitor = Visitor(server)
+        for page in pages.values():
+            load.run(server.address, itertools.repeat(visitor.request(page), VIEWS))
+        return server.megabytes
+
+
+@contextmanager
+def _with_jobs(path: Path, size: int) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A copy of a data set that has Spectrum's jobs as well, and the addresses of its pages."""
     with servers.copy_of(path) as copy:
         with sqlite3.connect(copy) as connection:
             connection.execute(ADD_JOBS, {"count": max(size // JOBS, 10)})
             facts = dict(zip(("waiting", "synced", "approver"), connection.execute(FACTS).fetchone(), strict=True))
-        with servers.serving(f"sqlite:///{copy}") as server, sqlite3.connect(copy, isolation_level=None) as connection:
-            visitor = Visitor(server)
-            return [(name, _both(visitor, connection, page.format(**facts))) for name, page in PAGES.items()]
+        yield copy, {name: page.format(**facts) for name, page in PAGES.items()}
 
 
 def _both(visitor: Visitor, connection: sqlite3.Connection, page: str) -> str:

@@ -79,9 +79,13 @@ class Visitor:
         self._server = server
         no_reuse = httpx.Limits(max_keepalive_connections=0)  # the server closes what was quiet for two seconds
         self.client = httpx.Client(base_url=server.url, timeout=120, limits=no_reuse)
-        self.post("/login", "/login", email=address("Dana Whitfield"), password=PASSWORD)
-        self.token = self._token("/me")
+        self.token = self.sign_in()
         self.cookie = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+
+    def sign_in(self) -> str:
+        """Sign in; the token of the forms from then on."""
+        self.post("/login", "/login", email=address("Dana Whitfield"), password=PASSWORD)
+        return self._token("/me")
 
     def _token(self, path: str) -> str:
         return str(TOKEN.findall(self.client.get(path).text)[0])

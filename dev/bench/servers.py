@@ -5,11 +5,12 @@ import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,16 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        group = [path.parent for path in Path("/proc").glob("[0-9]*/stat") if _group(path) == self.process]
-        kilobytes = [(process / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0] for process in group]
-        return sum(map(int, kilobytes)) / 1024
+        rollups = [(path / "smaps_rollup").read_text() for path in self._processes()]
+        return sum(int(rollup.partition("\nPss:")[2].split()[0]) for rollup in rollups) / 1024
+
+    @property
+    def processor_seconds(self) -> float:
+        stats = [(path / "stat").read_text().rpartition(")")[2].split() for path in self._processes()]
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> list[Path]:
+        return [path.parent for path in Path("/proc").glob("[0-9]*/stat") if _group(path) == self.process]
 
 
 def _group(stat: Path) -> int:
@@ -87,6 +95,8 @@ def data_set(size: int) -> tuple[Path, float]:
 @contextmanager
 def copy_of(path: Path) -> Iterator[Path]:
     copy = path.with_name(f"copy-of-{path.name}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(path, copy)
     try:
         yield copy
@@ -100,13 +110,18 @@ def serving(database: str, app: str = "app:create_app()", **settings: str) -> It
     """gunicorn with the product's own configuration, on a free port."""
     port = free_port()
     everything = environ(database, PORT=str(port), BASE_URL=f"http://127.0.0.1:{port}", **settings)
+    with running(port, [BIN / "gunicorn", "--config", "gunicorn.conf.py", app], ROOT, everything) as server:
+        yield server
+
+
+@contextmanager
+def running(port: int, command: list[str | Path], place: Path, environment: dict[str, str]) -> Iterator[Server]:
     log = KEPT / f"server-{port}.log"
     begun = time.perf_counter()
     with log.open("w") as opened:
         process = subprocess.Popen(
-            [BIN / "gunicorn", "--config", "gunicorn.conf.py", app],
-            cwd=ROOT, env=everything, stdout=opened, stderr=opened, start_new_session=True,
-        )  # fmt: skip
+            command, cwd=place, env=environment, stdout=opened, stderr=opened, start_new_session=True
+        )
     try:
         _wait_for_an_answer(port, process)
         yield Server(port, process.pid, log, time.perf_counter() - begun)
