@@ -5,15 +5,21 @@ The connection writes it, pages read it. Nothing here speaks to the accounting s
 
 import hmac
 import re
+from collections.abc import Iterable
 from datetime import date
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app
+from sqlalchemy import select
 
-from models import Setting, SettingName
+from extensions import db
+from models import Customer, Job, Setting, SettingName
 
+HIDDEN = "•••"
+SHORT = 2  # letters of a value that would hide half of a sentence
 RENEW_BY_HAND = (
     "If Spectrum refuses the sign-in, ask IT to create a new client secret and to set SPECTRUM_CLIENT_SECRET to it."
 )
@@ -87,6 +93,26 @@ def mask(text: str) -> str:
     settings = current_app.config
     host = urlsplit(settings["SPECTRUM_URL"]).hostname or ""
     names = ("COMPANY_CODE", "AUTHORIZATION_ID", "CLIENT_ID", "CLIENT_SECRET")
-    words = filter(None, [settings["SPECTRUM_URL"], host, *(settings[f"SPECTRUM_{name}"] for name in names)])
-    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words, key=len, reverse=True))
-    return re.sub(pattern, "•••", text, flags=re.IGNORECASE) if pattern else text
+    return _hide(text, [settings["SPECTRUM_URL"], host, *(settings[f"SPECTRUM_{name}"] for name in names)])
+
+
+def mask_quoted(sentence: str) -> str:
+    """Return a sentence that may quote the accounting system without numbers, codes and names of jobs and customers."""
+    jobs = db.session.execute(select(Job.number, Job.name, Job.customer_code))
+    kept = chain(
+        chain.from_iterable(jobs), chain.from_iterable(db.session.execute(select(Customer.code, Customer.name)))
+    )
+    told = sentence.casefold()
+    known = [value for value in set(kept) if len(value) > SHORT and value.casefold() in told]
+    return re.sub(r"[\w./-]*\d[\w./-]*|\b[A-Z]{4,}\b", _hide_code, _hide(sentence, known))
+
+
+def _hide_code(word: re.Match[str]) -> str:
+    """Hide what may be a number or code of Spectrum's; a count, an HTTP status and the name of a field stay."""
+    return word[0] if re.fullmatch(r"\d{1,3}\.?|\w*_\w*\.?|HTTP|GUID", word[0]) else HIDDEN
+
+
+def _hide(text: str, words: Iterable[str]) -> str:
+    longest_first = sorted(filter(None, words), key=len, reverse=True)
+    pattern = "|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in longest_first)
+    return re.sub(pattern, HIDDEN, text, flags=re.IGNORECASE) if pattern else text

@@ -143,7 +143,7 @@ def _lock() -> dict[str, Any]:
 
 
 def _is_young(asked_at: str) -> bool:
-    return utcnow() - datetime.fromisoformat(asked_at) < ROTATION_TAKES
+    return abs(utcnow() - datetime.fromisoformat(asked_at)) < ROTATION_TAKES
 
 
 def _cipher() -> Fernet:

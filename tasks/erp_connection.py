@@ -242,5 +242,7 @@ def _probe_all(connection: Connection) -> Iterable[str]:
 
 def report(tested: ConnectionTest) -> str:
     """Return the findings as a text to be sent to whoever helps, without addresses, codes, names or secrets."""
-    text = "\n".join([f"Countersign's connection to Spectrum, {utcnow():%Y-%m-%d}", tested.sentence, *tested.lines, ""])
+    own = connection_state.learned().get("learned", {}).get("sentences", ())
+    found = [line if line in own else connection_state.mask_quoted(line) for line in (tested.sentence, *tested.lines)]
+    text = "\n".join([f"Countersign's connection to Spectrum, {utcnow():%Y-%m-%d}", *found, ""])
     return connection_state.mask(text)

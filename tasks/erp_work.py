@@ -41,10 +41,11 @@ def find(list_rows: Callable[..., ReadResult[Listed]], job: ErpJob) -> tuple[Lis
     """The row of a job, or None; and whether its absence is proven.
 
     Complete jobs are looked through too; a list that was cut short is narrowed. Absence is proven only where each list
-    was read to its end, and one of them showed a job that was known before. Raises ReadError.
+    was read to its end, and each showed a job that was known before, if one of its kind was. Raises ReadError.
     """
-    complete, shown = True, set[str]()
+    complete, proofs = True, []
     for status in ("open", "complete"):
+        shown = set[str]()
         for narrowed in ({}, filters(job)):
             listing = list_rows(status, **narrowed)
             if found := pick(listing.rows, job):
@@ -53,13 +54,18 @@ def find(list_rows: Callable[..., ReadResult[Listed]], job: ErpJob) -> tuple[Lis
             if listing.complete:
                 break
         complete = complete and listing.complete
-    return None, complete and _knows_any(shown)
+        proofs.append(_shows_known(status, shown))
+    return None, complete and any(proofs) and None not in proofs
 
 
-def _knows_any(keys: Iterable[str]) -> bool:
-    known = set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
+def _shows_known(status: str, shown: set[str]) -> bool | None:
+    """Tell whether a list showed a known job; None where it shows none although it had one, so it proves nothing."""
+    known = dict(db.session.execute(select(Job.key, Job.status_code).where(Job.listed, Job.removed_at.is_(None))).all())
     db.session.rollback()
-    return not known.isdisjoint(keys)
+    if not known.keys().isdisjoint(shown):
+        return True
+    had_one = any((code == "C") is (status == "complete") for code in known.values())
+    return None if had_one else False
 
 
 def filters(job: ErpJob) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def refresh(erp: Connection) -> str:
     began = utcnow()
     try:
         erp_connection.learn_if_new(erp)
-        before = _listed_keys()
+        before = _listed_before()
         reading, doubt = _read(erp, before)
         customers = _read_customers(erp)
         dates = job_dates.read(erp, _jobs_of_projects(reading))
@@ -42,7 +42,7 @@ def refresh(erp: Connection) -> str:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
+def _read(erp: Connection, before: dict[str, str]) -> tuple[JobList, str]:
     """Read the list, in the other way too where it lost too many; returns the better one, and the doubt about it."""
     known = {name: set(db.session.scalars(select(column).where(column != ""))) for name, column in KEPT.items()}
     db.session.rollback()  # no transaction is open while the accounting system is asked
@@ -63,16 +63,21 @@ def _read(erp: Connection, before: set[str]) -> tuple[JobList, str]:
     return reading, doubt
 
 
-def _listed_keys() -> set[str]:
-    return set(db.session.scalars(select(Job.key).where(Job.listed, Job.removed_at.is_(None))))
+def _listed_before() -> dict[str, str]:
+    """Return the status codes of the jobs that were listed before, by key."""
+    listed = select(Job.key, Job.status_code).where(Job.listed, Job.removed_at.is_(None))
+    return dict(db.session.execute(listed).all())
 
 
-def _doubt(reading: JobList, before: set[str]) -> str:
+def _doubt(reading: JobList, before: dict[str, str]) -> str:
     """Return why a list can't be relied on for what it lacks, as a sentence; "" where it can."""
-    missing = len(before - reading.jobs.keys())
+    lost = before.keys() - reading.jobs.keys()
+    missing = len(lost)
     if not reading.jobs and not connection_state.job_list().get("confirmed_empty"):
         return "Spectrum listed no jobs."
-    if before and (missing == len(before) or missing > max(FEW, len(before) // 5)):
+    # whether they were complete, of those lost of whose kind nothing is shown
+    unshown = {before[key] == "C" for key in lost} - {job.status == "complete" for job in reading.jobs.values()}
+    if unshown or (before and missing == len(before)) or missing > max(FEW, len(before) // 5):
         return f"Spectrum did not list {missing} of {len(before)} known jobs."
     return ""
 
@@ -98,7 +103,7 @@ def _save(
     began: datetime,
     reading: JobList,
     doubt: str,
-    before: set[str],
+    before: dict[str, str],
     customers: ReadResult[Customer],
     dates: dict[str, JobDates],
 ) -> str:
@@ -109,11 +114,11 @@ def _save(
     with writing():
         _lock_table()
         last = connection_state.job_list()
-        if "began" in last and datetime.fromisoformat(last["began"]) > began:
+        if "began" in last and began < datetime.fromisoformat(last["began"]) <= utcnow():
             return str(last["said"])  # a reading that began later is in already
         doubt = "" if doubt and connection_state.is_confirmed(last, _fingerprint(reading)) else doubt
         proven = reading.complete and not doubt
-        new, changed, gone = _update_jobs(reading, before if proven else set())
+        new, changed, gone = _update_jobs(reading, set(before) if proven else set())
         drift.mark([*changed, *_save_dates(dates)])
         _save_customers(customers, reading)
         said = " ".join(_sentences(reading, doubt, new, len(changed), gone))
@@ -172,8 +177,14 @@ def _fingerprint(reading: JobList) -> str:
 def _save_customers(customers: ReadResult[Customer], reading: JobList) -> None:
     rows = [vars(customer) for customer in customers.rows]
     named = {job.customer: job.customer_name for job in reading.jobs.values() if job.customer and job.customer_name}
-    of_jobs = [vars(Customer(code, name)) for code, name in named.items()]
-    models.Customer.take_over(rows or of_jobs, complete=bool(rows) and customers.complete)
+    models.Customer.take_over(rows or _named_by_jobs(named), complete=bool(rows) and customers.complete)
+
+
+def _named_by_jobs(named: dict[str, str]) -> list[dict[str, Any]]:
+    """Return customers as jobs name them; what a customer list said of one before still holds."""
+    kept = {each.code: each for each in db.session.scalars(select(models.Customer))}
+    before = {code: (kept[code].taxable, kept[code].active) for code in named if code in kept}
+    return [vars(Customer(code, name, *before.get(code, ()))) for code, name in named.items()]
 
 
 def _lock_table() -> None:

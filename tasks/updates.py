@@ -16,6 +16,8 @@ from tasks.erp_work import ErpUnavailable, Request, Transaction
 
 READING, SENDING, CONFIRMING = "Reading the job", "Updating the job", "Confirming"
 TRIES = 3
+NOT_LISTED = "Spectrum does not list job {}. Look for it there, and refresh the job list."
+NO_DATES = "Spectrum does not show the dates of job {}, so the update waits. Countersign looks again by itself."
 
 
 class DatesUnavailable(Exception):
@@ -34,7 +36,7 @@ def read_job(erp: Connection, project_id: int) -> tuple[bool, str]:
     except DatesUnavailable as unavailable:
         return False, str(unavailable)
     if job is None or dates is None:
-        return False, f"Spectrum does not list job {listed.number}."
+        return False, NOT_LISTED.format(listed.number)
     with writing():
         _keep(job, dates)
     return True, ""
@@ -60,7 +62,7 @@ def carry_out(erp: Connection, transaction: Transaction) -> None:
             raise ErpUnavailable(failure.error, failure.outcome is Outcome.HELD) from failure
         return
     if job is None or dates is None:
-        told = f"Spectrum does not list job {listed.number}."
+        told = (NO_DATES if job else NOT_LISTED).format(listed.number)
         (_fail(transaction, WriteResult(Outcome.REFUSED, told)) if absent else _wait(transaction, told))
     elif unread := _unread(request, seen, job, dates):
         _wait(transaction, f"Spectrum did not show {unread} of job {listed.number} in full, so the update waits.")

@@ -14,6 +14,7 @@ from erp import NewSecret, Outcome, ReadError
 from erp.spectrum.http import Reply, Transport
 
 EARLY = 30  # seconds before its end that a token is fetched anew
+LONGEST = 24 * 3600  # seconds that a token is kept, whatever its answer says
 ASK_CLIENT = "Ask IT to check SPECTRUM_CLIENT_ID and SPECTRUM_CLIENT_SECRET; the client secret may have expired."
 
 
@@ -57,7 +58,7 @@ class Access:
         with self._lock:
             answer = _json(self._post_client("/secretRotation", "Spectrum did not renew the client secret"))
             secret = answer.get("client_secret")
-            if not isinstance(secret, str) or not secret:
+            if not isinstance(secret, str) or not secret or not secret.isprintable():
                 raise ReadError(Outcome.UNKNOWN, "Spectrum's answer holds no new client secret.")
             self._client_secrets, self._token_ends = [secret], 0.0
         return NewSecret(secret, _iso_date(str(answer.get("estimated_expiration", ""))))
@@ -74,7 +75,7 @@ class Access:
             told = "Spectrum gave no token for the call; nothing was sent. Countersign tries again by itself."
             raise ReadError(Outcome.NOT_SENT, told)
         self._token = token
-        self._token_ends = time.monotonic() + (lasts - EARLY if isinstance(lasts, int | float) else 0)
+        self._token_ends = time.monotonic() + (min(lasts, LONGEST) - EARLY if isinstance(lasts, int | float) else 0)
 
     def _post_client(self, path: str, failed: str) -> Reply:
         reply = self._post_secret(path)
@@ -100,7 +101,7 @@ class Access:
 def _json(reply: Reply) -> Mapping[str, Any]:
     try:
         answer = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 

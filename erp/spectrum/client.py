@@ -22,6 +22,7 @@ from erp import (
     ReadResult,
     Request,
     WriteResult,
+    is_damaged,
     job_key,
 )
 from erp.spectrum import answers, learning, soap
@@ -29,6 +30,7 @@ from erp.spectrum.access import Access
 from erp.spectrum.fields import REPEATED, STATUSES, UPDATE_ELEMENTS, returns
 from erp.spectrum.http import Passing, Reply, Transport
 from erp.spectrum.mapping import to_job
+from erp.spectrum.salvage import LOST
 from erp.spectrum.system import values_of
 
 STATUS_FILTER = {"open": ""} | {word: code for code, word in STATUSES.items()}
@@ -36,6 +38,7 @@ COPIED = ("Phase_Code", "Cost_Type", "Description", "Unit_of_Measure", "Status_C
 TAXABLE = {"y": "Y", "taxable": "Y", "n": "N", "non-taxable": "N"}
 OTHER_GUID = {"fresh": "empty", "empty": "fresh"}
 PAUSES = (0.3, 1.0)  # seconds before a read is tried for the second and the third time
+UNREADABLE = "A value holds a character that could not be read; correct it in Spectrum. Nothing was sent."
 ALL_THE_SAME = " It may have arrived all the same; Countersign looks in Spectrum by itself."
 
 
@@ -95,6 +98,8 @@ class Spectrum:
         return self._write("AddPhase", values | fixed | {"Phase_Cost_Center": phase.raw.get("Cost_Center", "")})
 
     def _write(self, service: str, values: Mapping[str, str]) -> WriteResult:
+        if any(map(is_damaged, values.values())):
+            return WriteResult(Outcome.REFUSED, UNREADABLE)
         try:
             return answers.parse_write(service, *self._call(service, values, self._guid))
         except ReadError as failure:
@@ -241,8 +246,8 @@ def _filters(status: str, customer: str, division: str, cost_center: str) -> dic
 
 
 def _literally(value: str) -> str:
-    """Return a value for a filter that takes operators: each of their letters is asked for as “any one letter”."""
-    return "AL?" if job_key(value) == "all" else re.sub(r"[*,/#]", "?", value)
+    """Return a value for a filter that takes operators: theirs, and what was not read, is asked as “any one letter”."""
+    return "AL?" if job_key(value) == "all" else re.sub(rf"[*,/#{LOST}]", "?", value)
 
 
 def _declared(service: str, listing: answers.Listing) -> answers.Listing:

@@ -98,7 +98,7 @@ class Transport:
             ) as response,
         ):
             exchange.status, exchange.charset = response.status_code, response.charset_encoding
-            async for piece in response.aiter_raw():
+            async for piece in response.aiter_bytes():
                 exchange.body += piece
                 if len(exchange.body) > LARGEST_REPLY:
                     raise ReadError(Outcome.UNKNOWN, "Spectrum's answer was too large to be one of its answers.")

@@ -89,8 +89,8 @@ def _look(client: Client, guids: Sequence[str]) -> dict[str, Listing]:
             looks[guid] = client.read("GetJobMain", {}, "Job_Number", guid)
         except ReadError as failure:
             failures.append(failure)
-    if not looks:
-        raise failures[0]
+    if failures and not any(look.rows for look in looks.values()):
+        raise failures[0]  # a list without jobs does not speak for the way that got no answer
     return looks
 
 

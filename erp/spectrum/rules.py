@@ -34,8 +34,9 @@ CHOICES = {
     "Status_Code": "AIC",
 }
 
-# XML 1.0 has no place for most control characters and lone surrogates, and alters line breaks.
-_UNSENDABLE = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# XML 1.0 has no place for most control characters and lone surrogates, and alters line breaks. The last one before
+# \ufffe stands for a character of Spectrum's that could not be read.
+_UNSENDABLE = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 
 
 def job_number_problem(text: str) -> str | None:

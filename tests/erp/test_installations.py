@@ -13,7 +13,7 @@ import pytest
 from support.fake_erp import FakeERP
 from support.ledger import RULES as LEDGER_RULES
 from support.ledger import Ledger
-from support.soap_server import client
+from support.soap_server import answering, client, http, listed
 
 import erp
 from erp import Connection, FieldValue, Learned, Outcome, Phase, ReadError, Rules
@@ -160,6 +160,11 @@ class TestLearning:
         others = {digest(stocked.url, *access) for access in (("HB", "A"), ("HC", "A"), ("HB", "B"))}
         assert len(others | {learned.about}) == 4
         assert "DEMO" not in str(learned.as_json())
+
+    def test_an_empty_list_does_not_speak_for_the_guid_that_got_no_answer(self) -> None:
+        empty, refused = http(listed()), http("", 400)
+        with answering(empty, refused, empty) as (url, _), pytest.raises(ReadError, match="HTTP 400"):
+            client(url).learn()
 
     def test_a_failure_to_learn_leaves_the_client_as_it_was(self, stocked: Sandbox) -> None:
         stocked.become(guid="empty")

@@ -347,6 +347,7 @@ class TestProblems:
             ("City", "Aus\x00tin", "City holds a line break or an invisible character; type it again."),
             ("City", "Aus\ntin", "City holds a line break or an invisible character; type it again."),
             ("City", "Aus\ud800tin", "City holds a line break or an invisible character; type it again."),
+            ("City", "Aus\ufffdtin", "City holds a line break or an invisible character; type it again."),
             ("City", "Aus\ufffetin", "City holds a line break or an invisible character; type it again."),
             ("Job_Nmber", "1", "Spectrum has no field called Job_Nmber."),
         ],

@@ -1,6 +1,7 @@
 """Spectrum over real HTTP: what goes out, each outcome, reads that are repeated, and what never leaks."""
 
 import asyncio
+import gzip
 import logging
 import re
 import socket
@@ -35,7 +36,7 @@ from support.soap_server import (
     server,
 )
 
-from erp import Connection, ErpJob, FieldValue, JobDates, Message, Outcome, ReadError, WriteResult, freeze, rules
+from erp import Connection, ErpJob, FieldValue, JobDates, Message, Outcome, Phase, ReadError, WriteResult, freeze, rules
 from erp.spectrum.answers import redactor
 from erp.spectrum.fields import SERVICES, parameters
 from erp.spectrum.system import values_of
@@ -116,11 +117,11 @@ class TestTheCall:
 
     def test_filters_are_asked_for_literally_although_they_take_operators(self) -> None:
         with answering(LISTED) as (url, received):
-            client(url).list_jobs("complete", customer="A*B,C/#?", division="all", cost_center="N*")
+            client(url).list_jobs("complete", customer="A*B,C/#?\ufffd", division="all", cost_center="N*")
         assert {k: v for k, v in sent_values(received[0]).items() if k.startswith("p")} == {
             "pCompany_Code": COMPANY,
             "pStatus_Code": "C",
-            "pCustomer_Code": "A?B?C???",
+            "pCustomer_Code": "A?B?C????",
             "pDivision": "AL?",
             "pCost_Center": "N*",
         }
@@ -136,10 +137,25 @@ class TestTheCall:
         with answering(http(reply(""))) as (url, _), ThreadPoolExecutor(1) as thread:
             assert thread.submit(lambda: asyncio.run(call(url))).result().outcome is CREATED
 
-    @pytest.mark.parametrize("text", ["nul \x00", "half \ud800"])
-    def test_a_value_that_xml_cannot_hold_is_refused_and_not_sent(self, text: str) -> None:
-        answer = client("http://127.0.0.1:9").create_job([FieldValue("City", "City", text, "project")])
-        assert answer == WriteResult(REFUSED, "A value holds a character that cannot be sent to Spectrum.")
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [("nul \x00", "cannot be sent"), ("half \ud800", "cannot be sent"), ("lost \ufffd", "could not be read")],
+    )
+    def test_a_value_that_xml_cannot_hold_or_that_was_not_read_is_refused_and_not_sent(
+        self, text: str, told: str
+    ) -> None:
+        spectrum = client("http://127.0.0.1:9")
+        answers = [
+            spectrum.create_job([FieldValue("City", "City", text, "project")]),
+            spectrum.add_phase("26-1", Phase(("1", "L"), "1 L", {"Phase_Code": "1", "Description": text})),
+        ]
+        assert [answer.outcome for answer in answers] == [REFUSED] * 2
+        assert all(told in answer.error for answer in answers)
+
+
+def packed(body: bytes) -> bytes:
+    """An answer of a server that compresses although it was asked not to."""
+    return http(body, content_type="text/xml\r\nContent-Encoding: gzip")
 
 
 DUPLICATE = data(row("I", "Taken.", "Job_Number"))
@@ -151,6 +167,9 @@ WRITES: list[tuple[Outcome, bytes, str]] = [
     (CREATED, http(reply(data(row(" "), row("G")))), ""),
     (CREATED, http(reply(f"<returnData><any>{row('')}</any></returnData>")), ""),
     (CREATED, http(reply("<!-- 1 -->")), ""),
+    (CREATED, packed(gzip.compress(reply("").encode())), ""),
+    (UNKNOWN, packed(gzip.compress(reply("").encode())[:-40]), ""),
+    (UNKNOWN, packed(gzip.compress(b"x" * (32 * 2**20 + 1))), "too large to be one of its answers"),
     (CREATED, http(envelope("<n:ServiceResponse><returnArray/></n:ServiceResponse>")), ""),
     (CREATED, http(reply(data(row("G", "señor"))).encode("latin-1"), content_type="text/xml; charset=ISO-8859-1"), ""),
     (REFUSED, http(reply(DUPLICATE)), "Spectrum refused to create the job: Spectrum Job ID: Taken."),
@@ -499,7 +518,7 @@ def paths(received: list[str]) -> list[str]:
 
 class TestToken:
     def test_a_token_is_kept_until_shortly_before_its_end(self) -> None:
-        for seconds, fetched in ((3600, 1), (20, 2)):
+        for seconds, fetched in ((3600, 1), (20, 2), (10**400, 1)):
             with answering(token(seconds), http(reply("")), http(reply("")) if fetched == 1 else token()) as (url, got):
                 spectrum = client(url, token_client=CLIENT)
                 spectrum.create_job(REQUEST)
@@ -524,6 +543,7 @@ class TestToken:
             (http("{}", 401), HELD),
             (http("{}"), NOT_SENT),
             (http("[]"), NOT_SENT),
+            (http("[" * 200_000), NOT_SENT),
             (http('{"access_token": "a\\nb"}'), NOT_SENT),
             (http("", 503), NOT_SENT),
             (b"", NOT_SENT),
@@ -552,7 +572,16 @@ class TestToken:
         assert f"client_secret={CLIENT[1]}" in received[2]
         assert "client_secret=new-one" in received[3]
 
-    @pytest.mark.parametrize(("answer", "outcome"), [(http("", 400), HELD), (http("{}"), UNKNOWN), (b"", UNKNOWN)])
+    @pytest.mark.parametrize(
+        ("answer", "outcome"),
+        [
+            (http("", 400), HELD),
+            (http("{}"), UNKNOWN),
+            (http("[" * 200_000), UNKNOWN),
+            (http('{"client_secret": "half \\ud800"}'), UNKNOWN),
+            (b"", UNKNOWN),
+        ],
+    )
     def test_a_rotation_that_fails_says_so(self, answer: bytes, outcome: Outcome) -> None:
         with answering(answer) as (url, _), pytest.raises(ReadError, match="Spectrum") as failure:
             client(url, token_client=CLIENT).rotate_secret()

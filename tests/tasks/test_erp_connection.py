@@ -8,7 +8,7 @@ import pytest
 from conftest import sandboxed
 from flask import Flask
 from support.fake_erp import FakeERP
-from support.jobs import compose
+from support.jobs import compose, keep_job
 
 import config
 import erp as port
@@ -83,6 +83,30 @@ def test_a_spectrum_that_is_not_set_up_is_said_in_one_sentence(app: Flask) -> No
     app.config["SPECTRUM_URL"] = ""
     result = check(app)
     assert (result.exit_code, result.stderr) == (1, "Error: Spectrum is not set up: SPECTRUM_URL is missing.\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        (
+            "Proven: Spectrum answered with 1 row: G Job 26-914 DEPOT of customer CASCREST created.",
+            "Proven: Spectrum answered with 1 row: G Job ••• ••• of customer ••• created.",
+        ),
+        (
+            "GetPhase: Spectrum refused to list the phases: Harbor Café of c7 is on hold (HTTP 404).",
+            "GetPhase: Spectrum refused to list the phases: ••• of ••• is on hold (HTTP 404).",
+        ),
+        (
+            "UpdateJob: Spectrum's UpdateJob does not know Address_1, Work_Local_Tax_Cod.",
+            "UpdateJob: Spectrum's UpdateJob does not know Address_1, Work_Local_Tax_Cod.",
+        ),
+    ],
+)
+def test_a_report_that_quotes_spectrum_gives_no_job_and_no_customer_away(app: Flask, line: str, sent: str) -> None:
+    keep_job({"Job_Number": "25-001", "Job_Description": "Harbor Café"})
+    db.session.commit()
+    report = erp_connection.report(erp_connection.ConnectionTest(True, "It can be used.", (line,)))
+    assert report.splitlines()[1:] == ["It can be used.", sent]
 
 
 # a hosted Spectrum

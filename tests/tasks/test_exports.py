@@ -172,7 +172,7 @@ def test_a_wrong_setting_holds_every_export_under_one_banner_and_they_go_once_it
     assert "Ask IT" not in browser("approver").get("/erp/jobs?filter=exporting").text
 
 
-@pytest.mark.parametrize("case", ["nothing listed", "only unknown jobs", "one look proven"])
+@pytest.mark.parametrize("case", ["nothing listed", "only unknown jobs", "only complete jobs", "one look proven"])
 def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
     erp: FakeERP, accepted: Callable[..., Project], case: str
 ) -> None:
@@ -182,6 +182,11 @@ def test_an_absence_that_proves_nothing_never_leads_to_a_second_add(
     known = erp.kept.pop("25-001")
     if case == "only unknown jobs":
         erp.keep({"Job_Number": "99-001"})
+    if case == "only complete jobs":
+        complete = {"Job_Number": "24-001", "Status_Code": "C"}
+        keep_job(complete).listed = True
+        db.session.commit()
+        erp.keep(complete)
     for seconds in range(31, 400, 31):
         run_later(erp, seconds)
     if case == "one look proven":

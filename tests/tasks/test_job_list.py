@@ -8,14 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
+import time_machine
 from conftest import sandboxed
 from flask import Flask
 from sqlalchemy import event, func, select
 from support.fake_erp import FakeERP
 from support.jobs import keep_job
 
+import models
 import scheduler
-from erp import Connection, ErpJob, Outcome, ReadError, ReadResult
+from erp import Connection, Customer, ErpJob, Outcome, ReadError, ReadResult
 from erp.spectrum.client import Spectrum
 from extensions import db
 from models import Job, Person, Project, Setting, SettingName, utcnow
@@ -232,6 +234,25 @@ def test_an_older_reading_does_not_undo_a_newer_one() -> None:
     assert kept()["26-014"].name == "Newer"
 
 
+def test_a_reading_while_the_clock_was_a_year_ahead_does_not_keep_later_ones_out(erp: FakeERP) -> None:
+    with time_machine.travel(utcnow() + timedelta(days=365)):
+        job_list.refresh(erp)
+    erp.keep(job("26-014"))
+    job_list.refresh(erp)
+    assert "26-014" in kept()
+
+
+def test_customers_that_can_not_be_read_once_keep_what_was_known_of_them(erp: FakeERP) -> None:
+    erp.keep(job("26-014", Customer_Name="Cascade"))
+    erp.kept_customers = [Customer("CASCREST", "Cascade Crest", "N", active=False)]
+    job_list.refresh(erp)
+    erp.missing = {"GetCustomers"}
+    job_list.refresh(erp)
+    customer = models.Customer.by_code("CASCREST")
+    assert customer
+    assert (customer.name, customer.taxable, customer.active) == ("Cascade", "N", False)
+
+
 def test_a_list_that_can_not_be_read_changes_nothing_and_says_so(erp: FakeERP) -> None:
     erp.keep(job("26-014"))
     job_list.refresh(erp)
@@ -346,6 +367,18 @@ def test_five_jobs_of_a_small_company_may_be_gone_at_once(erp: FakeERP) -> None:
     for number in range(5):
         del erp.kept[f"26-{number:03}"]
     assert job_list.refresh(erp).endswith("5 gone.")
+
+
+@pytest.mark.parametrize(("lost", "others"), [("A", "C"), ("C", "A")])
+def test_a_few_jobs_are_not_gone_where_no_open_or_no_complete_job_is_shown_at_all(
+    erp: FakeERP, lost: str, others: str
+) -> None:
+    for number in range(23):
+        erp.keep(job(f"26-{number:03}", Status_Code=lost if number < 3 else others))
+    job_list.refresh(erp)
+    erp.kept = {number: row for number, row in erp.kept.items() if row["Status_Code"] == others}
+    assert "The list was kept as it was" in job_list.refresh(erp)
+    assert count_of_gone() == 0
 
 
 def test_a_person_who_says_that_it_is_right_has_the_list_taken_over(
