@@ -1,8 +1,8 @@
 """Text as it is kept: one form for letters and line breaks, and without control characters.
 
-PostgreSQL takes no NUL, terminals and XML take none of the others, and neither two spellings of one letter nor two kinds
-of space must make two numbers. Everything that is typed comes through here: forms and addresses by CleanRequest, options
-of commands by cli.
+PostgreSQL takes no NUL, terminals and XML take none of the others. Two spellings of one letter must not make two
+numbers, nor two kinds of space. Everything that is typed comes through here: forms and addresses by CleanRequest,
+options of commands by cli.
 """
 
 import re
