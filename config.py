@@ -325,7 +325,8 @@ def _host(text: str) -> str:
 
 
 def _sender(text: str) -> str:
-    if text and not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
+    address = r"[^@\s.]+(\.[^@\s.]+)*@[^@\s.]+(\.[^@\s.]+)*"
+    if text and not (text.isprintable() and re.fullmatch(address, parseaddr(text)[1])):
         raise ValueError("must be an email address, such as countersign@example.com")
     return text
 
@@ -349,11 +350,14 @@ def _timezone(text: str) -> ZoneInfo | None:
 
 def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     try:
-        return tuple(ip_network(each.strip()) for each in text.split(","))
+        networks = tuple(ip_network(each.strip()) for each in text.split(","))
     except ValueError:
         raise ValueError(
             "must be IP addresses or networks with commas between, such as 10.0.0.5,172.16.0.0/12"
         ) from None
+    if not all(each.prefixlen for each in networks):
+        raise ValueError("must name the proxies only: anybody could claim to come from anywhere")
+    return networks
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:

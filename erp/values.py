@@ -18,7 +18,7 @@ def job_key(number: str) -> str:
 
 
 class Outcome(enum.StrEnum):
-    """How an attempt ended. Only UNKNOWN leaves open whether the job exists."""
+    """The end of an attempt. Only UNKNOWN leaves open whether the job exists."""
 
     CREATED = "created"
     REFUSED = "refused"  # the values were not accepted; each message says why

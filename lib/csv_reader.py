@@ -12,6 +12,7 @@ from lib.csv_safety import BOM, unescape_formula
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how a file of Excel begins, now and until 2003
 # HTML and XML, which many programs save as .xls or .csv, a document, and UTF-16 without its mark
 _OTHER_FILES = re.compile(rb"(\xef\xbb\xbf)?\s*(<(!|\?|html|table)|%PDF|\{\\rtf|PK|.\x00|\x00)", re.IGNORECASE)
+END_OF_FILE = "\x1a"  # which programs from the days of DOS still write
 TITLES = 20  # lines above the header, at most
 SAVE_AS = "In Excel, choose File, Save As and the type “CSV UTF-8 (Comma delimited)”, then choose that file here."
 _MISTAKES = {
@@ -38,10 +39,11 @@ def decode(data: bytes) -> str:
     if _OTHER_FILES.match(data):
         raise NotCSV(1, f"This file is not CSV, whatever its name says. {SAVE_AS}")
     try:
-        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8").lstrip(BOM)
+        text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise NotCSV(line, f"This is not UTF-8 text. {SAVE_AS}") from None
+    return text.lstrip(BOM).rstrip(END_OF_FILE)
 
 
 def read_lines(text: str, required: set[str]) -> Iterator[Line]:

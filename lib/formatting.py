@@ -66,9 +66,11 @@ def parse_date(text: str) -> date | None:
     if not day:
         return None
     if found := _US_DATE.fullmatch(day):
-        month, day_of_month, year = map(int, found.groups())
-        return date(year, month, day_of_month)
-    return date.fromisoformat(day)
+        day = "{2}-{0:0>2}-{1:0>2}".format(*found.groups())
+    parsed = date.fromisoformat(day)
+    if parsed.year < 1900:  # a date field makes 0026 of a year typed as 26
+        raise ValueError(f"The year {parsed.year} was typed with two digits.")
+    return parsed
 
 
 def format_duration(span: timedelta) -> str:

@@ -1,7 +1,8 @@
 """Text as it is kept: one form for letters and line breaks, and without control characters.
 
-PostgreSQL takes no NUL, terminals and XML take none of the others, and two spellings of one letter must not make two
-numbers. Everything that is typed comes through here: forms and addresses by CleanRequest, options of commands by cli.
+PostgreSQL takes no NUL, terminals and XML take none of the others. Two spellings of one letter must not make two
+numbers, nor two kinds of space. Everything that is typed comes through here: forms and addresses by CleanRequest,
+options of commands by cli.
 """
 
 import re
@@ -13,11 +14,16 @@ from flask import Request
 from werkzeug.datastructures import ImmutableMultiDict
 
 _LINE_BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # nobody sees that they are no plain space
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def normalize(text: str) -> str:
-    """Compose letters with their accents, and end lines with a line feed alone."""
+    """Compose letters with their accents, end lines with a line feed alone, and make every space a plain one."""
+    return _SPACES.sub(" ", _compose(text))
+
+
+def _compose(text: str) -> str:
     return unicodedata.normalize("NFC", _LINE_BREAKS.sub("\n", text))
 
 
@@ -45,9 +51,9 @@ def _clean_field(name: str, value: Any) -> Any:
 
 
 def clean_all(value: Any) -> Any:
-    """Clean every text in a value of a row, also inside lists and dicts."""
+    """Clean every text in a value of a row, also inside lists and dicts. Spaces stay: they may tell two keys apart."""
     if isinstance(value, str):
-        return clean(value)
+        return _CONTROLS.sub("", _compose(value))
     if isinstance(value, list):
         return [clean_all(each) for each in value]
     if isinstance(value, Mapping):

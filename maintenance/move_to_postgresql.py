@@ -1,4 +1,4 @@
-"""From SQLite to PostgreSQL: every row, in one transaction, into a new database."""
+"""The move from SQLite to PostgreSQL: every row, in one transaction, into a new database."""
 
 from sqlalchemy import URL, Connection, Table, delete, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError

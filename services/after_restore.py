@@ -3,7 +3,7 @@
 Until it is done nothing is accepted or exported, because a project that waits in the backup may be a job already.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from models import Job, Project, Setting, SettingName, Status, utcnow
 from services import job_matching, workflow
 from services.cache import cached
 
+Alike = Callable[[Mapping[str, Any]], str]  # what a job and its project have in common; "" where there is nothing
 NAMED = 5  # jobs that the banner names
 
 
@@ -55,19 +56,30 @@ def _held_keys() -> Any:
     return select(Project.job_key).where(Project.job_key.is_not(None))
 
 
-def _match(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
-    """Match by number or name, and the rest by address: an export under another number may be renamed, too."""
+def _match(jobs: Sequence[Job], projects: Sequence[Project]) -> dict[Project, Job]:
+    """Match by number or name, the rest by address, then by dates: a job under another number may be renamed, too."""
     matches = job_matching.find_similar(jobs, projects)
-    found = matches.values()
-    by_address = {_address(rules().project_from_job(job.row)): job for job in jobs if job not in found}
-    by_address.pop("", None)
-    left = {project: by_address.get(_address(project.information)) for project in projects if project not in matches}
-    return matches | {project: job for project, job in left.items() if job}
+    for alike in (_address, _dates):
+        found = set(matches.values())
+        left = [job for job in jobs if job not in found]
+        matches |= _match_by(alike, left, [project for project in projects if project not in matches])
+    return matches
+
+
+def _match_by(alike: Alike, jobs: Sequence[Job], projects: Sequence[Project]) -> dict[Project, Job]:
+    found = {alike(rules().project_from_job(job.row, job.dates)): job for job in jobs}
+    return {each: found[key] for each in projects if (key := alike(each.information)) and key in found}
 
 
 def _address(values: Mapping[str, Any]) -> str:
     street = job_key(values["address_1"] or "")
     return f"{street} {job_key(values['city'] or '')}" if street else ""
+
+
+def _dates(values: Mapping[str, Any]) -> str:
+    """Both dates: one alone is shared by too many."""
+    start, end = values["start_date"], values["completion_date"]
+    return f"{start} {end}" if start and end else ""
 
 
 def _suggest(project: Project, job: Job) -> None:

@@ -73,7 +73,7 @@ def describe_readers(readers: list[Person]) -> str:
 
 
 def _next_question(project: Project, side: Side, text: str, answer_needed: bool) -> Side | None:
-    """Whom the project waits for after a comment: an answer ends the question to its side, unless it asks back."""
+    """Return the side that must answer after a comment: an answer ends the question, unless it asks back."""
     other = Side.SENDER if side is Side.ACCOUNTING else Side.ACCOUNTING
     if project.question_to is side:
         return other if "?" in text else None

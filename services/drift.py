@@ -1,6 +1,6 @@
 """Drift: a job was changed in the accounting system after accounting accepted the project.
 
-Compared is what a refresh of the job list shows, and the dates as they were read last. Nothing here changes anything.
+A refresh of the job list is compared, and the dates as they were read last. Nothing here changes anything.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which project a Spectrum job is, and what differs between the two. It looks things up, and changes nothing."""
+"""Matching of Spectrum jobs and projects, and the differences between the two. Nothing is changed here."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def pairs(jobs: Iterable[Job]) -> dict[str, Project]:
 
 
 def find_similar(jobs: Iterable[Job], projects: Iterable[Project]) -> dict[Project, Job]:
-    """Which of the projects look like one of the jobs: by number, else by name as far as Spectrum holds it."""
+    """Return the projects that look like one of the jobs: by number, else by name as far as Spectrum holds it."""
     by_number, by_name = ({getattr(job, name).casefold(): job for job in jobs} for name in ("number", "name"))
     alike = {
         project: by_number.get(project.number_key) or by_name.get(rules().shorten(project.name).casefold())
@@ -58,6 +58,6 @@ def taken(job: Job, project: Project | None = None) -> str:
 
 
 def namesake(job: Job) -> str:
-    """Which project has the job's number as its own already, as a sentence; "" where none has."""
+    """Return a sentence about the project that has the job's number as its own already; "" where none has."""
     project = db.session.scalar(select(Project).where(Project.number_key == job_key(job.number)))
     return f"{project.title} has the number {job.number} already. Link the job to it instead." if project else ""

@@ -1,4 +1,4 @@
-"""How mail is set up: whether at all, from which address, and which way it goes."""
+"""The settings of mail: is it set up, from which address, and which way does it go."""
 
 from calendar import day_name
 from email.utils import parseaddr

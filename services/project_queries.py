@@ -351,7 +351,7 @@ def _rows(source: Any, statuses: tuple[Status, ...], age: str, words: int) -> Se
 
 
 def _order_of_projects(statuses: tuple[Status, ...], up: bool, sort: str) -> Order:
-    """In a list of one status, sorting by status means the list's own order."""
+    """Return the order that was asked for; in a list of one status, sorting by status means the list's own."""
     sorts = PROJECT_SORTS | ({"status": waiting_since} if len(statuses) == 1 else {})
     return _order(sorts, sort, Project.id, waiting_since if statuses else Project.id, up)
 

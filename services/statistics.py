@@ -150,7 +150,7 @@ def _weeks() -> list[date]:
 
 
 def _decided_since(day: date) -> Span:
-    """How long each decision took in seconds, from when the project was sent last, by the Monday of its week."""
+    """Return the seconds that each decision took, from when the project was sent last, by the Monday of its week."""
     sent = aliased(Event)
     before = (sent.project_id == Event.project_id, sent.action == str(Transition.SEND), sent.id < Event.id)
     sent_at = select(func.max(sent.at)).where(*before).scalar_subquery()

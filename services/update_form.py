@@ -150,7 +150,7 @@ class UpdateForm:
 
     @property
     def failure(self) -> str:
-        """Why the job could not be read just now, or can't be updated, as a sentence; "" where it can."""
+        """Return the reason why the job can't be updated, or could not be read just now; "" where it can."""
         if self.is_fresh and self.project.job and self.project.job.status_code == "C":
             return COMPLETE.format(self.project.spectrum_job_id)
         asked = self.reading

@@ -11,58 +11,70 @@ from flask import current_app
 
 
 class Status(enum.StrEnum):
-    """The sync status of a project, with the line that explains it to its project manager."""
+    """The sync status of a project, the end of a sentence about it, and the line that explains it to its manager."""
 
+    ending: str
     explanation: str
 
-    def __new__(cls, text: str, explanation: str) -> "Status":
+    def __new__(cls, text: str, ending: str, explanation: str) -> "Status":
         member = str.__new__(cls, text)
-        member._value_, member.explanation = text, explanation
+        member._value_, member.ending, member.explanation = text, ending, explanation
         return member
 
     NOT_SENT = (
         "Not Sent",
+        "was not sent to accounting",
         "Accounting has not seen this project. Send to ERP submits it to accounting for approval.",
     )
     READY = (
         "Ready to Export",
+        "is waiting for accounting",
         "The information is locked until accounting decides; to change it now, retrieve it.",
     )
     EXPORTING = (
         "Exporting",
+        "is being exported",
         "Accounting accepted it. It is being exported to Spectrum, and the information is locked.",
     )
     CHECKING = (
         "Checking",
+        "was sent, but Spectrum did not confirm it",
         "Spectrum did not confirm the job, so Countersign is looking for it. The information is locked.",
     )
     SYNCED = (
         "Synced",
+        "is now in Spectrum as job {job}",
         "It is a job in Spectrum. To change the job, edit the fields that are open and press Send Update to ERP; "
         "accounting decides.",
     )
     FAILED = (
         "Failed to Export",
+        "could not be exported",
         "Spectrum made no job. Accounting can retry or reject it; until then the information is locked.",
     )
     REJECTED = (
         "Rejected",
+        "was rejected",
         "Correct it and press Re-send to ERP.",
     )
     RETRIEVED = (
         "Retrieved",
+        "was retrieved by its project manager",
         "It was retrieved from ERP. Make your changes and re-send it.",
     )
     READY_TO_UPDATE = (
         "Ready to Update",
+        "is waiting with an update of job {job}",
         "The information is locked until accounting decides; to change it now, retrieve it.",
     )
     UPDATING = (
         "Updating",
+        "is being updated in Spectrum",
         "Accounting accepted the update. It is being sent to Spectrum, and the information is locked until then.",
     )
     UPDATE_FAILED = (
         "Failed to Update",
+        "could not be updated in Spectrum",
         "Spectrum did not change the job. Accounting can retry or reject it; until then the information is locked.",
     )
 
@@ -120,7 +132,7 @@ TRANSITIONS: dict[Transition, dict[Status, Status]] = {
 
 
 class Side(enum.StrEnum):
-    """Whom a comment waits for."""
+    """The side whose answer a comment waits for."""
 
     ACCOUNTING = "accounting"
     SENDER = "sender"
@@ -159,7 +171,7 @@ class ProjectState:
 
     @property
     def question_for(self) -> str:
-        """Whom an unanswered comment waits for, in words; empty where none does."""
+        """The side that must answer a comment, in words; empty where none waits."""
         if self.question_to is Side.SENDER:
             return self.sender or "the project manager"
         return str(self.question_to or "")

@@ -52,7 +52,7 @@ def _recipients(day: date) -> list[Person]:
 
 
 def send_day(now: datetime, report: Callable[[str], object]) -> None:
-    """In the foreground: send the summary that is due at `now` on the company's clock, a line per recipient."""
+    """Send the summary that is due at `now` on the company's clock in the foreground, a line per recipient."""
     day = due_day(now)
     if day is None:
         report(f"No daily summary is due on {format_date(now.date())} at {now:%H:%M}.")

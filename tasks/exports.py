@@ -60,7 +60,7 @@ def _line(export_id: int) -> str:
 
 
 def _lease() -> timedelta:
-    """Long enough for one call; it is renewed with every transaction."""
+    """A lease lasts for one call; it is renewed with every transaction."""
     return timedelta(seconds=current_app.config["SPECTRUM_DEADLINE"] + 30)
 
 

@@ -30,7 +30,7 @@ def refresh(erp: Connection) -> str:
         before = _listed_before()
         reading, doubt = _read(erp, before)
         customers = _read_customers(erp)
-        dates = job_dates.read(erp, _jobs_of_projects(reading))
+        dates = job_dates.read(erp, _jobs_to_date(reading, before))
     except ReadError as failure:
         with writing():
             tried = {"error": failure.error, "tried": utcnow().isoformat()}
@@ -89,11 +89,13 @@ def _read_customers(erp: Connection) -> ReadResult[Customer]:
         return ReadResult([], complete=False)
 
 
-def _jobs_of_projects(reading: JobList) -> list[ErpJob]:
-    held = db.session.scalars(select(Project.job_key).where(Project.status.in_(drift.AS_JOB)))
-    jobs = [reading.jobs[key] for key in held if key in reading.jobs]
+def _jobs_to_date(reading: JobList, before: set[str]) -> list[ErpJob]:
+    """Return the jobs of projects, and after a restore the jobs made since: they are compared by their dates too."""
+    wanted = set(db.session.scalars(select(Project.job_key).where(Project.status.in_(drift.AS_JOB))))
+    if Setting.restore_pending():
+        wanted |= reading.jobs.keys() - before
     db.session.rollback()
-    return jobs
+    return [job for key, job in reading.jobs.items() if key in wanted]
 
 
 # --- saving ---------------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class _Round:
                 return True
 
     def _wait(self, seconds: float) -> None:
-        """Until one ends, but no longer; then renew the leases of the others."""
+        """Wait until one delivery ends, then renew the leases of the others."""
         db.session.rollback()  # no transaction stays open meanwhile
         ended, _ = wait(self._under_way, seconds, FIRST_COMPLETED)
         for each in ended:
@@ -116,7 +116,7 @@ class _Round:
 
 
 def blocked_reason() -> str:
-    """Why no mail may go out at all, as a sentence; empty where it may."""
+    """Return the reason why no mail may go out at all, as a sentence; empty where it may."""
     if not is_set_up():
         return "Mail is not set up: MAIL_SERVER is missing."
     db.session.rollback()  # read what stands there now
@@ -164,7 +164,7 @@ def _expired(delivery: Delivery, at: datetime | None = None) -> bool:
 
 
 def _skip_reason(delivery: Delivery) -> str:
-    """Why the mail is no longer for this person, asked at each try; empty where it is."""
+    """Return the reason why this person no longer gets the mail, asked at each try; empty where they do."""
     person = delivery.person
     if not person.active:
         return f"{person.name} is disabled."
@@ -235,7 +235,7 @@ def _open_incident(error: MailError, held: bool) -> None:
 
 
 def _try_later(delivery: Delivery) -> None:
-    """Again after a pause that grows, as long as it makes sense: for a day, and a summary on its day only."""
+    """Try again after a pause that grows, for a day; a summary on its day only."""
     again_at = utcnow() + min(FIRST_PAUSE * 2 ** min(delivery.tries, 10), Delivery.max_delay())
     delivery.tries += 1
     delivery.failing_since = delivery.failing_since or utcnow()

@@ -1,4 +1,4 @@
-"""Why a mail did not go: kinds of failure, and the known answers of mail providers with the way to fix each."""
+"""Failures of mail: their kinds, and the known answers of mail providers with the way to fix each."""
 
 import enum
 import re

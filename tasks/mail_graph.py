@@ -20,7 +20,7 @@ class Connection:
         self._token = token
 
     def send_envelope(self, message: Mail) -> None:
-        """Nothing: the envelope is in the message."""
+        """Send nothing: the envelope is in the message."""
 
     def send_data(self, message: Mail) -> None:
         """Hand the message over. Raises MailError; UNKNOWN where it may have arrived."""

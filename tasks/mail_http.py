@@ -37,7 +37,7 @@ class Reply:
 
     @property
     def wait(self) -> timedelta | None:
-        """How long the server asks to wait (Retry-After, in seconds or as a date), a day at most."""
+        """The pause that the server asks for (Retry-After, in seconds or as a date), a day at most."""
         asked = self.headers.get("retry-after", "").strip()
         try:
             span = timedelta(seconds=int(asked)) if asked.isdecimal() else _until(asked)
@@ -93,7 +93,7 @@ async def _exchange(
     content: bytes | None,
     headers: Mapping[str, str],
 ) -> Reply:
-    """Asynchronous because only so the deadline also ends a server that drips its answer."""
+    """Exchange asynchronously, so that the deadline also ends a server that drips its answer."""
     body = bytearray()
     limits = httpx.Timeout(DEADLINE, connect=CONNECT)
     async with (

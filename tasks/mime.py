@@ -47,7 +47,7 @@ class Mail(Message):
 
     @property
     def on_the_wire(self) -> bytes:
-        """As DATA takes it: a dot that begins a line doubled, a dot alone at the end."""
+        """The text as DATA takes it: a dot that begins a line doubled, a dot alone at the end."""
         return re.sub(rb"(?m)^\.", b"..", self.as_bytes()).rstrip(b"\r\n") + b"\r\n.\r\n"
 
 
@@ -56,7 +56,7 @@ def one_line(text: str) -> str:
 
 
 def _header(name: str, value: str) -> str:
-    """In one line where it is ASCII, because a folded List-Unsubscribe is not understood everywhere."""
+    """Write an ASCII header in one line: a folded List-Unsubscribe is not understood everywhere."""
     text = one_line(value)
     return f"{name}: {_encoded(name, text) if _needs_encoding(text) else text}\r\n"
 
@@ -69,7 +69,7 @@ def _from(sender: str) -> str:
 
 
 def _needs_encoding(text: str) -> bool:
-    """Also of an encoded word as text, which a reader would decode into whatever stands in it."""
+    """Tell whether to encode a header; a text that looks like an encoded word would be decoded by its reader."""
     return not text.isascii() or "=?" in text or len(text) > 900
 
 

@@ -39,7 +39,7 @@ def copy(erp: Connection, transaction: Transaction, job_number: str) -> bool:
 
 
 def _find_missing(erp: Connection, template: str, job_number: str) -> tuple[int, list[Phase]]:
-    """How many phases the template has, and those that the job lacks. Raises ReadError, also for half a list.
+    """Return the number of the template's phases, and those that the job lacks. Raises ReadError, also for half a list.
 
     No phases at all prove nothing; and only where the template's were shown does their absence in the job.
     """

@@ -19,20 +19,6 @@ from models import FAILED, WAITING, NotAllowed, Project, Setting, SettingName, S
 from services import project_queries, workflow, worklist
 from services.accept_form import template_groups
 
-# Where a project stands, to end a sentence about it with
-STANDING = {
-    Status.NOT_SENT: "was not sent to accounting",
-    Status.READY: "is waiting for accounting",
-    Status.EXPORTING: "is being exported",
-    Status.CHECKING: "was sent, but Spectrum did not confirm it",
-    Status.SYNCED: "is now in Spectrum as job {job}",
-    Status.FAILED: "could not be exported",
-    Status.REJECTED: "was rejected",
-    Status.RETRIEVED: "was retrieved by its project manager",
-    Status.READY_TO_UPDATE: "is waiting with an update of job {job}",
-    Status.UPDATING: "is being updated in Spectrum",
-    Status.UPDATE_FAILED: "could not be updated in Spectrum",
-}
 TOLD = (Transition.SEND, Transition.REJECT, Transition.RETRIEVE)  # these say by themselves where it stands
 LOCKED_PROJECT = (
     select(Project)
@@ -144,7 +130,7 @@ def last_change(project: Project, called: str = "") -> str:
     For a step of Countersign itself, the result and the reason.
     """
     last, called = project.last_change, called or project.title
-    stands = STANDING.get(project.status, f"is {project.status} now").format(job=project.spectrum_job_id)
+    stands = project.status.ending.format(job=project.spectrum_job_id)
     if last.person_id is None:
         return f"{called} {stands}. {last.comment}".rstrip()
     ago = format_ago(last.at)

@@ -1,4 +1,4 @@
-"""How Spectrum's server lets a call in: no HTTP sign-in, Basic, or a hosted one's token. For `erp.spectrum` only."""
+"""The sign-in of a call to Spectrum's server: none, HTTP Basic, or a hosted one's token. For `erp.spectrum` only."""
 
 import base64
 import json

@@ -89,7 +89,7 @@ class Transport:
         headers: Mapping[str, str],
         deadline: float,
     ) -> None:
-        """Asynchronous because only so the deadline also ends a server that drips headers."""
+        """Exchange asynchronously, so that the deadline also ends a server that drips headers."""
         async with (
             asyncio.timeout(deadline),
             httpx.AsyncClient(verify=self._trust, timeout=self._timeout, trust_env=False) as client,

@@ -1,4 +1,4 @@
-"""From a project to what Spectrum receives, and back: mapping and comparison by element, pure functions.
+"""Mapping of a project to the elements of Spectrum and back, and their comparison: pure functions.
 
 The field tables stand in `erp.spectrum.fields`, what Spectrum refuses in `erp.spectrum.rules`. Nothing here talks to
 Spectrum, and nothing here knows a form.

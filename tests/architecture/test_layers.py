@@ -96,3 +96,15 @@ def test_only_the_workflow_assigns_a_status(path: Path) -> None:
         name for each in targets for target in each for name in ast.walk(target) if isinstance(name, ast.Attribute)
     )
     assert not [name for name in names if name.attr == "status"], f"{path}: call a verb of services/workflow.py instead"
+
+
+RELATIVE = re.compile(r"(what|which|who|whom|why|how|where|when|whether|as|also|again|until|in|from|nothing)\b", re.I)
+
+
+@pytest.mark.parametrize("path", product_files(), ids=str)
+def test_a_docstring_begins_with_a_noun_or_a_verb(path: Path) -> None:
+    """A clause with what or who in its place makes people read twice."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, documented)]
+    wrong = [text for node in nodes if RELATIVE.match(text := ast.get_docstring(node) or "")]
+    assert not wrong, f"{path}: name the thing first in {wrong}"

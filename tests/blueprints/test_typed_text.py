@@ -34,6 +34,7 @@ def form(project: Project, **changes: object) -> dict[str, object]:
         (FOUL, "Ab"),
         ("one\r\ntwo\rthree\u2028four\nfive", "one\ntwo\nthree\nfour\nfive"),
         (NFD, "Café"),
+        ("26\u00a0014 of\u202f1\u2009000\u3000m", "26 014 of 1 000 m"),
         ("tab\tstays", "tab\tstays"),
         ("\ud800half a pair", "half a pair"),
         ("emoji 👷🏽\u200d♀️ and 日本", "emoji 👷🏽\u200d♀️ and 日本"),

@@ -120,13 +120,15 @@ def test_a_long_import_says_how_far_it_is_and_a_taken_number_far_down_is_named(f
         "Projects\n\ufeffnumber,name\n26-014,Depot\n",
         "number,name\r26-014,Depot\r",
         "number,name\n26-014,Depot,,,\n",
+        "number,name\r\n26-014,Depot\r\n\x1a",
         '"sep=|"\nnumber|name\n26-014|Depot\n',
     ],
     ids=[
         *("byte order mark, capitals and spaces", "two byte order marks", "another order", "blank lines"),
         *("an export's own columns", "empty columns at the end", "short lines", "tabs", "semicolons", "sep="),
         *("a title above the header", "a blank before a quotation mark", "Unicode Text of Excel"),
-        *("a mark below a title", "carriage returns", "more empty values than columns", "any separator that is named"),
+        *("a mark below a title", "carriage returns", "more empty values than columns", "DOS's end of file"),
+        "any separator that is named",
     ],
 )
 def test_an_import_reads_what_spreadsheets_write(flask: Flasked, text: str | bytes) -> None:
@@ -141,7 +143,9 @@ def test_a_date_is_read_as_spreadsheets_write_it(written: str) -> None:
     assert str(parse_date(written)) == "2026-03-18"
 
 
-@pytest.mark.parametrize("written", ["18/3/2026", "3/18/26", "46099", "2026-03-18 07:00:00", "March 18"])
+@pytest.mark.parametrize(
+    "written", ["18/3/2026", "3/18/26", "0026-03-18", "3/18/0026", "46099", "2026-03-18 07:00:00", "March 18"]
+)
 def test_a_date_that_could_be_another_is_not_taken(written: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_date(written)
