@@ -71,6 +71,12 @@ def settled(column: str, ours: str, theirs: str) -> str:
     return ours if rules().same_value(column, ours, theirs) else theirs
 
 
+def is_there(column: str, value: str, there: str) -> bool:
+    """Return whether a job has a value, in the same letters: who corrects FIFE to Fife wants it so."""
+    other_case = value != there and value.casefold() == there.casefold()
+    return rules().same_value(column, value, there) and not other_case
+
+
 def changes(project: Project) -> list[Change]:
     ours, accepted = rules().update_values(project.information), accepted_values(project)
     found = [Change(each, accepted.get(each, ""), ours[each]) for each in INFORMATION if each in COLUMNS]
@@ -184,7 +190,7 @@ class UpdateForm:
 def _line(change: Change, there: str) -> Line:
     if not change.value:
         return Line(change, there, EMPTIED)
-    if rules().same_value(change.column, change.value, there):
+    if is_there(change.column, change.value, there):
         return Line(change, there, THERE)
     untouched = rules().same_value(change.column, change.accepted, there)
     return Line(change, there, "" if untouched else CHANGED)

@@ -89,7 +89,7 @@ def _read_customers(erp: Connection) -> ReadResult[Customer]:
         return ReadResult([], complete=False)
 
 
-def _jobs_to_date(reading: JobList, before: set[str]) -> list[ErpJob]:
+def _jobs_to_date(reading: JobList, before: dict[str, str]) -> list[ErpJob]:
     """Return the jobs of projects, and after a restore the jobs made since: they are compared by their dates too."""
     wanted = set(db.session.scalars(select(Project.job_key).where(Project.status.in_(drift.AS_JOB))))
     if Setting.restore_pending():

@@ -66,7 +66,7 @@ def carry_out(erp: Connection, transaction: Transaction) -> None:
         (_fail(transaction, WriteResult(Outcome.REFUSED, told)) if absent else _wait(transaction, told))
     elif unread := _unread(request, seen, job, dates):
         _wait(transaction, f"Spectrum did not show {unread} of job {listed.number} in full, so the update waits.")
-    elif not rules().differences(request, job.raw, dates.raw):
+    elif _is_done(request, tries, job, dates):
         _finish(erp, transaction, request, job)
     elif problem := _problem(request, seen, tries, job, dates, error):
         _fail(transaction, WriteResult(Outcome.REFUSED, problem))
@@ -85,6 +85,14 @@ def _unread(request: Request, seen: Mapping[str, str], job: ErpJob, dates: JobDa
         if now is None or (is_damaged(now) and not rules().same_value(column, seen[column], now)):
             return INFORMATION[column][0]
     return rules().unread_value(job.raw, dates.raw)
+
+
+def _is_done(request: Request, tries: int, job: ErpJob, dates: JobDates) -> bool:
+    """Return whether the job has the update; after the last try also in other letters, which may be Spectrum's own."""
+    if rules().differences(request, job.raw, dates.raw):
+        return False
+    wanted, there = rules().job_values(rules().job_from_request(request).raw), rules().job_values(job.raw, dates.raw)
+    return tries >= TRIES or all(update_form.is_there(column, value, there[column]) for column, value in wanted.items())
 
 
 def _problem(request: Request, seen: Mapping[str, str], tries: int, job: ErpJob, dates: JobDates, error: str) -> str:

@@ -67,6 +67,24 @@ def test_a_value_that_somebody_changed_in_spectrum_is_not_ticked_and_says_so(sto
     assert [(line.change.column, line.note) for line in form.lines if line.note] == [("phone", update_form.CHANGED)]
 
 
+def test_other_capital_letters_are_a_change_to_send(story: UpdateStory) -> None:
+    story.send(city="TACOMA")
+    assert story.read().ticked == {"city"}
+    story.accept()
+    story.run()
+    assert sent(story) == [{"Job_Number": "26-014", "City": "TACOMA"}]
+    assert (story.project.status, story.job["City"]) == (Status.SYNCED, "TACOMA")
+
+
+def test_a_spectrum_that_keeps_other_letters_than_it_was_sent_ends_as_synced(story: UpdateStory) -> None:
+    story.send(city="TACOMA")
+    story.accept()
+    for _ in range(3):  # as if it had come, and been kept as Tacoma
+        story.erp.next_create(UNKNOWN, created=False)
+    run_later(story, 8)
+    assert (story.project.status, len(sent(story))) == (Status.SYNCED, 3)
+
+
 def test_a_value_that_was_emptied_has_no_checkbox_and_alone_cannot_be_sent(story: UpdateStory) -> None:
     with pytest.raises(NotAllowed, match="only emptied"):
         story.send(address_2="")
