@@ -169,7 +169,7 @@ def undone_rejections() -> Select[Any]:
     undo, rejection = aliased(Event), aliased(Event)
     undone = (rejection.project_id == undo.project_id, rejection.action == str(Transition.REJECT))
     last = select(func.max(rejection.id)).where(*undone, rejection.id < undo.id).scalar_subquery()
-    return select(last).where(undo.subject_id.is_(None), undo.action.in_(UNDONE))
+    return select(last).where(undo.subject_id.is_(None), undo.action.in_(UNDONE), last.is_not(None))
 
 
 # --- the scale ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from lxml import html
 from sqlalchemy import event
 
 from extensions import db
-from models import Person, Project
+from models import Event, Person, Project, Transition, utcnow
 from services import cache, statistics, workflow
 
 NOW = "2026-03-11T12:00:00-07:00"  # a Wednesday
@@ -52,6 +52,10 @@ def test_a_rejection_that_was_undone_is_no_decision(
         workflow.reject(project, cast["approver"], "A slip of the finger.", workflow.UNDO_FOR)
         workflow.undo_rejection(project, cast["approver"])
         workflow.reject(project, cast["approver"], "The place is missing.", workflow.UNDO_FOR)
+        other = db.session.scalars(db.select(Project).filter_by(number="26-001")).one()
+        other.events.append(
+            Event(at=utcnow(), action=Transition.UNDO, person=cast["approver"])
+        )  # of nothing that is kept
         db.session.commit()
         assert [text for text, *_ in statistics.compute().summary[1:]] == ["1 decided this week", "median 1 h"]
         onlooker = browser("onlooker")
