@@ -6,7 +6,6 @@ form with a password is never kept, nor one that no page of ours surely posted.
 """
 
 import json
-from functools import lru_cache
 from typing import Any
 
 from flask import Response, current_app, flash, render_template, request
@@ -40,13 +39,8 @@ ACTS = {
 
 
 def form_token() -> str:
-    author = _sign_author(current_app.config["SECRET_KEY"], current_user.id) if current_user.is_authenticated else ""
+    author = _author_signer().dumps(current_user.id) if current_user.is_authenticated else ""
     return f"{generate_csrf()}{AUTHOR_MARK}{author}"
-
-
-@lru_cache(maxsize=1024)  # people; it is always the same for one
-def _sign_author(key: str, person_id: int) -> str:
-    return str(_author_signer(key).dumps(person_id))
 
 
 def keep() -> str:
@@ -94,11 +88,7 @@ def _typed() -> list[tuple[str, str]]:
 
 def _author() -> int | None:
     try:
-        return int(
-            _author_signer(current_app.config["SECRET_KEY"]).loads(
-                request.form.get("csrf_token", "").partition(AUTHOR_MARK)[2]
-            )
-        )
+        return int(_author_signer().loads(request.form.get("csrf_token", "").partition(AUTHOR_MARK)[2]))
     except (BadData, ValueError, TypeError, HTTPException):  # the last one of a form that is too large to read
         return None
 
@@ -122,8 +112,8 @@ def _act(address: str, fields: list[tuple[str, str]]) -> str:
     return f"{act} {found[0].title}" if found else act
 
 
-def _author_signer(key: str) -> URLSafeSerializer:
-    return URLSafeSerializer(key, salt="author")
+def _author_signer() -> URLSafeSerializer:
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="author")
 
 
 def _form_signer() -> URLSafeSerializer:

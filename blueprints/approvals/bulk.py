@@ -72,7 +72,8 @@ def update() -> Any:
 def results() -> Any:
     projects = _selected_projects()
     counts = Counter(project.status for project in projects)
-    return render_template("approvals/bulk_results.html", projects=projects, counts=counts)
+    shown = "ready-to-update" if any(project.export and project.export.is_update for project in projects) else None
+    return render_template("approvals/bulk_results.html", projects=projects, counts=counts, shown=shown)
 
 
 @blueprint.post("/read-jobs")
