@@ -25,7 +25,7 @@ from blueprints.erp import approvers, history, job_templates, settings, synced_r
 from blueprints.erp import mail as mail_pages
 from blueprints.erp import worklist as erp_tool
 from extensions import csrf, db, login_manager, mail
-from lib import compression, formatting, json_log, proxied, request_metrics
+from lib import compression, formatting, json_log, proxied, remembered, request_metrics
 from lib.lazy_commands import LazyCommands
 from lib.text import CleanRequest
 from services import (
@@ -118,6 +118,7 @@ def _bind_templates(app: Flask) -> None:
         "phone_address": formatting.phone_address,
         "format_date": formatting.format_date,
         "moment": lambda text: datetime.fromisoformat(text) if text else None,
+        "remembered": remembered.remembered,
         "combined": lambda some, more: {**some, **more},
         "extended": lambda address: address + ("&" if "?" in address else "?"),
         "sources": lambda move: models.TRANSITIONS[move],

@@ -106,8 +106,16 @@ def time_tag(zone: tzinfo, moment: datetime | None, waits: bool = False, short: 
     if moment is None:
         return Markup("never")
     waited = utcnow() - moment
+    days, seconds = (waited.days, waited.seconds) if waited.days >= 0 else (0, 0)
+    return _time_tag(zone, moment, days, 0 if days else seconds // 60, waits, short)
+
+
+@lru_cache(maxsize=2048)  # a page of a list has fifty of them, and mostly the same again
+def _time_tag(zone: tzinfo, moment: datetime, days: int, minutes: int, waits: bool, short: bool) -> Markup:
+    waited = timedelta(days, minutes=minutes)
     mark = "" if not waits or waited < OLD else ' class="old"' if waited < OLDER else ' class="older"'
-    tag = f"<time {_time_attributes(moment, zone)}{mark}>{_format_age(waited, moment, zone, short)}</time>"
+    exact = f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_format_datetime(moment, zone)}"'
+    tag = f"<time {exact}{mark}>{_format_age(waited, moment, zone, short)}</time>"
     return Markup(tag)  # noqa: S704 - of figures and names of ours alone  # nosec B704
 
 
@@ -116,12 +124,7 @@ def _format_age(waited: timedelta, moment: datetime, zone: tzinfo, short: bool) 
         return format_date(moment.astimezone(zone))
     if not short:
         return f"{format_duration(waited)} ago"
-    return short_duration(waited) if waited >= timedelta(minutes=1) else "now"
-
-
-@lru_cache(maxsize=8192)  # a page of a list has fifty of them, and mostly the same again
-def _time_attributes(moment: datetime, zone: tzinfo) -> str:
-    return f'datetime="{moment:%Y-%m-%dT%H:%MZ}" title="{_format_datetime(moment, zone)}"'
+    return short_duration(waited) if waited else "now"
 
 
 def phone_address(text: str) -> str:

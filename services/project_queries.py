@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -65,6 +65,7 @@ PROJECT_SORTS: dict[str, Any] = {
 JOB_SORTS: dict[str, Any] = {name: literal_column(key.text) for name, key in JOB_ORDERS.items()}
 WITH_SENDER = outerjoin(Project, Person, Project.sent_by_id == Person.id)
 QUEUE = (Status.READY,)
+PLAIN = {Status.READY, Status.SYNCED}  # rows of other statuses tell of an export, or have actions of their own
 # SQLite's trigram indexes: over the open queue, which is searched all day, and over everything
 SEARCH_QUEUE, SEARCH_ALL = (table(name, column("rowid")) for name in ("project_search", "project_search_all"))
 TRIGRAM = 3  # shorter words are in no such index
@@ -97,10 +98,7 @@ AGES = {
 }
 
 
-@dataclass(slots=True)
-class ProjectRow(ProjectState):
-    """A project in a list, read as plain columns."""
-
+class _Columns(NamedTuple):
     id: int
     number: str
     name: str
@@ -118,9 +116,19 @@ class ProjectRow(ProjectState):
     question_to: Side | None
     export_id: int | None
     job_id: int | None
+    updated_at: datetime | None = None  # in the project managers' list
+
+
+class ProjectRow(ProjectState, _Columns):
+    """A project in a list, read as plain columns."""
+
     export: Export | None = None
     job: Job | None = None
-    updated_at: datetime | None = None  # in the project managers' list
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether its row shows nothing but its columns."""
+        return self.status in PLAIN and not (self.export or self.job or self.suggested_job_key)
 
 
 HAS_DETAILS = or_(  # a row shows something of the export
@@ -165,7 +173,7 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
     found = [ProjectRow(*row) for row in db.session.connection().execute(statement, values).all()]
     exports = _by_id(Export, [line.export_id for line in found if line.export_id])
     jobs = _by_id(Job, [line.job_id for line in found if line.job_id])
-    for line in found:
+    for line in found if exports or jobs else ():
         line.export, line.job = exports.get(line.export_id), jobs.get(line.job_id)
     return found
 
@@ -309,11 +317,7 @@ def managed_by(show: str, indexed: bool = True) -> list[Any]:
 
 
 def read_managed_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
-    found = []
-    for *row, updated_at in db.session.connection().execute(statement, values):
-        found.append(ProjectRow(*row))
-        found[-1].updated_at = updated_at
-    return found
+    return [ProjectRow(*row) for row in db.session.connection().execute(statement, values)]
 
 
 @cached_statement
