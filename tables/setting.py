@@ -52,12 +52,13 @@ class Setting(Base):
 
     @classmethod
     def read(cls, name: SettingName, default: Any = None) -> Any:
-        row = db.session.get(cls, name)
+        row = db.session.execute(VALUE, {"name": name}).one_or_none()
         return default if row is None else row.value
 
     @classmethod
     def write(cls, name: SettingName, value: Any) -> None:
         db.session.merge(cls(name=name, value=value, at=utcnow()))
+        db.session.flush()  # reading looks past the session
 
     @classmethod
     def exports_held(cls) -> bool:
@@ -85,6 +86,8 @@ class Counter(Base):
         return g.tally  # type: ignore[no-any-return]  # g holds anything
 
 
+_TABLE = Setting.__table__
+VALUE = select(_TABLE.c.value).where(_TABLE.c.name == bindparam("name"))
 EVERYTHING = select(Counter.name, Counter.n)
 RAISED = update(Counter).where(Counter.name == Counter.REVISION).values(n=bindparam("number"))
 
