@@ -30,7 +30,8 @@ def cached(name: str, make: Callable[[], Value], max_stale: float = MAX_STALE) -
     another request makes it anew: nobody waits for that. With 0 it is never old.
     Store plain values only, never ORM rows.
     """
-    entry = current_app.extensions.setdefault("cache", {}).setdefault(name, _Entry())
+    entries = current_app.extensions.setdefault("cache", {})
+    entry = entries.get(name) or entries.setdefault(name, _Entry())
     state = (Counter.read()[Counter.REVISION], utcnow().replace(second=0, microsecond=0))
     if entry.state == state or (max_stale and monotonic() < entry.stale_until):
         return cast("Value", entry.value)

@@ -104,9 +104,7 @@ def counts() -> Any:
     """The Filters menu with its counts, the figures and the alarms; 204 if the page has `seen` the data revision."""
     if request.args.get("seen") == str(Counter.read()[Counter.REVISION]):
         return "", 204
-    menu = render_template("erp/_filters.html", **_filters())
-    alarms = render_template("erp/_alarms.html", with_counts=True)
-    return menu + _statistics_strip() + alarms
+    return render_template("erp/_counts.html", statistics_strip=_statistics_strip(), with_counts=True, **_filters())
 
 
 def _current_filter() -> worklist.Filter:
@@ -114,13 +112,10 @@ def _current_filter() -> worklist.Filter:
 
 
 def _filters() -> dict[str, Any]:
-    menu = {
-        "shown": _current_filter(),
-        "counts": worklist.counts(),
-        "filters": worklist.FILTERS,
-        "ages": project_queries.AGES,
-    }
-    return menu | {"revision": Counter.read()[Counter.REVISION]}
+    counts = worklist.counts()
+    menu = tuple((each.slug, each.label, counts[each.slug]) for each in worklist.FILTERS.values())
+    revision = Counter.read()[Counter.REVISION]
+    return {"shown": _current_filter(), "menu": menu, "ages": project_queries.AGES, "revision": revision}
 
 
 @blueprint.post("/erp/refresh")

@@ -7,7 +7,7 @@ import pytest
 from jinja2 import Environment, meta, nodes
 
 TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
-CONSTANTS = {"Status", "waiting"}
+CONSTANTS = {"Level", "Status", "url_for", "waiting"}  # paths are remembered as well
 FILTERS = {"default", "e", "lower", "replace"}  # that read no clock and no settings
 
 
@@ -22,7 +22,7 @@ def remembered_macros() -> Iterator[tuple[str, str]]:
         imports = {name: each.template.value for each in page.find_all(nodes.FromImport) for name in each.names}
         for used in page.find_all(nodes.Filter):
             if used.name == "remembered":
-                yield imports[used.node.name], used.node.name
+                yield imports.get(used.node.name, path.relative_to(TEMPLATES).as_posix()), used.node.name
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(remembered_macros())))
