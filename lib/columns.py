@@ -1,7 +1,9 @@
 """Column types that the tables share: points in time in UTC, and enums kept as plain text."""
 
 import enum
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import DateTime as SqlDateTime
 from sqlalchemy import Dialect, TypeDecorator
@@ -21,8 +23,13 @@ class UTCDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value and (value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value)
 
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """On SQLite from text to moment at once: to put back a zone takes ten times as long, and a page has fifty."""
+        return _read_utc if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _read_utc(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text + "+00:00")
 
 
 def string_enum(kind: type[enum.Enum]) -> SqlEnum:

@@ -32,7 +32,7 @@ def cached(name: str, make: Callable[[], Value], max_stale: float = MAX_STALE) -
     """
     entries = current_app.extensions.setdefault("cache", {})
     entry = entries.get(name) or entries.setdefault(name, _Entry())
-    state = (Counter.read()[Counter.REVISION], utcnow().replace(second=0, microsecond=0))
+    state = (Counter.read()[Counter.REVISION], int(utcnow().timestamp()) // 60)
     if entry.state == state or (max_stale and monotonic() < entry.stale_until):
         return cast("Value", entry.value)
     patient = not entry.slow or not max_stale

@@ -102,7 +102,8 @@ def counts() -> dict[str, int]:
 
 
 def _count(statuses: tuple[Status, ...]) -> int:
-    return sum(Counter.read().get(status, 0) for status in statuses or Status)
+    counted = Counter.read()
+    return sum(counted.get(status, 0) for status in statuses or Status)
 
 
 def _count_jobs() -> dict[str, int]:
