@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -178,8 +178,7 @@ def read_rows(statement: Select[Any], values: Values) -> list[ProjectRow]:
     return found
 
 
-@dataclass(frozen=True)
-class ExportFacts:
+class ExportFacts(NamedTuple):
     """The part of an export that a list of synced projects shows."""
 
     exported_at: datetime | None
@@ -190,14 +189,20 @@ class ExportFacts:
 
 def export_facts(project_ids: Sequence[int]) -> dict[int, ExportFacts]:
     """The exports that made the jobs of some projects, by project id, in one statement."""
-    made = select(func.max(Export.id)).where(Export.project_id.in_(project_ids), ~Export.is_update)
-    latest = made.where(Export.created_at.is_not(None)).group_by(Export.project_id)
+    rows = db.session.connection().execute(_facts(), {"ids": project_ids})
+    return {project_id: ExportFacts(*facts) for project_id, *facts in rows}
+
+
+@cache
+def _facts() -> Select[Any]:
+    of_some = Export.project_id.in_(bindparam("ids", expanding=True))
+    latest = select(func.max(Export.id)).where(of_some, ~Export.is_update, Export.created_at.is_not(None))
     columns: list[Any] = [Export.project_id, Export.created_at, Person.name, Export.template_number, Job.customer_code]
     joined = (
         select(*columns).join(Person, Export.accepted_by_id == Person.id).join(Project, Export.project_id == Project.id)
     )
-    rows = joined.outerjoin(Job, Job.key == Project.job_key).where(Export.id.in_(latest))
-    return {project_id: ExportFacts(*facts) for project_id, *facts in db.session.connection().execute(rows)}
+    by_job = joined.outerjoin(Job, Job.key == Project.job_key)
+    return by_job.where(Export.id.in_(latest.group_by(Export.project_id)))
 
 
 def _by_id(kind: type[Any], ids: Sequence[int]) -> dict[int | None, Any]:
