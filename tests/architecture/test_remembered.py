@@ -29,6 +29,8 @@ def remembered_macros() -> Iterator[tuple[str, str]]:
 def test_a_remembered_macro_reads_no_request_session_person_or_clock(file: str, name: str) -> None:
     page = parse(TEMPLATES / file)
     (macro,) = (each for each in page.find_all(nodes.Macro) if each.name == name)
+    others = [each for each in page.body if not isinstance(each, (nodes.Macro, nodes.Output))]
+    assert not others, "a page makes its macros anew each time, a file of macros once"
     assert not list(macro.find_all((nodes.Include, nodes.Import, nodes.FromImport))), "it may read anything"
     assert {each.name for each in macro.find_all(nodes.Filter)} <= FILTERS
     alone = nodes.Template([macro], lineno=1).set_environment(page.environment)
