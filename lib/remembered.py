@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-MACROS, RESULTS = 16, 512  # results of each macro, those asked for last
+MACROS, RESULTS = 16, 256  # of each macro those asked for last: five pages of rows, half a megabyte
 
 
 def remembered(macro: Callable[..., str], *arguments: Any) -> str:

@@ -193,6 +193,18 @@ def test_rows_escape_what_they_show_where_they_are_made() -> None:
     assert not loose
 
 
+def test_a_remembered_row_follows_its_project_and_who_looks_at_it(
+    browser: SignIn, send: Names, cast: dict[str, Person]
+) -> None:
+    send("Depot Lofts")
+    approver, onlooker = browser("approver"), browser("onlooker")
+    assert '<button name="accept"' in approver.get("/erp/jobs").text
+    assert '<button name="accept"' not in onlooker.get("/erp/jobs").text
+    cast["manager"].name = "Ann Other"
+    db.session.commit()
+    assert "<td>Ann Other</td>" in approver.get("/erp/jobs").text
+
+
 @pytest.mark.parametrize("panel", ["accept", "reject", "link"])
 def test_without_a_script_the_buttons_of_a_row_lead_to_their_panel(browser: SignIn, send: Names, panel: str) -> None:
     (project,) = send("Depot Lofts")
