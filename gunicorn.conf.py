@@ -46,6 +46,7 @@ def on_starting(_server):
             on_exit(_server)
             sys.exit(f"Error: {problem.message}")
         finally:
+            db.session.remove()
             db.engine.dispose()  # workers must not share its connections
     if _settings["RUN_SCHEDULER"]:
         import scheduler  # noqa: F401 - here, so that the workers share it
