@@ -1,10 +1,12 @@
-"""The process that starts the others hands them nothing that is open."""
+"""What the process that starts the others hands down to them: the app as it is set up, and nothing that is open."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import server_settings, wait_until
 from support.fault_injection import Server
@@ -13,8 +15,10 @@ SQLITE_ALONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True
 
 
 @pytest.fixture
-def environ(database_url: str) -> dict[str, str]:
-    return server_settings(database_url, "http://127.0.0.1:1", "127.0.0.1:1")
+def environ(database_url: str, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "key").write_text("first-key-of-the-server-0123456789")
+    environ = server_settings(database_url, "http://127.0.0.1:1", "127.0.0.1:1", SECRET_KEY_FILE=str(tmp_path / "key"))
+    return {name: value for name, value in environ.items() if name != "SECRET_KEY"}
 
 
 @pytest.fixture
@@ -26,14 +30,26 @@ def server(environ: dict[str, str]) -> Iterator[Server]:
 
 
 @SQLITE_ALONE
-def test_workers_inherit_no_thread_and_no_open_database_and_one_that_dies_is_replaced(server: Server) -> None:
-    """Taken out to see it fail: db.session.remove and db.engine.dispose (on_starting)."""
+def test_workers_inherit_no_thread_and_no_open_database_one_that_dies_is_replaced_and_a_reload_reads_a_secret_anew(
+    server: Server, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Taken out to see it fail: db.session.remove, db.engine.dispose (on_starting), and on_reload."""
     assert server.process
     process = Path(f"/proc/{server.process.pid}")
-    opened = [str(each.readlink()) for each in (process / "fd").iterdir()]
+    opened = [str(each.resolve()) for each in (process / "fd").iterdir()]
     assert [file for file in opened if "test.db" in file] == []
     assert len(list((process / "task").iterdir())) == 1
 
     before = server.workers()
     os.kill(min(before), signal.SIGKILL)
     wait_until(lambda: len(server.workers()) == 2 and server.workers() != before)
+
+    with httpx.Client(base_url=environ["BASE_URL"], headers={"Connection": "close"}) as client:
+        token = re.findall(r'name="csrf_token" value="([^"]+)"', client.get("/login").text)[0]
+        form = {"csrf_token": token, "email": "nobody@example.com", "password": "wrong"}
+        known = client.post("/login", data=form).status_code
+        (tmp_path / "key").write_text("second-key-of-the-server-0123456789")
+        before = server.workers()
+        server.tell(signal.SIGHUP)
+        wait_until(lambda: server.workers() and not server.workers() & before)
+        assert (known, client.post("/login", data=form).status_code) == (422, 400)
