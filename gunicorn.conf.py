@@ -48,7 +48,7 @@ def on_starting(server):
             db.session.remove()
             db.engine.dispose()  # workers must not share its connections
     if _settings["RUN_SCHEDULER"]:
-        import scheduler  # noqa: F401 - here, so that the workers share it
+        _load_libraries()
     gc.freeze()  # objects that are never collected stay shared with the workers
 
 
@@ -68,6 +68,15 @@ def _make_app(server):
     if server.app.app_uri == "app:create_app()":
         server.app.callable = app
     return app
+
+
+def _load_libraries():
+    """Load what the scheduler needs, so that the workers share that as well."""
+    import erp
+    import scheduler  # noqa: F401
+
+    if _settings["SPECTRUM_URL"]:
+        erp.load()
 
 
 def post_worker_init(worker):

@@ -33,12 +33,13 @@ def server(environ: dict[str, str]) -> Iterator[Server]:
 def test_workers_inherit_no_thread_and_no_open_database_one_that_dies_is_replaced_and_a_reload_reads_a_secret_anew(
     server: Server, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """Taken out to see it fail: db.session.remove, db.engine.dispose (on_starting), and on_reload."""
+    """Taken out to see it fail: db.session.remove, db.engine.dispose (on_starting), on_reload, and erp.load."""
     assert server.process
     process = Path(f"/proc/{server.process.pid}")
     opened = [str(each.resolve()) for each in (process / "fd").iterdir()]
     assert [file for file in opened if "test.db" in file] == []
     assert len(list((process / "task").iterdir())) == 1
+    assert "/lxml/etree" in (process / "maps").read_text()  # loaded ahead, so that the workers share it
 
     before = server.workers()
     os.kill(min(before), signal.SIGKILL)
