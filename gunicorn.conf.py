@@ -47,8 +47,7 @@ def on_starting(server):
         finally:
             db.session.remove()
             db.engine.dispose()  # workers must not share its connections
-    if _settings["RUN_SCHEDULER"]:
-        _load_libraries()
+    _load_libraries()
     gc.freeze()  # objects that are never collected stay shared with the workers
 
 
@@ -71,11 +70,16 @@ def _make_app(server):
 
 
 def _load_libraries():
-    """Load what the scheduler needs, so that the workers share that as well."""
-    import erp
-    import scheduler  # noqa: F401
+    """Load what these settings ask for, so that the workers share that as well."""
+    if _settings["OIDC_ISSUER"]:
+        from lib import id_token  # noqa: F401
+    if _settings["RUN_SCHEDULER"]:
+        import scheduler  # noqa: F401
+    if _settings["RUN_SCHEDULER"] and _settings["SPECTRUM_CLIENT_ID"]:
+        import cryptography.fernet  # noqa: F401
+    if _settings["RUN_SCHEDULER"] and _settings["SPECTRUM_URL"]:
+        import erp
 
-    if _settings["SPECTRUM_URL"]:
         erp.load()
 
 
