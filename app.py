@@ -71,6 +71,7 @@ def create_app(environ: Mapping[str, str] | None = None, instance_path: str | No
     app = Flask(__name__, instance_path=instance_path)
     app.request_class, app.jinja_environment = CleanRequest, _Environment
     app.config.update(config.load(os.environ if environ is None else environ))
+    app.session_interface = sessions.CookieSessions(app)
     Path(app.instance_path).mkdir(exist_ok=True)
     if app.config["SESSION_COOKIE_SECURE"]:  # https ends at one proxy in front
         app.wsgi_app = proxied.behind_proxy(app.wsgi_app, app.config["TRUSTED_PROXIES"])  # type: ignore[method-assign]

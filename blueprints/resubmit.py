@@ -6,9 +6,10 @@ form with a password is never kept, nor one that no page of ours surely posted.
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
-from flask import Response, current_app, flash, render_template, request
+from flask import Response, current_app, flash, render_template, request, session
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadData, URLSafeSerializer
@@ -39,8 +40,15 @@ ACTS = {
 
 
 def form_token() -> str:
-    author = _author_signer().dumps(current_user.id) if current_user.is_authenticated else ""
-    return f"{generate_csrf()}{AUTHOR_MARK}{author}"
+    if "csrf_token" not in session:
+        generate_csrf()
+    return _sign_token(session["csrf_token"], current_user.id if current_user.is_authenticated else None)
+
+
+@lru_cache(maxsize=1024)  # once for each session: every page has forms
+def _sign_token(_of_session: str, author: int | None) -> str:
+    signed = "" if author is None else _author_signer().dumps(author)
+    return f"{generate_csrf()}{AUTHOR_MARK}{signed}"
 
 
 def keep() -> str:

@@ -108,7 +108,9 @@ def send_link(person: Person, purpose: MailKind, by: Person | None) -> datetime 
     queued = select(Delivery.created_at).where(Delivery.person_id == person.id, Delivery.kind == purpose, lately)
     before = db.session.scalar(queued.limit(1))
     if before is None:
-        Delivery.queue(purpose, record(person, f"sent the {purpose} link", by), person)
+        event = record(person, f"sent the {purpose} link", by)
+        db.session.flush()
+        Delivery.queue(purpose, event.id, person)
     return before
 
 

@@ -31,13 +31,13 @@ def add(project: Project, by: Person, text: str, form: str, answer_needed: bool)
     readers = find_readers(project, by)
     if _is_repeated(project, by, text, form):
         return readers
-    event = Event(project_id=project.id, person_id=by.id, action=COMMENTED, comment=text, details={"form": form[:20]})
-    event.from_status = event.to_status = project.status
-    db.session.add(event)
+    status = {"from_status": project.status, "to_status": project.status}
+    told = {"action": COMMENTED, "comment": text, "details": {"form": form[:20]}}
+    event_id = Event.write({"project_id": project.id, "person_id": by.id} | status | told)
     asked = _next_question(project, side_of(project, by), text, answer_needed)
     db.session.execute(update(Project).where(Project.id == project.id).values(question_to=asked))
     for person in readers:
-        Delivery.queue(MailKind.COMMENT, event, person)
+        Delivery.queue(MailKind.COMMENT, event_id, person)
     db.session.flush()
     db.session.expire(project, ["events"])
     return readers

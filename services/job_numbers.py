@@ -106,7 +106,9 @@ def check(number: str, project: Project, taken_in_form: Collection[str] = ()) ->
         return NumberCheck(number, problem, suggest(project, taken_in_form))
     if job_key(number) in map(job_key, taken_in_form):
         return NumberCheck(number, TWICE, suggest(project, taken_in_form))
-    holder, job = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
+    project_id, job_id = db.session.execute(_holders(), {"key": job_key(number), "own": project.id}).one()
+    holder = db.session.get(Project, project_id) if project_id else None
+    job = db.session.get(Job, job_id) if job_id else None  # mostly there is neither
     if holder:
         sentence = f"{number} is the Spectrum Job ID of {holder.title}, which is {holder.status}. Enter another one."
         return NumberCheck(number, sentence, suggest(project, taken_in_form))
@@ -128,11 +130,11 @@ def _availability() -> str:
 
 
 @cache
-def _holders() -> Select[Project, Job]:
+def _holders() -> Select[int, int]:
     project = and_(Project.job_key == bindparam("key"), Project.id != bindparam("own"))
     asked = select(literal(1)).subquery()
     both = outerjoin(outerjoin(asked, Project, project), Job, Job.key == bindparam("key"))
-    return select(Project, Job).select_from(both)
+    return select(Project.id, Job.id).select_from(both)
 
 
 def suggest(project: Project, taken_in_form: Iterable[str] = ()) -> str:

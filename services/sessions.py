@@ -3,8 +3,10 @@
 import secrets
 from datetime import timedelta
 
-from flask import current_app, request, session
+from flask import Flask, current_app, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_login import login_user
+from itsdangerous import URLSafeTimedSerializer
 
 from models import Person, utcnow
 from services import accounts
@@ -12,6 +14,16 @@ from services import accounts
 STAY = timedelta(days=7)  # how long an unused session lasts on a device on which one stays signed in
 COMPANY = timedelta(hours=12)  # how long a session of a company account lasts, used or not
 UNATTENDED = "Unattended"  # header of a page that refreshes itself, which is no use by a person
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's sessions, signed by one serializer for all requests."""
+
+    def __init__(self, app: Flask) -> None:
+        self._serializer = super().get_signing_serializer(app)
+
+    def get_signing_serializer(self, _app: Flask) -> URLSafeTimedSerializer | None:
+        return self._serializer
 
 
 def begin(person: Person, stay: bool = False, company: bool = False) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select
-from sqlalchemy.orm.attributes import set_committed_value
 
 from erp import FieldValue, freeze, job_key, rules
 from extensions import db, defer_foreign_keys
@@ -57,6 +56,7 @@ OTHER_APPROVER_LINKS = "You sent this project, so another accounting approver mu
 def create(by: Person | None, information: Mapping[str, Any]) -> Project:
     project = Project(created_by=by, status=Status.NOT_SENT, active=True, **information)
     db.session.add(project)
+    db.session.flush()  # its line of history names it
     _record(project, "created", by)
     return project
 
@@ -152,14 +152,14 @@ def _drifted_job(project: Project) -> Job:
 def reject(project: Project, by: Person, comment: str, wait: timedelta = timedelta(0)) -> None:
     """Give the project back, and queue the mail that says why; it goes out after `wait`."""
     before = {"question_to": project.question_to, "accepted": project.accepted}
-    event = _apply(
+    event_id = _apply(
         project, Transition.REJECT, by, comment, before={name: value for name, value in before.items() if value}
     )
     _forget_restoring(project)
     if project.status is Status.REJECTED:
         _release_job_number(project)
     for person in _notified_of_rejection(project):
-        Delivery.queue(MailKind.REJECTION, event, person, wait)
+        Delivery.queue(MailKind.REJECTION, event_id, person, wait)
 
 
 def undo_rejection(project: Project, by: Person) -> None:
@@ -200,7 +200,7 @@ def _last_event(project: Project) -> Event:
 
 def _rejection_mails(project: Project, lock: bool = False) -> Sequence[Delivery]:
     rejection, people = _last_event(project), _notified_of_rejection(project)
-    keys = [Delivery.event_key(MailKind.REJECTION, rejection, person) for person in people]
+    keys = [Delivery.event_key(MailKind.REJECTION, rejection.id, person) for person in people]
     mails = select(Delivery).where(Delivery.key.in_(keys)).execution_options(populate_existing=lock)
     return db.session.scalars(mails.with_for_update() if lock else mails).all()
 
@@ -209,28 +209,18 @@ def _notified_of_rejection(project: Project) -> list[Person]:
     return list({person.id: person for person in (project.sent_by, project.created_by) if person}.values())
 
 
-def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: Job, company_code: str) -> Export:
+def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: Job, company_code: str) -> None:
     """Freeze the request to Spectrum, reserve the job number, and leave the rest to the scheduler.
 
-    Used for a retry too. Raises IntegrityError at the flush where another project holds that number.
+    Used for a retry too. Raises IntegrityError where another project holds that number.
     """
     refuse_acceptance(project, by)
     _supersede_export(project)
     transition = Transition.RETRY if project.status is Status.FAILED else Transition.ACCEPT
     _apply(project, transition, by, template=template.number)
     _reserve_job_number(project, rules().job_from_request(lines).number, company_code)
-    export = Export(
-        project=project,
-        accepted_by=by,
-        template_number=template.number,
-        copy_phases=bool(template.copy_phases),
-        request=freeze(lines),
-        due_at=utcnow(),
-    )
-    db.session.add(export)
     db.session.flush()
-    set_committed_value(project, "export", export)
-    return export
+    _queue_export(project, by, lines, template_number=template.number, copy_phases=bool(template.copy_phases))
 
 
 def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], seen: Mapping[str, str]) -> None:
@@ -241,11 +231,14 @@ def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], see
     _apply(project, transition, by, job=project.spectrum_job_id)
     of_template = ("template_number", "copy_phases", "phases_done", "phases_total")  # phases can still be copied
     kept = {name: getattr(before, name) for name in of_template} if before else {"template_number": ""}
-    export = Export(project=project, accepted_by=by, is_update=True, request=freeze(lines), due_at=utcnow(), **kept)
-    export.seen = dict(seen)
-    db.session.add(export)
     db.session.flush()
-    set_committed_value(project, "export", export)
+    _queue_export(project, by, lines, is_update=True, seen=dict(seen), **kept)
+
+
+def _queue_export(project: Project, by: Person, lines: Sequence[FieldValue], **facts: Any) -> None:
+    row = {"project_id": project.id, "accepted_by_id": by.id, "request": freeze(lines), "due_at": utcnow()}
+    db.session.execute(Export.INSERT, row | facts)
+    db.session.expire(project, ["export"])
 
 
 def refuse_acceptance(project: Project, by: Person) -> None:
@@ -288,13 +281,13 @@ def link(project: Project, by: Person, job: Job, company_code: str) -> None:
     """
     if project.violates_four_eyes(by.id):
         raise NotAllowed(OTHER_APPROVER_LINKS)
-    event = _apply(project, Transition.LINK, by, job=job.number)
+    event_id = _apply(project, Transition.LINK, by, job=job.number)
     _supersede_export(project)
     _reserve_job_number(project, job.number, company_code)
     project.accepted = update_form.job_values(project, job) | {update_form.PROJECT_NAME: project.name}
     project.drifted = False
     if project.sent_by:
-        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event_id, project.sent_by)
 
 
 def unlink(project: Project, by: Person, comment: str) -> None:
@@ -318,19 +311,19 @@ def release_other_job(project: Project, by: Person, comment: str) -> None:
 def mark_exported(
     project: Project, transition: Transition = Transition.CREATED, by: Person | None = None, comment: str = ""
 ) -> None:
-    event = _apply(project, transition, by, comment, job=project.spectrum_job_id)
+    event_id = _apply(project, transition, by, comment, job=project.spectrum_job_id)
     if project.sent_by:
-        Delivery.queue(MailKind.EXPORT, event, project.sent_by)
+        Delivery.queue(MailKind.EXPORT, event_id, project.sent_by)
 
 
 def mark_updated(project: Project) -> None:
-    event = _apply(project, Transition.UPDATED, None, job=project.spectrum_job_id)
+    event_id = _apply(project, Transition.UPDATED, None, job=project.spectrum_job_id)
     sent = rules().job_values(project.export.requested_job.raw) if project.export else {}
     name = {update_form.PROJECT_NAME: project.name} if "name" in sent else {}
     project.accepted = update_form.accepted_values(project) | sent | name
     _forget_restoring(project)
     if project.sent_by:
-        Delivery.queue(MailKind.UPDATE, event, project.sent_by)
+        Delivery.queue(MailKind.UPDATE, event_id, project.sent_by)
 
 
 def mark_failed(
@@ -372,16 +365,16 @@ def copy_remaining_phases(project: Project, by: Person) -> None:
 # --- the private doors ------------------------------------------------------------------------------------------------
 
 
-def _apply(project: Project, transition: Transition, by: Person | None, comment: str = "", **details: Any) -> Event:
-    """Check the transition, write its event and set the status: the only place that does."""
+def _apply(project: Project, transition: Transition, by: Person | None, comment: str = "", **details: Any) -> int:
+    """Check the transition, write its event and set the status: the only place that does. Returns the event's id."""
     if not project.allows(transition):
         raise NotAllowed(project.refusal_reason(transition))
     to = TRANSITIONS[transition][project.status]
-    event = _record(project, str(transition), by, comment, to, **details)
+    event_id = _record(project, str(transition), by, comment, to, **details)
     project.status = to
     if by:
         _settle_question(project, transition)
-    return event
+    return event_id
 
 
 def _settle_question(project: Project, transition: Transition) -> None:
@@ -397,18 +390,18 @@ def _record(
     comment: str = "",
     to: Status | None = None,
     **details: Any,
-) -> Event:
-    event = Event(
-        project=project,
-        person=by,
-        action=action,
-        from_status=project.status,
-        to_status=to or project.status,
-        comment=comment,
-        details=details,
-    )
-    db.session.add(event)
-    return event
+) -> int:
+    row = {
+        "project_id": project.id,
+        "person_id": by.id if by else None,
+        "action": action,
+        "from_status": project.status,
+        "to_status": to or project.status,
+        "comment": comment,
+        "details": details,
+    }
+    db.session.expire(project, ["events"])
+    return Event.write(row)
 
 
 def _forget_restoring(project: Project) -> None:

@@ -79,14 +79,13 @@ class Delivery(Leased, Base):
         return timedelta(hours=1)
 
     @classmethod
-    def queue(cls, kind: MailKind, event: Event, person: Person, wait: timedelta = timedelta(0)) -> None:
-        db.session.flush()  # the key names the event
-        key, due = cls.event_key(kind, event, person), utcnow() + wait
-        db.session.add(cls(key=key, kind=kind, event=event, person=person, due_at=due))
+    def queue(cls, kind: MailKind, event_id: int, person: Person, wait: timedelta = timedelta(0)) -> None:
+        key, due = cls.event_key(kind, event_id, person), utcnow() + wait
+        db.session.add(cls(key=key, kind=kind, event_id=event_id, person=person, due_at=due))
 
     @staticmethod
-    def event_key(kind: str, event: Event, person: Person) -> str:
-        return f"{kind}:{event.id}:{person.id}"
+    def event_key(kind: str, event_id: int, person: Person) -> str:
+        return f"{kind}:{event_id}:{person.id}"
 
     @classmethod
     def queue_digest(cls, day: date, person: Person, is_early: bool = False) -> None:

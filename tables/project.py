@@ -5,10 +5,10 @@ The three are born together, so they stand together. The verbs are in services/w
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from flask import current_app
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, func, select, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Table, func, insert, select, text
 from sqlalchemy import event as sa_event
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
@@ -228,6 +228,8 @@ class Export(Leased, Base):
     project: Mapped[Project] = relationship()
     accepted_by: Mapped[Person] = relationship()
 
+    INSERT: ClassVar[Any]  # as an event's
+
     @classmethod
     def lock_parent(cls, row_id: int) -> "Project | None":
         """Lock the project: decisions lock it before its export, and so must workers."""
@@ -327,6 +329,13 @@ class Event(Base):
     person: Mapped[Person | None] = relationship(foreign_keys=[person_id])
     subject: Mapped[Person | None] = relationship(foreign_keys=[subject_id])
 
+    INSERT: ClassVar[Any]  # the statement, which takes a tenth of the session's time for a row
+
+    @classmethod
+    def write(cls, row: dict[str, Any]) -> int:
+        """Insert a line, and return its id."""
+        return int(db.session.execute(cls.INSERT, row).scalar_one())
+
     @classmethod
     def about(cls, person: Person) -> list["Event"]:
         return list(db.session.scalars(select(cls).where(cls.subject_id == person.id).order_by(cls.id.desc())))
@@ -347,3 +356,7 @@ class Event(Base):
         if self.action == Transition.FAIL and self.person_id:
             return "did not find it in Spectrum"
         return DEEDS.get(self.action, self.action)
+
+
+Event.INSERT = insert(cast("Table", Event.__table__)).returning(Event.__table__.c.id)
+Export.INSERT = insert(cast("Table", Export.__table__))

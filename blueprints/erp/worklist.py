@@ -87,7 +87,7 @@ def _etag() -> str:
     if "csrf_token" not in session:  # at the first page after a sign-in
         generate_csrf()
     parts = Counter.read()[Counter.REVISION], current_user.id, session["csrf_token"], request.headers.get("HX-Request")
-    return hashlib.sha256(repr((*parts, f"{utcnow():%F %H:%M}")).encode()).hexdigest()[:20]
+    return hashlib.sha256(repr((*parts, int(utcnow().timestamp()) // 60)).encode()).hexdigest()[:20]
 
 
 def _cacheable(response: Response, tag: str) -> Response:

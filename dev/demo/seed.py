@@ -7,10 +7,10 @@ import csv
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy import event as sa_event
+from sqlalchemy.orm import ORMExecuteState
 
 from dev.demo.bulk import seed_many
 from dev.demo.bulk_insert import bypass_wal
@@ -122,7 +122,9 @@ class Story:
     def accept(self, project: Project, template: str, **typed: str) -> Export:
         decided = {"job_number": project.number, "job_name": project.name[:25], "taxable": "Y", **typed}
         lines = rules().build_request(project.information, decided, TEMPLATES[template])
-        export = workflow.accept(project, self.approver, lines, Job(number=template), COMPANY_CODE)
+        workflow.accept(project, self.approver, lines, Job(number=template), COMPANY_CODE)
+        export = project.export
+        assert export
         export.accepted_at = self.now
         export.due_at = None
         self.dated()
@@ -134,14 +136,15 @@ def _tell(row: dict[str, str], story: Story) -> None:
     for column in ("start_date", "completion_date"):
         information[column] = date.fromisoformat(row[column]) if row[column] else None
 
-    def date_back(_mapper: Any, _connection: Any, event: Event) -> None:
-        event.at = story.now
+    def date_back(state: ORMExecuteState) -> None:
+        if state.statement is Event.INSERT:
+            state.parameters["at"] = story.now  # type: ignore[index]  # one row's
 
-    sa_event.listen(Event, "before_insert", date_back)
+    sa_event.listen(db.session, "do_orm_execute", date_back)
     project = story.create(information)
     STORIES[row["story"]](story, project, row["detail"])
     db.session.flush()
-    sa_event.remove(Event, "before_insert", date_back)
+    sa_event.remove(db.session, "do_orm_execute", date_back)
 
 
 def _inactive(story: Story, project: Project, _detail: str) -> None:

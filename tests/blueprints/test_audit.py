@@ -30,7 +30,8 @@ def record(browser: Browser, project: Project) -> str:
 def test_an_accepted_project_names_who_created_sent_and_accepted_it(
     waiting: Project, cast: dict[str, Person], template: Job, browser: Callable[[str], Browser]
 ) -> None:
-    export = workflow.accept(waiting, cast["approver"], accept_form.initial(waiting).lines, template, "HB")
+    workflow.accept(waiting, cast["approver"], accept_form.initial(waiting).lines, template, "HB")
+    export = waiting.export
     db.session.commit()
     told = record(browser("onlooker"), waiting)
     assert re.search("Created Manager, .* Sent to accounting Manager, .* Accepted Approver, ", told)

@@ -120,9 +120,10 @@ def test_a_page_of_record_is_whole_once_its_export_ended(
 ) -> None:
     project, approver = queue[0], browser("approver")
     template.copy_phases = True
-    export = workflow.accept(
+    workflow.accept(
         project, cast["approver"], compose(project.information, {}, {"Job_Number": "26-001"}), template, "HB"
     )
+    export = project.export
     db.session.commit()
     address = f"/approvals/{project.id}/standing?was=Exporting"
     assert "History" not in approver.get(address).text

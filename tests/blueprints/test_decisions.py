@@ -380,7 +380,8 @@ def test_who_says_that_it_is_not_in_spectrum_is_not_said_to_have_failed(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    export = waiting.export
     workflow.mark_unknown(waiting, "Spectrum did not answer.")
     export.checks = 2
     db.session.commit()
@@ -395,7 +396,8 @@ def test_a_failed_project_with_another_job_says_what_comes_before_retry(
     browser: SignIn, waiting: Project, cast: dict[str, Person], template: Job
 ) -> None:
     lines = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    workflow.accept(waiting, cast["approver"], lines, template, "HB")
+    export = waiting.export
     export.conflicting_job = {"Job_Number": "26-014"}
     workflow.mark_failed(waiting, "Job 26-014 already exists in Spectrum and is not this project.", keep_job=True)
     db.session.commit()
@@ -437,7 +439,8 @@ def test_why_spectrum_refused_is_said_once(
     lines: list[str],
 ) -> None:
     sent = compose(waiting.information, {}, {"Job_Number": "26-014"})
-    export = workflow.accept(waiting, cast["approver"], sent, template, "HB")
+    workflow.accept(waiting, cast["approver"], sent, template, "HB")
+    export = waiting.export
     told = "; ".join(": ".join(each) for each in messages)
     export.error, export.field_errors = f"Spectrum refused to create the job: {told}", messages
     workflow.mark_failed(waiting, export.error)

@@ -55,7 +55,8 @@ def mistaken(waiting: Project, cast: Cast, template: Job, make_job: Callable[...
 
 def accept(project: Project, by: Person, template: Job, number: str = "26-014") -> Export:
     lines = compose(project.information, {}, {"Job_Number": number, "Taxable_Flag": "Y"})
-    return workflow.accept(project, by, lines, template, "HB")
+    workflow.accept(project, by, lines, template, "HB")
+    return project.export
 
 
 def version(project: Project) -> dict[str, object]:

@@ -28,7 +28,8 @@ def test_the_synced_list_and_its_file_say_who_accepted_by_which_template_for_who
         db.session.commit()
     lines = compose(project.information, {}, {"Job_Number": "26-014", "Customer_Code": "CASCREST"})
     with time_machine.travel("2026-11-03T06:30:00Z", tick=False):  # still the 2nd in the company
-        export = workflow.accept(project, cast["approver"], lines, template, "HB")
+        workflow.accept(project, cast["approver"], lines, template, "HB")
+        export = project.export
         export.created_at = export.accepted_at
         workflow.mark_exported(project)
         keep_job({"Job_Number": "26-014", "Customer_Code": "CASCREST"})

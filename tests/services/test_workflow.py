@@ -205,7 +205,8 @@ def test_progress_of_an_export_does_not_touch_the_projects_version(
 ) -> None:
     project = make_project()
     workflow.send(project, cast["manager"])
-    export = workflow.accept(project, cast["approver"], LINES, template, "HB")
+    workflow.accept(project, cast["approver"], LINES, template, "HB")
+    export = project.export
     db.session.commit()
     version = project.version
     export.step, export.error = "Checking", "waiting"

@@ -120,8 +120,9 @@ def every_kind(make_project: MakeProject, cast: dict[str, Person]) -> list[Deliv
     reject(make_project(), cast, HOSTILE)
     waiting = make_project(number="26-015", name=HOSTILE, city="<b>Tacoma</b>")
     event = directory.record(cast["approver"], "added", None)
-    Delivery.queue("invitation", event, cast["approver"])
-    Delivery.queue("reset", event, cast["approver"])
+    db.session.flush()
+    Delivery.queue("invitation", event.id, cast["approver"])
+    Delivery.queue("reset", event.id, cast["approver"])
     workflow.send(waiting, cast["manager"], HOSTILE)
     waiting.status, waiting.spectrum_job_id = "Exporting", "26-014"
     workflow.mark_exported(waiting)
