@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import select
 
 from extensions import db, writing
-from lib import certificates
 from models import Delivery, Level, MailKind, Person, Setting, SettingName, utcnow
 from services import expiry
 from tasks.mail_delivery import blocked_reason
@@ -48,9 +47,12 @@ def _is_due(found: dict[str, str] | None) -> bool:
 
 
 def _look(address: str) -> dict[str, str]:
+    from cryptography import x509  # late: 8 MB, only in the process that looks, and where there is a certificate
+
     tried, host = utcnow().isoformat(), address.rpartition(":")[0]
     try:
-        ends = certificates.end_of(_certificate(host, int(address.rpartition(":")[2])))
+        pem = _certificate(host, int(address.rpartition(":")[2]))
+        ends = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
     except ssl.SSLError:
         return {"tried": tried, "error": f"No certificate is shown at {address}."}
     except (OSError, ValueError) as error:
@@ -58,7 +60,7 @@ def _look(address: str) -> dict[str, str]:
     return {"tried": tried, "error": "", "ends": ends.isoformat()}
 
 
-def _certificate(host: str, port: int) -> bytes:
+def _certificate(host: str, port: int) -> str:
     """The certificate, whether it is to be trusted or not: one that has expired is the one to tell of."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -66,4 +68,4 @@ def _certificate(host: str, port: int) -> bytes:
         socket.create_connection((host, port), timeout=ANSWER) as connection,
         context.wrap_socket(connection, server_hostname=host) as encrypted,
     ):
-        return encrypted.getpeercert(binary_form=True) or b""
+        return ssl.DER_cert_to_PEM_cert(encrypted.getpeercert(binary_form=True) or b"")
