@@ -27,15 +27,14 @@ control_socket_disable = True
 proc_name = "countersign"
 
 
-def on_starting(_server):
+def on_starting(server):
     """Refuse an unusable database, or one of another Spectrum company, before any worker starts."""
     # known before anything counts a request: lib/request_metrics.py
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="countersign-metrics-")
-    from app import create_app
     from extensions import db
     from maintenance import startup_checks
 
-    app = create_app()
+    app = _make_app(server)
     for remark in app.config["MAIL_REMARKS"] + app.config["SPECTRUM_REMARKS"]:
         app.logger.warning(remark)
     with app.app_context():
@@ -43,13 +42,45 @@ def on_starting(_server):
             startup_checks.refuse_unwritable()
             startup_checks.refuse_other_database()
         except click.ClickException as problem:
-            on_exit(_server)
+            on_exit(server)
             sys.exit(f"Error: {problem.message}")
         finally:
+            db.session.remove()
             db.engine.dispose()  # workers must not share its connections
-    if _settings["RUN_SCHEDULER"]:
-        import scheduler  # noqa: F401 - here, so that the workers share it
+    _load_libraries()
     gc.freeze()  # objects that are never collected stay shared with the workers
+
+
+def on_reload(server):
+    """Make the app anew, because a setting may stand in a file that was changed."""
+    gc.unfreeze()
+    _make_app(server)
+    gc.collect()
+    gc.freeze()
+
+
+def _make_app(server):
+    """The app, which the workers share instead of making their own; a yardstick of dev/bench is another one."""
+    from app import create_app
+
+    app = create_app()
+    if server.app.app_uri == "app:create_app()":
+        server.app.callable = app
+    return app
+
+
+def _load_libraries():
+    """Load what these settings ask for, so that the workers share that as well."""
+    if _settings["OIDC_ISSUER"]:
+        from lib import id_token  # noqa: F401
+    if _settings["RUN_SCHEDULER"]:
+        import scheduler  # noqa: F401
+    if _settings["RUN_SCHEDULER"] and _settings["SPECTRUM_CLIENT_ID"]:
+        import cryptography.fernet  # noqa: F401
+    if _settings["RUN_SCHEDULER"] and _settings["SPECTRUM_URL"]:
+        import erp
+
+        erp.load()
 
 
 def post_worker_init(worker):

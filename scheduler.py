@@ -9,9 +9,10 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask, current_app
 
 from erp import Connection, ReadError
@@ -23,6 +24,7 @@ from tasks import alerts, client_secret, digest, erp_connection, expiry, exports
 
 NOT_SET_UP = "Spectrum is not set up: SPECTRUM_URL is missing."
 TASK_LEASE = timedelta(minutes=15)
+STEP = timedelta(seconds=0.1)  # between the first turns: all at once, each would have a thread and a connection
 PATIENCE = 10.0  # seconds that what is under way has to finish; gunicorn ends a worker after 25
 REFRESH_EVERY = {"hourly": timedelta(hours=1), "every-4-hours": timedelta(hours=4), "daily": timedelta(days=1)}
 
@@ -36,8 +38,9 @@ def start(app: Flask) -> None:
     refrain = json_log.RateLimitedLog()
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that waits for the one before it is no news
     _scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
-    for work, seconds in TIMETABLE:
-        _scheduler.add_job(_in_app(app, work, refrain), "interval", seconds=seconds, next_run_time=utcnow())
+    for place, (work, seconds) in enumerate(TIMETABLE):
+        every, first = IntervalTrigger(seconds=seconds, timezone=UTC), utcnow() + place * STEP
+        _scheduler.add_job(_in_app(app, work, refrain), every, next_run_time=first)
     _scheduler.start()
 
 

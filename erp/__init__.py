@@ -59,10 +59,11 @@ __all__ = [
     "freeze",
     "is_damaged",
     "job_key",
+    "load",
     "rules",
 ]
 
-ADAPTERS = {"Spectrum": "erp.spectrum"}  # a system's name, and the package that holds RULES and connect()
+ADAPTERS = {"Spectrum": "erp.spectrum"}  # a system's name, and the package that holds RULES, connect() and load()
 SYSTEM = "Spectrum"
 
 
@@ -213,6 +214,11 @@ class Connection(Protocol):
 
 def rules() -> Rules:
     return cast(Rules, import_module(ADAPTERS[SYSTEM]).RULES)
+
+
+def load() -> None:
+    """Load the libraries of connections ahead of a fork: after it, each process would hold them once more."""
+    import_module(ADAPTERS[SYSTEM]).load()
 
 
 def connect(

@@ -1,4 +1,4 @@
-"""The check of an ID token by Authlib, imported when somebody signs in with a company account.
+"""The check of an ID token by Authlib, imported where people sign in with a company account.
 
 An installation without OIDC saves 10 MB of memory and a fifth of a second at its start.
 """

@@ -34,8 +34,17 @@ def include_object(_item, name, kind, _reflected, _compare_to):
     return kind != "foreign_key_constraint" or name != "fk_event_project_id"
 
 
+def complete_partial_indexes() -> None:
+    """Tell PostgreSQL the condition too: models name it for SQLite alone, since each server would load that dialect."""
+    for table in db.metadata.tables.values():
+        for index in table.indexes:
+            if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:
+                index.dialect_kwargs["postgresql_where"] = condition
+
+
 def run() -> None:
     refuse_other_encoding(db.engine)
+    complete_partial_indexes()
     with db.engine.connect() as connection:
         sqlite = connection.dialect.name == "sqlite"
         if sqlite:

@@ -59,8 +59,8 @@ class Job(Base):
     )  # of a template: other values of a new job, by the system's field
 
     __table_args__ = (
-        *(Index(f"ix_job_{code}", code, sqlite_where=KNOWN, postgresql_where=KNOWN) for code in CODES),
-        Index("ix_job_template", "key", sqlite_where=MARKED, postgresql_where=MARKED),
+        *(Index(f"ix_job_{code}", code, sqlite_where=KNOWN) for code in CODES),
+        Index("ix_job_template", "key", sqlite_where=MARKED),
     )
 
     @property

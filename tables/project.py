@@ -90,12 +90,12 @@ class Project(ProjectState, Base):
         Index("ix_project_status", "status", "id"),
         Index("ix_project_created_by", "created_by_id", "id"),
         Index("ix_project_sent_by", "sent_by_id", "id"),
-        Index("ix_project_inactive", "id", sqlite_where=INACTIVE, postgresql_where=INACTIVE),
+        Index("ix_project_inactive", "id", sqlite_where=INACTIVE),
         Index("ix_project_job", text("coalesce(job_key, '')"), "id"),
-        Index("ix_project_question", "question_to", "id", sqlite_where=ASKS, postgresql_where=ASKS),
+        Index("ix_project_question", "question_to", "id", sqlite_where=ASKS),
         *(Index(f"ix_project_{name}", key, "id") for name, key in ORDERS.items()),
         *(
-            Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS, postgresql_where=WAITS)
+            Index(f"ix_project_ready_{name}", "status", key, "id", sqlite_where=WAITS)
             for name, key in OPEN_QUEUE.items()
         ),
     )
@@ -195,13 +195,7 @@ class Export(Leased, Base):
 
     __tablename__ = "export"
     __table_args__ = (
-        Index(
-            "uq_export_current",
-            "project_id",
-            unique=True,
-            sqlite_where=text("current"),
-            postgresql_where=text("current"),
-        ),
+        Index("uq_export_current", "project_id", unique=True, sqlite_where=text("current")),
         Index("ix_export_accepted_by", "accepted_by_id", "id"),
     )
 

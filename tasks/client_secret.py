@@ -9,15 +9,17 @@ import hmac
 import logging
 from datetime import date, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, InvalidToken
 from flask import current_app
 
 from erp import Connection, Outcome, ReadError
 from extensions import db, writing
 from models import Setting, SettingName, utcnow
 from services import connection_state
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 log = logging.getLogger(__name__)
 SHORTEST_LIFE = timedelta(days=7)  # of a secret whose end is not known
@@ -122,8 +124,13 @@ def _begin(state: dict[str, Any]) -> None:
 
 
 def _kept_secret() -> str:
+    encrypted = _read().get("encrypted")
+    if not encrypted:
+        return ""
+    from cryptography.fernet import InvalidToken
+
     try:
-        return _cipher().decrypt(_read().get("encrypted", "").encode()).decode()
+        return _cipher().decrypt(encrypted.encode()).decode()
     except InvalidToken:
         return ""
 
@@ -146,7 +153,9 @@ def _is_young(asked_at: str) -> bool:
     return abs(utcnow() - datetime.fromisoformat(asked_at)) < ROTATION_TAKES
 
 
-def _cipher() -> Fernet:
+def _cipher() -> "Fernet":
+    from cryptography.fernet import Fernet  # late: 6 MB that only a hosted system needs
+
     key = hmac.digest(current_app.config["SECRET_KEY"].encode(), b"client secret", sha256)
     return Fernet(base64.urlsafe_b64encode(key))
 

@@ -5,7 +5,6 @@ import ssl
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography import x509
 from sqlalchemy import select
 
 from extensions import db, writing
@@ -48,6 +47,8 @@ def _is_due(found: dict[str, str] | None) -> bool:
 
 
 def _look(address: str) -> dict[str, str]:
+    from cryptography import x509  # late: 8 MB, only in the process that looks, and where there is a certificate
+
     tried, host = utcnow().isoformat(), address.rpartition(":")[0]
     try:
         pem = _certificate(host, int(address.rpartition(":")[2]))

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 RULES = SpectrumRules()
 
 
+def load() -> None:
+    import anyio
+    import httpcore  # noqa: F401 - by httpx at the first call, as what anyio needs for asyncio
+
+    from erp.spectrum import client  # noqa: F401
+
+    anyio.get_available_backends()
+
+
 def connect(settings: Mapping[str, Any], learned: Learned | None, client_secrets: Sequence[str]) -> "Spectrum | None":
     """Return the connection that the settings name; None where they name none."""
     from erp.spectrum.client import Spectrum  # late: pages need the rules alone, and no HTTP

@@ -68,6 +68,12 @@ def test_no_element_of_spectrum_is_named_outside_its_adapter() -> None:
     assert not {path: words for path, words in wrong.items() if words}, "name it in the port's words"
 
 
+def test_no_table_loads_the_dialect_of_postgresql_which_most_servers_never_need() -> None:
+    """A condition of an index is named for SQLite; migrations/env.py tells PostgreSQL."""
+    wrong = [path.name for path in ROOT.glob("tables/*.py") if "postgresql_" in path.read_text()]
+    assert not wrong
+
+
 @pytest.mark.parametrize(
     "sums", [*ROOT.glob("static/vendor/*.sha256"), *ROOT.glob("tests/vendor/*.sha256")], ids=lambda path: path.name
 )

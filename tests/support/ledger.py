@@ -239,6 +239,10 @@ class Ledger:
         return iter(self.kept.values())
 
 
+def load() -> None:
+    """Nothing: it needs no library."""
+
+
 def connect(settings: Mapping[str, Any], learned: Learned | None, client_secrets: Sequence[str]) -> Ledger:
     return Ledger()
 
