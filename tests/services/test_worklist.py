@@ -383,6 +383,15 @@ def test_the_counts_are_those_of_the_rows_however_they_came(send: Names, cast: d
     assert kept == rows == {Status.SYNCED: 1, Status.RETRIEVED: 1, Status.READY: 1}
 
 
+def test_who_writes_counts_what_is_not_committed_yet(app: Flask, send: Names, cast: dict[str, Person]) -> None:
+    (depot,) = send("Depot")
+    with app.test_request_context(method="POST"):
+        workflow.reject(depot, cast["approver"], "Not now")
+        db.session.flush()
+        assert Counter.read()[Status.REJECTED] == 1
+    db.session.rollback()
+
+
 def test_a_database_that_is_brought_to_date_counts_and_finds_what_it_has(
     app: Flask, environ: dict[str, str], browser: SignIn, send: Names
 ) -> None:
@@ -413,12 +422,16 @@ def test_a_list_of_plain_names_is_a_text_of_one_byte_characters(browser: SignIn,
     assert browser("approver").get("/erp/jobs").text.isascii()
 
 
-def test_a_list_that_nothing_was_written_to_is_not_sent_again(browser: SignIn, send: Names) -> None:
+def test_a_list_that_nothing_was_written_to_is_not_sent_again_and_opens_no_session(
+    browser: SignIn, send: Names, statements: list[str]
+) -> None:
     send("Depot Lofts")
     with time_machine.travel(NOON, tick=False):
         approver = browser("approver")
         first = approver.get("/erp/jobs")
+        statements.clear()
         again = approver.get("/erp/jobs", **{"If-None-Match": first.headers["ETag"]})
+    assert statements == []
     assert (again.status_code, again.data) == (304, b"")
     assert first.headers["Cache-Control"] == "private, no-cache"
 
