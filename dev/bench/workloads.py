@@ -6,7 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -27,6 +27,7 @@ SHARE = {"Division": "1", "Price_Method_Code": "F"}
 TEMPLATE = {"Job_Number": "T-COMM", "Job_Description": "Template Commercial", "Status_Code": "A", **SHARE}
 BROWSER = {"Accept-Encoding": "gzip, deflate, br"}
 FILE = re.compile(r'(?:href|src)="(/static/[^"]+)"')
+MADE, PATIENCE = "SELECT 1 FROM export WHERE project_id = ? AND created_at IS NOT NULL", 30  # seconds
 MORE = 400  # projects that are accepted, beside those that a data set has
 
 
@@ -59,10 +60,8 @@ def accepts(path: Path) -> tuple[load.Round, load.Round]:
     """The rounds of accepts one after another and eight at a time; each was counted in the database."""
     with servers.copy_of(path) as copy:
         database = f"sqlite:///{copy}"
-        with product(database):
-            ids = _send(MORE, "A")
-            asked = select(Project.id, Project.number, Project.name, Project.version).where(Project.id.in_(ids))
-            waiting = db.session.execute(asked).all()
+        waiting = _add_waiting(database, MORE, "A")
+        ids = [project for project, *_ in waiting]
         with servers.serving(database) as server:
             visitor = Visitor(server)
             forms = (_form(visitor, *project) for project in waiting)
@@ -76,6 +75,34 @@ def accepts(path: Path) -> tuple[load.Round, load.Round]:
             taken = select(func.count()).where(Project.id.in_(ids), Project.status == Status.EXPORTING)
             assert db.session.scalar(taken) == MORE, "an accept was answered but is not in the database"
     return alone, together
+
+
+def wait_for_jobs(path: Path, times: int = 8) -> float:
+    """The most seconds from an accept to the job, where Spectrum answers at once."""
+    with servers.copy_of(path) as copy, servers.sandboxed() as spectrum:
+        database, took = f"sqlite:///{copy}", list[float]()
+        waiting = _add_waiting(database, times, "J")
+        with (
+            servers.serving(database, SPECTRUM_URL=spectrum, RUN_SCHEDULER="yes") as server,
+            closing(sqlite3.connect(copy)) as connection,
+        ):
+            visitor = Visitor(server)
+            for number, project in enumerate(waiting):
+                time.sleep(number / times)  # so that they begin anywhere between two ticks of the timetable
+                begun = time.perf_counter()
+                load.run(server.address, iter([_form(visitor, *project)]), 1)
+                while not connection.execute(MADE, [project[0]]).fetchone() and time.perf_counter() - begun < PATIENCE:
+                    time.sleep(0.01)
+                took.append(time.perf_counter() - begun)
+    return max(took)
+
+
+def _add_waiting(database: str, count: int, name: str) -> list[tuple[int, str, str, int]]:
+    """Further projects that wait, as id, number, name and version."""
+    with product(database):
+        asked = select(Project.id, Project.number, Project.name, Project.version)
+        rows = db.session.execute(asked.where(Project.id.in_(_send(count, name))))
+        return [(project, number, called, version) for project, number, called, version in rows]
 
 
 def _form(visitor: Visitor, project: int, number: str, name: str, version: int) -> bytes:
