@@ -14,6 +14,9 @@ from extensions import db, writing
 from lib.columns import UTCDateTime, utcnow
 
 RENEW_AFTER = timedelta(seconds=1)  # so that quick calls cost no transaction
+# How far another worker's clock, or this one's when it began to wait for the row, may be behind: a time that is later
+# than it can be by more than that was written before the clock was set back
+SKEW = timedelta(minutes=1)
 log = logging.getLogger("countersign.work")
 
 
@@ -55,12 +58,12 @@ class Leased:
     @classmethod
     def due(cls, now: datetime) -> Any:
         """Return the condition that a row is due, phrased so that the index on `due_at` skips finished rows."""
-        not_yet = and_(cls.due_at > now, cls.due_at <= now + cls.max_delay())
+        not_yet = and_(cls.due_at > now, cls.due_at <= now + cls.max_delay() + SKEW)
         return and_(cls.due_at.is_not(None), not_(not_yet))
 
     @classmethod
     def is_due(cls, now: datetime, lease: timedelta) -> Any:
-        free = or_(cls.lease_until.is_(None), cls.lease_until <= now, cls.lease_until > now + lease)
+        free = or_(cls.lease_until.is_(None), cls.lease_until <= now, cls.lease_until > now + lease + SKEW)
         return and_(cls.due(now), free)
 
     @classmethod

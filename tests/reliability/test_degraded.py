@@ -198,6 +198,20 @@ def test_a_lease_from_before_the_clock_was_set_back_is_over(app: Flask, erp: Fak
     assert status(project) == "Synced"
 
 
+@pytest.mark.parametrize("seconds", [0.2, 20])
+def test_a_worker_whose_clock_is_behind_takes_nothing_that_another_one_holds(
+    seconds: float, app: Flask, template: Job
+) -> None:
+    """So does one that waited for the row since before the other claimed it. Taken out to see it fail: SKEW."""
+    accept("26-014")
+    db.session.execute(update(Export).values(due_at=utcnow() - timedelta(hours=1)))
+    db.session.commit()
+    with time_machine.travel(utcnow(), tick=False) as clock:
+        assert Export.claim(timedelta(minutes=2))
+        clock.shift(-seconds)
+        assert Export.claim(timedelta(minutes=2)) is None
+
+
 def test_a_pause_that_is_not_over_is_kept(app: Flask, erp: FakeERP, template: Job) -> None:
     """Taken out to see it fail: the pause of what could not be sent (exporting._everybody_waits)."""
     accept("26-014")
