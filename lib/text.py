@@ -15,17 +15,12 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 _LINE_BREAKS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # nobody sees that they are no plain space
-# Nobody sees these at all, and copied text brings them along. Joiners are not among them: emoji are made with those
-_MARKS = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def normalize(text: str) -> str:
-    """Compose letters with their accents, end lines with a line feed alone, make every space a plain one.
-
-    Marks that nobody sees, such as a space without width, are dropped.
-    """
-    return _SPACES.sub(" ", _compose(_MARKS.sub("", text)))
+    """Compose letters with their accents, end lines with a line feed alone, and make every space a plain one."""
+    return _SPACES.sub(" ", _compose(text))
 
 
 def _compose(text: str) -> str:
@@ -33,12 +28,7 @@ def _compose(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    return normalize(_drop_controls(text))
-
-
-def _drop_controls(text: str) -> str:
-    """Drop control characters, but for line breaks. What stood on both sides of one may be one letter then."""
-    return _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text))
+    return _CONTROLS.sub("", normalize(text))
 
 
 class CleanValues(ImmutableMultiDict[str, str]):
@@ -63,7 +53,7 @@ def _clean_field(name: str, value: Any) -> Any:
 def clean_all(value: Any) -> Any:
     """Clean every text in a value of a row, also inside lists and dicts. Spaces stay: they may tell two keys apart."""
     if isinstance(value, str):
-        return _compose(_drop_controls(value))
+        return _CONTROLS.sub("", _compose(value))
     if isinstance(value, list):
         return [clean_all(each) for each in value]
     if isinstance(value, Mapping):
