@@ -133,7 +133,7 @@ def _bind_templates(app: Flask) -> None:
         "mail_is_set_up": mail_settings.is_set_up,
         "remaining_steps": setup.remaining_steps,
         "may": permissions.may,
-        "token": lambda: _token_field(resubmit.form_token()),
+        "token": lambda: Markup('<input type="hidden" name="csrf_token" value="{}">').format(resubmit.form_token()),
         "access": permissions,
         "restore_warning": after_restore.warning,
         "Level": models.Level,
@@ -166,11 +166,6 @@ def _url(endpoint: str, **values: Any) -> str:
 
 
 _cached_path = lru_cache(maxsize=8192)(url_for)
-
-
-@lru_cache(maxsize=256)  # each page has two of them
-def _token_field(token: str) -> Markup:
-    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(token)
 
 
 def _add_headers(response: Response) -> Response:

@@ -60,7 +60,7 @@ def on_reload(server):
 
 
 def _make_app(server):
-    """The app, which the workers share instead of making their own; a yardstick of dev/bench is another one."""
+    """Make the app, which the workers share. Where dev/bench serves another one by this file, they load that."""
     from app import create_app
 
     app = create_app()

@@ -24,7 +24,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value and (value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        """On SQLite from text to moment at once: to put back a zone takes ten times as long, and a page has fifty."""
+        """SQLite's text becomes a moment in one step: to add the zone afterwards is slow, and a page has fifty."""
         return _read_utc if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 

@@ -35,7 +35,10 @@ def include_object(_item, name, kind, _reflected, _compare_to):
 
 
 def complete_partial_indexes() -> None:
-    """Tell PostgreSQL the condition too: models name it for SQLite alone, since each server would load that dialect."""
+    """Give PostgreSQL the conditions of indexes that models name for SQLite alone.
+
+    With both names in the models every server would load PostgreSQL's dialect, whatever its database is.
+    """
     for table in db.metadata.tables.values():
         for index in table.indexes:
             if (condition := index.dialect_kwargs.get("sqlite_where")) is not None:

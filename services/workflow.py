@@ -219,7 +219,6 @@ def accept(project: Project, by: Person, lines: Sequence[FieldValue], template: 
     transition = Transition.RETRY if project.status is Status.FAILED else Transition.ACCEPT
     _apply(project, transition, by, template=template.number)
     _reserve_job_number(project, rules().job_from_request(lines).number, company_code)
-    db.session.flush()
     _queue_export(project, by, lines, template_number=template.number, copy_phases=bool(template.copy_phases))
 
 
@@ -231,11 +230,11 @@ def accept_update(project: Project, by: Person, lines: Sequence[FieldValue], see
     _apply(project, transition, by, job=project.spectrum_job_id)
     of_template = ("template_number", "copy_phases", "phases_done", "phases_total")  # phases can still be copied
     kept = {name: getattr(before, name) for name in of_template} if before else {"template_number": ""}
-    db.session.flush()
     _queue_export(project, by, lines, is_update=True, seen=dict(seen), **kept)
 
 
 def _queue_export(project: Project, by: Person, lines: Sequence[FieldValue], **facts: Any) -> None:
+    db.session.flush()  # the project first: its job number may be taken
     row = {"project_id": project.id, "accepted_by_id": by.id, "request": freeze(lines), "due_at": utcnow()}
     db.session.execute(Export.INSERT, row | facts)
     db.session.expire(project, ["export"])

@@ -22,7 +22,7 @@ ROWS = {
     "search for a rare name": "search for a rare name",
 }
 UNCHANGED = "the list, unchanged: 304"
-# Over the better peer's, with 100, 10,000 and 1,000,000 projects where they differ
+# With 100, 10,000 and 1,000,000 projects, where they differ
 GOALS = {
     "the list": "3 · 7 · 10 ×",
     "its last page, by number": "3 · 7 · 10 ×",

@@ -14,7 +14,7 @@ RULES = SpectrumRules()
 
 def load() -> None:
     import anyio
-    import httpcore  # noqa: F401 - by httpx at the first call, as what anyio needs for asyncio
+    import httpcore  # noqa: F401 - httpx loads it at its first call
 
     from erp.spectrum import client  # noqa: F401
 
